@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text.h: a growing string for printers, and numbers to and from text that do not depend on the locale. */
+#ifndef MICA_CORE_TEXT_H
+#define MICA_CORE_TEXT_H
+#include "mica/core.h"
+
+/* Appending to a failed text does nothing, so callers check `failed` once at the end. */
+typedef struct {
+  mica_allocator allocator;
+  char *data;      /* terminated by 0; NULL until something is appended */
+  size_t size;     /* without the terminator */
+  size_t capacity; /* bytes allocated */
+  bool failed;     /* memory ran out: what is in `data` is a prefix */
+} mica_text;
+
+void mica_text_init(mica_text *text, const mica_allocator *allocator);
+void mica_text_deinit(mica_text *text);
+void mica_text_clear(mica_text *text); /* keeps the memory */
+void mica_text_append(mica_text *text, const char *string);
+void mica_text_append_bytes(mica_text *text, const void *bytes, size_t size);
+void mica_text_format(mica_text *text, const char *format, ...) MICA_PRINTF(2, 3);
+/* The shortest decimal that reads back as the same double ("0.1", "1e+30", "nan", "inf", "-inf"). */
+void mica_text_double(mica_text *text, double value);
+int mica_format_double(double value, char *out, size_t size); /* the same into a buffer of >= 32 bytes */
+
+/* Parses at *cursor up to `end`, advances it; false when there is no number or it does not fit. */
+bool mica_parse_i64(const char **cursor, const char *end, int64_t *out);
+bool mica_parse_double(const char **cursor, const char *end, double *out);
+
+#endif

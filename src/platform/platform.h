@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* platform.h: all that an operating system decides: files, memory maps, threads, clocks, CPU features.
+ * One .c file for each concern and system (POSIX here; a browser or WASI build has no threads or maps). */
+#ifndef MICA_PLATFORM_H
+#define MICA_PLATFORM_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* -- clocks -- */
+int64_t mica_clock_nanoseconds(void); /* monotonic */
+
+/* -- environment: a copy into text[size]; false when unset or too long -- */
+bool mica_environment(const char *name, char *text, size_t size);
+
+/* -- files. Each returns 0 or an errno value. -- */
+int mica_file_size(const char *path, uint64_t *out_size);
+int mica_file_read(const char *path, uint64_t offset, void *bytes, size_t size); /* all of it, else EIO */
+/* Writes a whole file durably: temporary name beside it, fsync, rename. */
+int mica_file_write_atomic(const char *path, const void *bytes, size_t size);
+const char *mica_errno_text(int code, char *buffer, size_t size);
+
+/* -- pages: large zeroed memory that keeps its pages and asks for huge ones; NULL when it fails -- */
+void *mica_pages_map(size_t size);
+void mica_pages_unmap(void *pages, size_t size);
+
+/* -- threads. The types are the system's; a build without threads has creation fail. -- */
+typedef struct mica_thread mica_thread;
+typedef struct mica_mutex { void *state[6]; } mica_mutex;         /* initialized by mica_mutex_init */
+typedef struct mica_condition { void *state[8]; } mica_condition;
+int mica_mutex_init(mica_mutex *mutex);
+void mica_mutex_deinit(mica_mutex *mutex);
+void mica_mutex_lock(mica_mutex *mutex);
+void mica_mutex_unlock(mica_mutex *mutex);
+int mica_condition_init(mica_condition *condition);
+void mica_condition_deinit(mica_condition *condition);
+void mica_condition_wait(mica_condition *condition, mica_mutex *mutex);
+void mica_condition_signal_all(mica_condition *condition);
+/* `storage` is a pthread_t-sized slot of the caller's: no allocation of ours. */
+typedef struct mica_thread_handle { uintptr_t id; } mica_thread_handle;
+int mica_thread_start(mica_thread_handle *handle, void (*run)(void *context), void *context);
+void mica_thread_join(mica_thread_handle handle);
+int32_t mica_thread_core_count(void);              /* cores this process may use, at least 1 */
+void mica_thread_pin(int32_t allowed_core_index);  /* the calling thread; best effort */
+void mica_thread_pause(void);                      /* spin-loop hint */
+/* Sleeps while *word == expected, woken by mica_wake_all(word). Returns at once where it cannot sleep. */
+void mica_wait_word(uint32_t *word, uint32_t expected);
+void mica_wake_all(uint32_t *word);
+uint64_t mica_process_id(void);
+
+/* -- floating-point environment of the calling thread: round to nearest, denormals kept, exceptions
+ *    masked; the previous state is restored by the second call -- */
+uint64_t mica_float_state_enter(void);
+void mica_float_state_leave(uint64_t previous);
+
+#endif
