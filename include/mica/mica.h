@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mica.h: everything of libmica. */
+#ifndef MICA_H
+#define MICA_H
+#include "mica/core.h"
+#include "mica/graph.h"
+#include "mica/backend.h"
+#include "mica/jit.h"
+#include "mica/data.h"
+#endif
