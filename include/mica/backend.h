@@ -16,7 +16,7 @@ typedef struct mica_device mica_device;
 typedef struct mica_executable mica_executable;
 
 /* Lines that a user asked for (marked values, profiles), without a newline; any thread. */
-typedef void mica_log(void *user, const char *text);
+typedef void mica_log_callback(void *user, const char *text);
 
 typedef struct {
   size_t struct_size;
@@ -24,7 +24,7 @@ typedef struct {
   int32_t threads;     /* 0: $MICA_THREADS, else one for each core the process may use; 1: none are made */
   bool pin_threads;    /* one worker to a core */
   mica_allocator allocator; /* {0}: the C library's; outlives the device */
-  mica_log *log;       /* NULL: nothing is reported */
+  mica_log_callback *log;       /* NULL: nothing is reported */
   void *log_user;
   bool find_nan;       /* check every step for the first NaN or infinity (see mica_executable_run) */
   bool profile;        /* time every step (mica_executable_profile) */
