@@ -26,8 +26,8 @@ void mica_pages_unmap(void *pages, size_t size);
 
 /* -- threads. The types are the system's; a build without threads has creation fail. -- */
 typedef struct mica_thread mica_thread;
-typedef struct mica_mutex { void *state[6]; } mica_mutex;         /* initialized by mica_mutex_init */
-typedef struct mica_condition { void *state[8]; } mica_condition;
+typedef struct mica_mutex { uint64_t state[8]; } mica_mutex; /* initialized by mica_mutex_init */
+typedef struct mica_condition { uint64_t state[8]; } mica_condition;
 int mica_mutex_init(mica_mutex *mutex);
 void mica_mutex_deinit(mica_mutex *mutex);
 void mica_mutex_lock(mica_mutex *mutex);
@@ -36,14 +36,29 @@ int mica_condition_init(mica_condition *condition);
 void mica_condition_deinit(mica_condition *condition);
 void mica_condition_wait(mica_condition *condition, mica_mutex *mutex);
 void mica_condition_signal_all(mica_condition *condition);
-/* `storage` is a pthread_t-sized slot of the caller's: no allocation of ours. */
-typedef struct mica_thread_handle { uintptr_t id; } mica_thread_handle;
+/* The caller's slot for a thread, so that starting one allocates nothing of ours; it stays where it is
+ * until the thread is joined. */
+typedef struct mica_thread_handle {
+  uintptr_t id;
+  void (*run)(void *context);
+  void *context;
+} mica_thread_handle;
+/* 0 or an errno value. The thread blocks all signals: handlers are the host's threads' business. */
 int mica_thread_start(mica_thread_handle *handle, void (*run)(void *context), void *context);
 void mica_thread_join(mica_thread_handle handle);
 int32_t mica_thread_core_count(void);              /* cores this process may use, at least 1 */
 void mica_thread_pin(int32_t allowed_core_index);  /* the calling thread; best effort */
 void mica_thread_pause(void);                      /* spin-loop hint */
-/* Sleeps while *word == expected, woken by mica_wake_all(word). Returns at once where it cannot sleep. */
+void mica_thread_yield(void);                      /* lets another thread have the core */
+/* Sleeps while *word == expected, woken by mica_wake_all(word); may return early. The word is read and
+ * written by atomics elsewhere. Where MICA_HAS_WAIT_WORD is 0 it returns at once: use a condition. */
+#ifndef MICA_HAS_WAIT_WORD
+#ifdef __linux__
+#define MICA_HAS_WAIT_WORD 1
+#else
+#define MICA_HAS_WAIT_WORD 0
+#endif
+#endif
 void mica_wait_word(uint32_t *word, uint32_t expected);
 void mica_wake_all(uint32_t *word);
 uint64_t mica_process_id(void);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* file.c: whole files and ranges of files, by POSIX.
+ *
+ * A file is written beside its final name, synced and renamed, so that a reader or a crash sees the old
+ * file or the new one and never half of one; the folder is synced too, or the rename may be lost. */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum {
+  FILE_NAME_LIMIT = 4096,
+  FILE_CHUNK = 1 << 30
+}; /* some systems refuse single calls above 2 GiB */
+
+int mica_file_size(const char *path, uint64_t *out_size) {
+  struct stat status;
+  if (stat(path, &status) != 0) return errno;
+  if (S_ISDIR(status.st_mode)) return EISDIR;
+  if (!S_ISREG(status.st_mode)) return EINVAL;
+  *out_size = (uint64_t)status.st_size;
+  return 0;
+}
+
+static int open_retrying(const char *path, int flags, mode_t mode) {
+  int descriptor;
+  do descriptor = open(path, flags | O_CLOEXEC, mode);
+  while (descriptor < 0 && errno == EINTR);
+  return descriptor;
+}
+
+int mica_file_read(const char *path, uint64_t offset, void *bytes, size_t size) {
+  if (offset > INT64_MAX - (uint64_t)size) return EINVAL;
+  int descriptor = open_retrying(path, O_RDONLY, 0);
+  if (descriptor < 0) return errno;
+  int code = 0;
+  for (size_t done = 0; code == 0 && done < size;) {
+    size_t chunk = size - done < FILE_CHUNK ? size - done : FILE_CHUNK;
+    ssize_t got = pread(descriptor, (char *)bytes + done, chunk, (off_t)(offset + done));
+    if (got > 0)
+      done += (size_t)got;
+    else if (got == 0)
+      code = EIO; /* the file ends early */
+    else if (errno != EINTR)
+      code = errno;
+  }
+  close(descriptor);
+  return code;
+}
+
+static int write_all(int descriptor, const void *bytes, size_t size) {
+  for (size_t done = 0; done < size;) {
+    size_t chunk = size - done < FILE_CHUNK ? size - done : FILE_CHUNK;
+    ssize_t put = write(descriptor, (const char *)bytes + done, chunk);
+    if (put > 0)
+      done += (size_t)put;
+    else if (put == 0)
+      return EIO;
+    else if (errno != EINTR)
+      return errno;
+  }
+  return fsync(descriptor) == 0 ? 0 : errno;
+}
+
+/* Best effort: some file systems cannot sync a folder, and the file itself is safe by now. */
+static void sync_folder_of(const char *path) {
+  char folder[FILE_NAME_LIMIT];
+  const char *slash = strrchr(path, '/');
+  size_t length = slash == NULL ? 0 : (size_t)(slash - path);
+  if (length >= sizeof(folder)) return;
+  memcpy(folder, path, length);
+  folder[length] = '\0';
+  const char *name = slash == NULL ? "." : length == 0 ? "/" : folder;
+  int descriptor = open_retrying(name, O_RDONLY, 0);
+  if (descriptor < 0) return;
+  (void)fsync(descriptor);
+  close(descriptor);
+}
+
+int mica_file_write_atomic(const char *path, const void *bytes, size_t size) {
+  char temporary[FILE_NAME_LIMIT];
+  int descriptor = -1;
+  for (int attempt = 0; descriptor < 0; attempt++) {
+    /* Unique among processes by the id, among threads and crashed predecessors by the time. */
+    int length = snprintf(temporary, sizeof(temporary), "%s.%" PRIx64 "-%" PRIx64 ".tmp", path,
+                          mica_process_id(), (uint64_t)mica_clock_nanoseconds());
+    if (length < 0 || (size_t)length >= sizeof(temporary)) return ENAMETOOLONG;
+    descriptor = open_retrying(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (descriptor < 0 && (errno != EEXIST || attempt >= 100)) return errno;
+  }
+  int code = write_all(descriptor, bytes, size);
+  if (close(descriptor) != 0 && code == 0) code = errno;
+  if (code == 0 && rename(temporary, path) != 0) code = errno;
+  if (code != 0)
+    (void)unlink(temporary);
+  else
+    sync_folder_of(path);
+  return code;
+}
+
+const char *mica_errno_text(int code, char *buffer, size_t size) {
+#ifdef __GLIBC__
+  return strerror_r(code, buffer, size); /* GNU's form returns the text */
+#else
+  if (strerror_r(code, buffer, size) != 0) snprintf(buffer, size, "error %d", code);
+  return buffer;
+#endif
+}
