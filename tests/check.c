@@ -41,9 +41,8 @@ bool check_true(bool held, const char *text, const char *file, int line) {
 
 bool check_int(int64_t actual, int64_t expected, const char *actual_text, const char *expected_text,
                const char *file, int line) {
-  return actual == expected ||
-         check_fail(file, line, "%s is %lld, expected %s = %lld", actual_text, (long long)actual,
-                    expected_text, (long long)expected);
+  return actual == expected || check_fail(file, line, "%s is %lld, expected %s = %lld", actual_text,
+                                          (long long)actual, expected_text, (long long)expected);
 }
 
 bool check_bits(uint64_t actual, uint64_t expected, const char *actual_text,

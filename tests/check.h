@@ -28,9 +28,9 @@ typedef struct {
 #define TEST(name) static void test_##name(void)
 #define TEST_CASE(name) \
   { #name, test_##name }
-#define TEST_MAIN(...)                                                          \
-  int main(int argc, char **argv) {                                             \
-    static const check_case cases[] = {__VA_ARGS__};                            \
+#define TEST_MAIN(...)                                                           \
+  int main(int argc, char **argv) {                                              \
+    static const check_case cases[] = {__VA_ARGS__};                             \
     return check_main(argc, argv, cases, (int)(sizeof cases / sizeof cases[0])); \
   }
 
@@ -45,10 +45,12 @@ typedef struct {
 
 /* |actual - expected| <= tolerance, in absolute terms or relative to |expected|. NaN equals NaN, and an
  * infinity itself. A tolerance of 0 asks for equal values. */
-#define CHECK_NEAR(actual, expected, tolerance) \
-  check_near((double)(actual), (double)(expected), (double)(tolerance), false, #actual, __FILE__, __LINE__)
-#define CHECK_NEAR_RELATIVE(actual, expected, tolerance) \
-  check_near((double)(actual), (double)(expected), (double)(tolerance), true, #actual, __FILE__, __LINE__)
+#define CHECK_NEAR(actual, expected, tolerance)                                                   \
+  check_near((double)(actual), (double)(expected), (double)(tolerance), false, #actual, __FILE__, \
+             __LINE__)
+#define CHECK_NEAR_RELATIVE(actual, expected, tolerance)                                         \
+  check_near((double)(actual), (double)(expected), (double)(tolerance), true, #actual, __FILE__, \
+             __LINE__)
 
 /* Strings; NULL differs from every string. */
 #define CHECK_EQ_STR(actual, expected) check_str((actual), (expected), #actual, __FILE__, __LINE__)
@@ -72,7 +74,8 @@ typedef struct {
 #define CHECK_SKIP(reason) check_skip(reason)
 
 #if defined(__GNUC__)
-#define CHECK_PRINTF(format_index, first) __attribute__((__format__(__printf__, format_index, first)))
+#define CHECK_PRINTF(format_index, first) \
+  __attribute__((__format__(__printf__, format_index, first)))
 #else
 #define CHECK_PRINTF(format_index, first)
 #endif

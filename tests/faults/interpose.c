@@ -54,7 +54,7 @@ static void *born(void *block) {
 
 /* ---- the originals --------------------------------------------------------------------------- */
 
-#define ORIGINAL(result, name, ...)                                     \
+#define ORIGINAL(result, name, ...)                                      \
   extern result __interceptor_##name(__VA_ARGS__) __attribute__((weak)); \
   extern result __libc_##name(__VA_ARGS__)
 ORIGINAL(void *, malloc, size_t);
@@ -89,6 +89,9 @@ static void original_free(void *block) {
 
 /* ---- what the program and its libraries call ------------------------------------------------- */
 
+/* Hidden, they would stand in for this program's calls only, not for those of the C library. */
+#pragma GCC visibility push(default)
+
 static void *refuse(void) {
   errno = ENOMEM;
   return NULL;
@@ -101,13 +104,15 @@ void *malloc(size_t size) {
 
 void *calloc(size_t count, size_t size) {
   if (must_fail(FAULT_MEMORY)) return refuse();
-  return born(__interceptor_calloc ? __interceptor_calloc(count, size) : __libc_calloc(count, size));
+  return born(__interceptor_calloc ? __interceptor_calloc(count, size)
+                                   : __libc_calloc(count, size));
 }
 
 void *realloc(void *old, size_t size) {
   if (must_fail(FAULT_MEMORY)) return refuse();
   bool frees = old && size == 0;
-  void *block = __interceptor_realloc ? __interceptor_realloc(old, size) : __libc_realloc(old, size);
+  void *block =
+      __interceptor_realloc ? __interceptor_realloc(old, size) : __libc_realloc(old, size);
   if (!old) return born(block);
   if (frees && !block && atomic_load(&active)) atomic_fetch_sub(&live_blocks, 1);
   return block;
@@ -157,8 +162,8 @@ void *mmap64(void *address, size_t size, int protection, int flags, int file, of
   return mmap(address, size, protection, flags, file, (off_t)offset);
 }
 
-int pthread_create(pthread_t *out_thread, const pthread_attr_t *attributes,
-                   void *(*start)(void *), void *argument) {
+int pthread_create(pthread_t *out_thread, const pthread_attr_t *attributes, void *(*start)(void *),
+                   void *argument) {
   if (must_fail(FAULT_THREAD)) return EAGAIN;
   if (__interceptor_pthread_create) {
     return __interceptor_pthread_create(out_thread, attributes, start, argument);
@@ -167,3 +172,5 @@ int pthread_create(pthread_t *out_thread, const pthread_attr_t *attributes,
   find_next("pthread_create", &next, sizeof next);
   return next(out_thread, attributes, start, argument);
 }
+
+#pragma GCC visibility pop

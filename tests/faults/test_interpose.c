@@ -74,7 +74,8 @@ TEST(all_calls_fail_from_one_on) {
 }
 
 TEST(failures_set_errno_and_keep_the_block) {
-  char *volatile block = malloc(8); /* volatile: gcc takes every realloc for one that moved the block */
+  char *volatile block =
+      malloc(8); /* volatile: gcc takes every realloc for one that moved the block */
   if (!CHECK(block)) return;
   memcpy(block, "kept", 5);
   errno = 0;

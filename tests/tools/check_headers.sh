@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Each public header compiles alone, as C11, C17 and C++17 (mica.hpp as C++17), under every warning, with each
+# compiler of the machine, and without _GNU_SOURCE: programs need not set it.
+. "$(dirname "$0")/lib.sh"
+count=0
+cd "$MICA_SOURCE_DIR"
+headers=$(find include/mica -name '*.h' | LC_ALL=C sort)
+[ -n "$headers" ] || fail 'no headers'
+cd "$MICA_TEST_TMP"
+for header in $headers; do
+  name=${header#include/}
+  printf '#include "%s"\n#include "%s"\ntypedef int not_empty;\n' "$name" "$name" >alone.c
+  cp alone.c alone.cc
+  for compiler in $(c_compilers); do
+    for standard in c11 c17; do
+      # shellcheck disable=SC2086
+      quietly "$compiler" -std=$standard $warnings -I"$MICA_SOURCE_DIR/include" -fsyntax-only alone.c
+      count=$((count + 1))
+    done
+  done
+  for compiler in g++ clang++; do
+    have $compiler || continue
+    # shellcheck disable=SC2086
+    quietly $compiler -std=c++17 $warnings -I"$MICA_SOURCE_DIR/include" -fsyntax-only alone.cc
+    count=$((count + 1))
+  done
+done
+if [ -f "$MICA_SOURCE_DIR/include/mica/mica.hpp" ]; then
+  printf '#include "mica/mica.hpp"\n#include "mica/mica.hpp"\n' >alone.cc
+  for compiler in g++ clang++; do
+    have $compiler || continue
+    # shellcheck disable=SC2086
+    quietly $compiler -std=c++17 $warnings -I"$MICA_SOURCE_DIR/include" -fsyntax-only alone.cc
+    count=$((count + 1))
+  done
+fi
+echo "$count compilations of headers alone, all silent"

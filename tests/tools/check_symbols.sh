@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What the release build's shared libraries are made of, by `nm -D` and the dynamic section: they export only
+# mica_ symbols, import nothing that ends the process or prints, need libc, libm and libpthread only, and have
+# their SONAME. Also that no layer calls a function of a layer which it may not use.
+. "$(dirname "$0")/lib.sh"
+have nm && have readelf || skip 'nm and readelf (binutils) are missing'
+library=$MICA_BUILD_DIR/libmica.so
+[ -e "$library" ] || fail "$library is missing"
+
+exported=$(nm -D --defined-only "$library" | awk '$3 !~ /^mica_/ && $3 !~ /^MICA_0(@|$)/ {print $3}')
+[ -z "$exported" ] || fail "libmica.so exports more than mica_ symbols: $exported"
+nm -D --defined-only "$library" | grep -q ' T mica_version' || fail 'libmica.so does not export mica_version'
+
+forbidden='abort|exit|_exit|_Exit|quick_exit|raise|kill|longjmp|siglongjmp|_longjmp|__longjmp_chk|printf|__printf_chk|fprintf|__fprintf_chk|vprintf|__vprintf_chk|vfprintf|__vfprintf_chk|dprintf|puts|fputs|putchar|putc|fputc|_IO_putc|perror|stdout|stderr|__assert_fail|__assert|setenv|putenv|system'
+imports() { nm -D --undefined-only "$1" | awk '{sub(/@.*/, "", $2); print $2}'; }
+bad=$(imports "$library" | grep -xE "$forbidden" || true)
+[ -z "$bad" ] || fail "libmica.so imports:" $bad
+# The check itself: a library that aborts is found.
+printf '#include <stdlib.h>\nvoid mica_x(void);\nvoid mica_x(void) { abort(); }\n' >aborts.c
+${CC:-cc} -shared -fPIC aborts.c -o aborts.so
+imports aborts.so | grep -qxE "$forbidden" || fail 'the check does not find abort'
+
+for object in libmica.so libmica_ui.so; do
+  [ -e "$MICA_BUILD_DIR/$object" ] || continue
+  needed=$(readelf -d "$MICA_BUILD_DIR/$object" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+  for name in $needed; do
+    case $name in
+      libc.so.6 | libm.so.6 | libpthread.so.0 | libc.musl-*) ;;
+      libmica.so.0) [ $object != libmica.so ] || fail 'libmica.so needs itself' ;;
+      *) fail "$object needs $name" ;;
+    esac
+  done
+  readelf -d "$MICA_BUILD_DIR/$object" | grep -qF "[$object.0]" || fail "$object has no SONAME $object.0"
+  echo "$object needs:" $needed
+done
+if have ldd; then
+  ldd "$library" | awk '{print $1}' | sed 's|.*/||' |
+    grep -vxE 'linux-vdso\.so\.1|ld-linux.*|ld-musl.*|libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libc\.musl.*' &&
+    fail 'ldd shows more than libc, libm and libpthread'
+fi
+
+# Calls between layers: every mica_ symbol that a layer's objects leave open is defined in a layer that it may use.
+objects=$(find "$MICA_BUILD_DIR/CMakeFiles" -path '*.dir/src/*' -name '*.o' | LC_ALL=C sort)
+[ -n "$objects" ] || fail 'no objects to look at'
+for object in $objects; do
+  layer=${object##*.dir/src/}
+  source=src/${layer%.o}
+  [ -f "$MICA_SOURCE_DIR/$source" ] || continue # an object of a source that is gone
+  nm "$object" | awk -v layer="${layer%%/*}" -v source="$source" '
+    $1 == "U" && $2 ~ /^mica_/ {print "uses", layer, $2, source; next}
+    $2 ~ /^[A-TV-Z]$/ && $3 ~ /^mica_/ {print "defines", layer, $3, source}'
+done >symbols
+awk -v table="$MICA_SOURCE_DIR/tools/layers.txt" '
+  BEGIN {
+    while ((getline row < table) > 0) {
+      if (row !~ /^[a-z]+:/) continue
+      name = row; sub(/:.*/, "", name); sub(/^[a-z]+:/, "", row)
+      known[name] = 1; allowed[name, name] = 1
+      n = split(row, below, " ")
+      for (i = 1; i <= n; i++)
+        for (other in known) if ((below[i], other) in allowed) allowed[name, other] = 1
+    }
+  }
+  $1 == "defines" { home[$3] = $2 }
+  $1 == "uses" { users[++count] = $2 " " $3 " " $4 }
+  END {
+    for (i = 1; i <= count; i++) {
+      split(users[i], part, " ")
+      if (!(part[2] in home)) { print part[3] " uses " part[2] ", which nobody defines"; bad++ }
+      else if (!((part[1], home[part[2]]) in allowed)) { print part[3] " (" part[1] ") calls " part[2] " of " home[part[2]]; bad++ }
+    }
+    if (bad) exit 1
+    print count " uses of functions across files stay within the layers"
+  }' symbols || fail 'a layer calls what it may not use'
