@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans and drives matrix products.
+ *
+ * C is cut into blocks, the unit of parallel work. A block walks k in blocks of `depth` (cut by k
+ * and the row alone); for each it walks strips of up to tile_rows rows: the strip's A, copied side
+ * by side where its strides would hurt, stays in L1 while the tiles pass over B, which stays in L2.
+ * B is read where it lies, or from panels packed by the block itself (few rows: one block has them
+ * all), by all threads together beforehand, or by the caller long ago.
+ *
+ * A plan may look at the number of threads: no choice it makes changes the order of the sums. */
+#include <string.h>
+
+#include "backend/cpu/kernels/kernels.h"
+
+typedef enum gemm_b_source {
+  GEMM_B_DIRECT, /* rows where they lie; the last columns, less than a vector, packed by the block */
+  GEMM_B_BLOCK,  /* packed by the block */
+  GEMM_B_SHARED, /* packed by all threads, then used by all */
+  GEMM_B_READY   /* packed by the caller */
+} gemm_b_source;
+
+typedef enum gemm_a_source { GEMM_A_DIRECT, GEMM_A_ROWS, GEMM_A_COLUMNS, GEMM_A_ANY } gemm_a_source;
+
+typedef struct gemm_plan {
+  const mica_gemm_kernels *kernels;
+  int64_t items; /* products in the batch */
+  bool thin;
+  bool thin_swapped;      /* n is the thin side */
+  bool b_shared;          /* one B for the whole batch */
+  gemm_b_source b_source;
+  gemm_a_source a_source;
+  int64_t panel;          /* columns of the widest tile */
+  int64_t depth;          /* of a block of k; the last may be shorter */
+  int64_t depth_blocks;   /* at least one, for k = 0 too */
+  int64_t row_block, row_blocks;
+  int64_t column_block, column_blocks; /* a multiple of panel */
+  int64_t items_per_task;              /* more than one: a task takes whole products */
+  int64_t group_columns, group_depth_blocks; /* GEMM_B_SHARED: packed at a time */
+  size_t copy_bytes;                   /* a worker's A */
+  size_t worker_bytes;                 /* a worker's A and B */
+  size_t shared_bytes;
+} gemm_plan;
+
+static const double gemm_task_work = 1 << 16;  /* multiply-adds that are worth a task */
+static const int64_t gemm_group_bytes = 8 << 20; /* of B packed at a time: stays in L3 */
+
+static int64_t gemm_ceil(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
+static int64_t gemm_round(int64_t value, int64_t unit) { return gemm_ceil(value, unit) * unit; }
+static int64_t gemm_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t gemm_max(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* bytes += count * unit * size, 64-byte aligned; SIZE_MAX sticks. */
+static void gemm_reserve(size_t *bytes, int64_t count, int64_t unit, int64_t size) {
+  int64_t total;
+  if (*bytes == SIZE_MAX) return;
+  if (__builtin_mul_overflow(count, unit, &total) || __builtin_mul_overflow(total, size, &total) ||
+      __builtin_add_overflow(total, 64 + (int64_t)*bytes, &total) || total > INT64_MAX / 4 ||
+      (uint64_t)total > SIZE_MAX / 4) {
+    *bytes = SIZE_MAX;
+    return;
+  }
+  *bytes = (size_t)total & ~(size_t)63;
+}
+
+/* k in equal blocks of at most block_depth. */
+static void gemm_plan_depth(gemm_plan *plan, int64_t k) {
+  plan->depth_blocks = gemm_max(1, gemm_ceil(k, plan->kernels->block_depth));
+  plan->depth = gemm_max(1, gemm_round(gemm_ceil(k, plan->depth_blocks), 4));
+  plan->depth_blocks = gemm_max(1, gemm_ceil(k, plan->depth));
+}
+
+static bool gemm_is_batch_shared(const mica_gemm *g, const int64_t *strides) {
+  for (int32_t i = 0; i < g->batch_rank; i++) {
+    if (g->batch[i] > 1 && strides[i] != 0) return false;
+  }
+  return true;
+}
+
+/* Multiply-adds, saturating: only compared with thresholds. */
+static double gemm_work(int64_t m, int64_t n, int64_t k) {
+  return (double)m * (double)n * (double)gemm_max(k, 1);
+}
+
+/* Blocks of C: columns so that their share of B fits L2, then enough of them for the threads. */
+static void gemm_plan_blocks(gemm_plan *plan, const mica_gemm *g, int32_t threads) {
+  const mica_gemm_kernels *kernels = plan->kernels;
+  const double work = gemm_work(g->m, g->n, g->k);
+  int64_t widest = kernels->block_bytes / (plan->depth * kernels->element_size);
+  widest = gemm_max(widest / plan->panel, 1) * plan->panel;
+  plan->column_blocks = gemm_ceil(g->n, widest);
+  plan->row_blocks = 1;
+  plan->items_per_task = 1;
+
+  double wanted = threads > 1 ? 4.0 * threads : 1;
+  if (wanted > work * (double)plan->items / gemm_task_work) {
+    wanted = work * (double)plan->items / gemm_task_work;
+  }
+  const bool split = threads > 1 && wanted > 1 && (double)plan->items < wanted;
+  if (g->b_packed && plan->b_shared) {
+    plan->b_source = GEMM_B_READY;
+  } else if (g->b_column == 1 &&
+             (g->m <= 2 * kernels->tile_rows || (double)g->k * (double)g->n <= 32768)) {
+    plan->b_source = GEMM_B_DIRECT;
+  } else {
+    plan->b_source = GEMM_B_BLOCK;
+  }
+  if (split) {
+    const int64_t each = (int64_t)(wanted / (double)plan->items) + 1;
+    if (plan->b_source == GEMM_B_BLOCK) {
+      /* Column blocks alone need no second phase, while they stay wide enough. */
+      const int64_t narrow = gemm_max(1, g->n / (4 * plan->panel));
+      if (narrow >= threads) {
+        plan->column_blocks = gemm_max(plan->column_blocks, gemm_min(each, narrow));
+      } else {
+        plan->b_source = GEMM_B_SHARED;
+      }
+    }
+    if (plan->b_source != GEMM_B_BLOCK && plan->column_blocks < each) {
+      const int64_t strips = gemm_ceil(g->m, kernels->tile_rows);
+      plan->row_blocks = gemm_min(gemm_ceil(each, plan->column_blocks), strips);
+      if (plan->row_blocks * plan->column_blocks < each) {
+        const int64_t panels = gemm_ceil(g->n, plan->panel);
+        plan->column_blocks = gemm_min(gemm_ceil(each, plan->row_blocks), panels);
+      }
+    }
+  } else if (plan->items > 1 && threads > 0) {
+    const double alone = gemm_task_work / work;
+    plan->items_per_task = alone > 1 ? gemm_min((int64_t)alone, plan->items) : 1;
+  }
+  plan->row_block = gemm_ceil(g->m, plan->row_blocks);
+  plan->row_blocks = gemm_ceil(g->m, plan->row_block);
+  plan->column_block = gemm_round(gemm_ceil(g->n, plan->column_blocks), plan->panel);
+  plan->column_blocks = gemm_ceil(g->n, plan->column_block);
+}
+
+static void gemm_plan_a(gemm_plan *plan, const mica_gemm *g) {
+  const int64_t panels = gemm_ceil(gemm_min(plan->column_block, g->n), plan->panel);
+  if (g->a_column == 1 || g->k <= 1) {
+    plan->a_source = panels <= 3 ? GEMM_A_DIRECT : GEMM_A_ROWS;
+  } else if (g->a_row == 1 || g->m <= 1) {
+    plan->a_source = panels <= 1 ? GEMM_A_DIRECT : GEMM_A_COLUMNS;
+  } else {
+    plan->a_source = GEMM_A_ANY;
+  }
+}
+
+/* Elements between the copied rows of A: no multiple of a page. */
+static int64_t gemm_copy_row(const gemm_plan *plan) { return gemm_round(plan->depth, 16) + 16; }
+
+/* False: nothing to do. */
+static bool gemm_make_plan(gemm_plan *plan, const mica_cpu_kernels *table, const mica_gemm *g,
+                           int32_t threads) {
+  *plan = (gemm_plan){.kernels = table->gemm[g->type], .items = 1};
+  for (int32_t i = 0; i < g->batch_rank; i++) plan->items *= g->batch[i];
+  if (plan->items <= 0 || g->m <= 0 || g->n <= 0) return false;
+  const mica_gemm_kernels *kernels = plan->kernels;
+  plan->panel = 2 * kernels->vector;
+  plan->b_shared = gemm_is_batch_shared(g, g->b_batch);
+  gemm_plan_depth(plan, g->k);
+  gemm_plan_blocks(plan, g, threads);
+  gemm_plan_a(plan, g);
+
+  const int64_t size = kernels->element_size;
+  if (plan->a_source != GEMM_A_DIRECT) {
+    gemm_reserve(&plan->copy_bytes, kernels->tile_rows, gemm_copy_row(plan), size);
+  }
+  plan->worker_bytes = plan->copy_bytes;
+  if (plan->b_source == GEMM_B_BLOCK) {
+    gemm_reserve(&plan->worker_bytes, plan->depth, plan->column_block, size);
+  } else if (plan->b_source == GEMM_B_DIRECT && g->n % kernels->vector != 0) {
+    gemm_reserve(&plan->worker_bytes, plan->depth, kernels->vector, size);
+  } else if (plan->b_source == GEMM_B_SHARED) {
+    const int64_t block = plan->depth * size;
+    const int64_t columns = gemm_group_bytes / (block * plan->depth_blocks);
+    plan->group_columns =
+        gemm_min(gemm_max(1, columns / plan->column_block) * plan->column_block,
+                 gemm_round(g->n, plan->panel));
+    const int64_t depth_blocks = gemm_group_bytes / (block * plan->group_columns);
+    plan->group_depth_blocks = gemm_min(gemm_max(1, depth_blocks), plan->depth_blocks);
+    gemm_reserve(&plan->shared_bytes, plan->group_columns,
+                 plan->depth * plan->group_depth_blocks, size);
+  }
+  return true;
+}
+
+size_t mica_gemm_scratch_size(const mica_cpu_kernels *kernels, const mica_gemm *problem,
+                              int32_t threads) {
+  gemm_plan plan;
+  if (!gemm_make_plan(&plan, kernels, problem, threads)) return 0;
+  size_t bytes = plan.shared_bytes;
+  if (plan.worker_bytes == SIZE_MAX) return SIZE_MAX;
+  gemm_reserve(&bytes, (int64_t)plan.worker_bytes, threads, 1);
+  return bytes;
+}
+
+/* Where the panels of a block of k begin: element of (depth block d, column c). */
+typedef struct gemm_panels {
+  const char *base;
+  int64_t columns; /* padded, of each depth block */
+  int64_t first_column, first_depth_block;
+} gemm_panels;
+
+typedef struct gemm_run {
+  const gemm_plan *plan;
+  const mica_gemm *g;
+  char *workers, *shared;
+  gemm_panels panels; /* GEMM_B_SHARED, GEMM_B_READY */
+  int64_t item;       /* first item of the tasks */
+  int64_t column, columns, depth_block, depth_blocks; /* GEMM_B_SHARED: the group */
+} gemm_run;
+
+static int64_t gemm_depth_of(const gemm_plan *plan, int64_t k, int64_t depth_block) {
+  return gemm_max(0, gemm_min(plan->depth, k - depth_block * plan->depth));
+}
+
+static const char *gemm_panel_at(const gemm_plan *plan, const gemm_panels *panels, int64_t k,
+                                 int64_t depth_block, int64_t column) {
+  const int64_t before = (depth_block - panels->first_depth_block) * plan->depth;
+  const int64_t inside = gemm_depth_of(plan, k, depth_block) * (column - panels->first_column);
+  return panels->base + (before * panels->columns + inside) * plan->kernels->element_size;
+}
+
+static int64_t gemm_item_offset(const mica_gemm *g, const int64_t *strides, int64_t item) {
+  int64_t offset = 0;
+  for (int32_t i = g->batch_rank - 1; i >= 0; i--) {
+    offset += item % g->batch[i] * strides[i];
+    item /= g->batch[i];
+  }
+  return offset;
+}
+
+static const char *gemm_at(const void *base, int64_t element, int64_t size) {
+  return (const char *)base + element * size;
+}
+
+/* Points the tile at a strip of A, rows [row, row + rows) of columns [k, k + depth). */
+static void gemm_strip(const gemm_plan *plan, const mica_gemm *g, const char *a, int64_t row,
+                       int64_t rows, int64_t k, int64_t depth, char *copy, mica_gemm_tile *tile) {
+  const int64_t size = plan->kernels->element_size;
+  const char *from = gemm_at(a, row * g->a_row + k * g->a_column, size);
+  tile->a = copy;
+  switch (plan->a_source) {
+    case GEMM_A_DIRECT:
+      tile->a = from;
+      tile->a_row = g->a_row;
+      tile->a_step = g->a_column;
+      return;
+    case GEMM_A_COLUMNS:
+      plan->kernels->copy_columns(rows, depth, from, g->a_column, copy);
+      tile->a_row = 1;
+      tile->a_step = plan->kernels->tile_rows;
+      return;
+    case GEMM_A_ROWS:
+    case GEMM_A_ANY: break;
+  }
+  tile->a_row = gemm_copy_row(plan);
+  tile->a_step = 1;
+  for (int64_t r = 0; r < rows; r++) {
+    const char *from_row = gemm_at(from, r * g->a_row, size);
+    char *to = copy + r * tile->a_row * size;
+    if (plan->a_source == GEMM_A_ROWS) {
+      memcpy(to, from_row, (size_t)(depth * size));
+    } else if (size == 4) {
+      for (int64_t p = 0; p < depth; p++) memcpy(to + p * 4, from_row + p * g->a_column * 4, 4);
+    } else {
+      for (int64_t p = 0; p < depth; p++) memcpy(to + p * 8, from_row + p * g->a_column * 8, 8);
+    }
+  }
+}
+
+typedef struct gemm_block {
+  int64_t item, row, rows, column, columns;
+  int64_t depth_block, depth_blocks; /* to add in this pass */
+} gemm_block;
+
+static void gemm_run_block(const gemm_run *run, const gemm_block *block, char *worker) {
+  const gemm_plan *plan = run->plan;
+  const mica_gemm *g = run->g;
+  const mica_gemm_kernels *kernels = plan->kernels;
+  const int64_t size = kernels->element_size, panel = plan->panel, vector = kernels->vector;
+  const char *a = gemm_at(g->a, gemm_item_offset(g, g->a_batch, block->item), size);
+  const char *b = gemm_at(g->b, gemm_item_offset(g, g->b_batch, block->item), size);
+  char *c = (char *)g->c + gemm_item_offset(g, g->c_batch, block->item) * size;
+  char *own = worker + plan->copy_bytes;
+  gemm_panels panels = run->panels;
+  if (plan->b_source == GEMM_B_BLOCK) {
+    panels = (gemm_panels){own, gemm_round(block->columns, vector), block->column, 0};
+  }
+  const int64_t column_end = block->column + block->columns;
+  const int64_t tail = plan->b_source == GEMM_B_DIRECT && column_end == g->n
+                           ? g->n - g->n % vector
+                           : column_end; /* from here on a direct B is packed */
+  const int64_t strips = gemm_ceil(block->rows, kernels->tile_rows);
+
+  for (int64_t d = block->depth_block; d < block->depth_block + block->depth_blocks; d++) {
+    const int64_t k = d * plan->depth, depth = gemm_depth_of(plan, g->k, d);
+    const bool last = d == plan->depth_blocks - 1;
+    const mica_gemm_segment segment = {0, depth};
+    mica_gemm_tile tile = {.segments = &segment, .segment_count = 1, .c_row = g->c_row,
+                           .accumulate = g->accumulate || d > 0, .relu = last && g->finish.relu};
+    if (plan->b_source == GEMM_B_BLOCK) {
+      panels.first_depth_block = d;
+      kernels->pack(depth, block->columns, gemm_at(b, k * g->b_row + block->column * g->b_column, size),
+                    g->b_row, g->b_column, own);
+    } else if (tail < column_end) {
+      kernels->pack(depth, column_end - tail, gemm_at(b, k * g->b_row + tail, size), g->b_row, 1, own);
+    }
+    int64_t row = block->row;
+    for (int64_t s = 0; s < strips; s++) {
+      const int64_t rows = (block->rows + s) / strips;
+      gemm_strip(plan, g, a, row, rows, k, depth, worker, &tile);
+      for (int64_t column = block->column; column < column_end;) {
+        int64_t width = gemm_min(panel, column_end - column);
+        if (plan->b_source == GEMM_B_DIRECT) {
+          if (column < tail) {
+            width = gemm_min(width, tail - column);
+            tile.b = gemm_at(b, k * g->b_row + column, size);
+            tile.b_step = g->b_row;
+          } else {
+            tile.b = own;
+            tile.b_step = vector;
+          }
+        } else {
+          tile.b = gemm_panel_at(plan, &panels, g->k, d, column);
+          tile.b_step = width > vector ? panel : vector;
+        }
+        tile.c = c + (row * g->c_row + column) * size;
+        tile.columns = width;
+        tile.bias = last && g->finish.bias ? gemm_at(g->finish.bias, column, size) : NULL;
+        kernels->tile[rows - 1][width > vector](&tile);
+        column += width;
+      }
+      if (last && g->finish.epilogue) {
+        g->finish.epilogue(g->finish.context, block->item * g->m + row, block->column, rows,
+                           block->columns, c + (row * g->c_row + block->column) * size, g->c_row);
+      }
+      row += rows;
+    }
+  }
+}
+
+/* Task: one block of C, or some whole products of the batch. */
+static void gemm_block_task(void *context, int64_t index, int32_t worker) {
+  const gemm_run *run = context;
+  const gemm_plan *plan = run->plan;
+  const mica_gemm *g = run->g;
+  char *scratch = run->workers + plan->worker_bytes * (size_t)worker;
+  const int64_t column_block = index % plan->column_blocks;
+  const int64_t row_block = index / plan->column_blocks % plan->row_blocks;
+  const int64_t unit = index / plan->column_blocks / plan->row_blocks;
+  gemm_block block = {.row = row_block * plan->row_block,
+                      .column = column_block * plan->column_block,
+                      .depth_block = 0,
+                      .depth_blocks = plan->depth_blocks};
+  block.rows = gemm_min(plan->row_block, g->m - block.row);
+  block.columns = gemm_min(plan->column_block, g->n - block.column);
+  const int64_t first = unit * plan->items_per_task;
+  const int64_t end = gemm_min(first + plan->items_per_task, plan->items);
+  for (block.item = first; block.item < end; block.item++) gemm_run_block(run, &block, scratch);
+}
+
+/* Task: one block of C within the group of B's columns and depth blocks that is packed now. */
+static void gemm_group_task(void *context, int64_t index, int32_t worker) {
+  const gemm_run *run = context;
+  const gemm_plan *plan = run->plan;
+  const mica_gemm *g = run->g;
+  const int64_t column_blocks = gemm_ceil(run->columns, plan->column_block);
+  gemm_block block = {.item = run->item + index / column_blocks / plan->row_blocks,
+                      .row = index / column_blocks % plan->row_blocks * plan->row_block,
+                      .column = run->column + index % column_blocks * plan->column_block,
+                      .depth_block = run->depth_block,
+                      .depth_blocks = run->depth_blocks};
+  block.rows = gemm_min(plan->row_block, g->m - block.row);
+  block.columns = gemm_min(plan->column_block, run->column + run->columns - block.column);
+  gemm_run_block(run, &block, run->workers + plan->worker_bytes * (size_t)worker);
+}
+
+enum { GEMM_PACK_PANELS = 4 };
+
+/* Task: packs a few panels of one depth block into run->panels. */
+static void gemm_pack_task(void *context, int64_t index, int32_t worker) {
+  (void)worker;
+  const gemm_run *run = context;
+  const gemm_plan *plan = run->plan;
+  const mica_gemm *g = run->g;
+  const int64_t size = plan->kernels->element_size;
+  const int64_t step = GEMM_PACK_PANELS * plan->panel;
+  const int64_t column_tasks = gemm_ceil(run->columns, step);
+  const int64_t column = run->column + index % column_tasks * step;
+  const int64_t columns = gemm_min(step, run->column + run->columns - column);
+  const int64_t d = run->depth_block + index / column_tasks, k = d * plan->depth;
+  const char *b = gemm_at(g->b, gemm_item_offset(g, g->b_batch, run->item), size);
+  char *to = run->shared + (gemm_panel_at(plan, &run->panels, g->k, d, column) - run->panels.base);
+  plan->kernels->pack(gemm_depth_of(plan, g->k, d), columns,
+                      gemm_at(b, k * g->b_row + column * g->b_column, size), g->b_row, g->b_column,
+                      to);
+}
+
+static int64_t gemm_pack_task_count(const gemm_run *run) {
+  return gemm_ceil(run->columns, GEMM_PACK_PANELS * run->plan->panel) * run->depth_blocks;
+}
+
+/* B in groups that fit L3: all threads pack one, then all multiply by it. */
+static void gemm_run_shared(gemm_run *run, const mica_parallel *parallel) {
+  const gemm_plan *plan = run->plan;
+  const mica_gemm *g = run->g;
+  const int64_t items = plan->b_shared ? plan->items : 1;
+  for (run->item = 0; run->item < plan->items; run->item += items) {
+    for (run->column = 0; run->column < g->n; run->column += plan->group_columns) {
+      run->columns = gemm_min(plan->group_columns, g->n - run->column);
+      for (run->depth_block = 0; run->depth_block < plan->depth_blocks;
+           run->depth_block += plan->group_depth_blocks) {
+        run->depth_blocks =
+            gemm_min(plan->group_depth_blocks, plan->depth_blocks - run->depth_block);
+        run->panels =
+            (gemm_panels){run->shared, gemm_round(run->columns, plan->kernels->vector), run->column,
+                          run->depth_block};
+        parallel->run(parallel->self, gemm_pack_task_count(run), gemm_pack_task, run);
+        parallel->run(parallel->self,
+                      items * plan->row_blocks * gemm_ceil(run->columns, plan->column_block),
+                      gemm_group_task, run);
+      }
+    }
+  }
+}
+
+void mica_gemm_run(const mica_cpu_kernels *kernels, const mica_gemm *problem,
+                   const mica_parallel *parallel, void *scratch) {
+  gemm_plan plan;
+  if (!gemm_make_plan(&plan, kernels, problem, parallel->threads)) return;
+  gemm_run run = {.plan = &plan, .g = problem, .shared = scratch,
+                  .workers = (char *)scratch + plan.shared_bytes};
+  if (plan.b_source == GEMM_B_SHARED) {
+    gemm_run_shared(&run, parallel);
+    return;
+  }
+  if (plan.b_source == GEMM_B_READY) {
+    run.panels =
+        (gemm_panels){problem->b_packed, gemm_round(problem->n, plan.kernels->vector), 0, 0};
+  }
+  parallel->run(parallel->self,
+                plan.column_blocks * plan.row_blocks * gemm_ceil(plan.items, plan.items_per_task),
+                gemm_block_task, &run);
+}
+
+size_t mica_gemm_packed_size(const mica_cpu_kernels *kernels, const mica_gemm *problem) {
+  const mica_gemm_kernels *own = kernels->gemm[problem->type];
+  size_t bytes = 0;
+  gemm_reserve(&bytes, gemm_max(problem->k, 0), gemm_round(gemm_max(problem->n, 0), own->vector),
+               own->element_size);
+  return bytes;
+}
+
+void mica_gemm_pack(const mica_cpu_kernels *kernels, const mica_gemm *problem,
+                    const mica_parallel *parallel, void *packed) {
+  if (problem->k <= 0 || problem->n <= 0) return;
+  gemm_plan plan = {.kernels = kernels->gemm[problem->type]};
+  plan.panel = 2 * plan.kernels->vector;
+  gemm_plan_depth(&plan, problem->k);
+  mica_gemm single = *problem;
+  single.batch_rank = 0;
+  gemm_run run = {.plan = &plan, .g = &single, .shared = packed, .columns = problem->n,
+                  .depth_blocks = plan.depth_blocks};
+  run.panels = (gemm_panels){packed, gemm_round(problem->n, plan.kernels->vector), 0, 0};
+  parallel->run(parallel->self, gemm_pack_task_count(&run), gemm_pack_task, &run);
+}

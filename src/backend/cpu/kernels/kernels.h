@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The dispatch table of the native engine: one row of kernels for each instruction set.
+ *
+ * Kernel sources (.inc) are written once over vectors of the row's width and included once by each
+ * isa_<row>.c between target pragmas; all they define is static and carries the row's suffix, so
+ * nothing compiled for AVX can leak into other files. A row is chosen by the CPU's feature bits,
+ * never by model numbers. */
+#ifndef MICA_BACKEND_CPU_KERNELS_KERNELS_H
+#define MICA_BACKEND_CPU_KERNELS_KERNELS_H
+
+#include "backend/cpu/kernels/gemm.h"
+
+/* A run of the k axis inside one register tile: A's elements start at `offset` and `length` of them
+ * follow, a_step apart. A plain product has one; a convolution one for each row of its window. */
+typedef struct mica_gemm_segment {
+  int64_t offset, length;
+} mica_gemm_segment;
+
+/* One register tile: C[rows, columns] (+)= A[rows, k] * B[k, columns]. Strides in elements. */
+typedef struct mica_gemm_tile {
+  const void *a;
+  int64_t a_row, a_step; /* between rows of the tile; between steps of k */
+  const mica_gemm_segment *segments;
+  int64_t segment_count;
+  const void *b; /* row p of B at b + p * b_step, one or two vectors readable */
+  int64_t b_step;
+  void *c;
+  int64_t c_row;
+  int64_t columns; /* stored; fewer than the tile's width at the right edge */
+  const void *bias;
+  bool accumulate, relu;
+} mica_gemm_tile;
+
+/* The kernels of one element type. */
+typedef struct mica_gemm_kernels {
+  int32_t element_size;
+  int32_t tile_rows;   /* tallest tile, at most 14 */
+  int32_t vector;      /* lanes; a tile is one or two vectors wide */
+  int32_t block_depth; /* longest block of k */
+  int64_t block_bytes; /* of B that a thread keeps in its L2 cache */
+  /* [rows - 1][vectors - 1] */
+  void (*const (*tile)[2])(const mica_gemm_tile *tile);
+  /* Packs `depth` rows of `columns` columns into panels of 2 vectors (the last may have 1), each
+   * [depth][width], zero-filled on the right. */
+  void (*pack)(int64_t depth, int64_t columns, const void *b, int64_t b_row, int64_t b_column,
+               void *packed);
+  /* Copies A[rows, depth] to [depth][tile_rows] when a_row is 1. */
+  void (*copy_columns)(int64_t rows, int64_t depth, const void *a, int64_t a_column, void *copy);
+  /* Long thin products, `thin` <= 4 vectors t: out [thin, count] = t [thin, depth] * big, where
+   * big's element (p, j) is at p * big_row + j (streaming rows) ... */
+  void (*thin_rows)(int64_t thin, int64_t count, int64_t depth, const void *t, const void *big,
+                    int64_t big_row, void *out, int64_t out_row);
+  /* ... or at p + j * big_column (dot products). */
+  void (*thin_dots)(int64_t thin, int64_t count, int64_t depth, const void *t, const void *big,
+                    int64_t big_column, void *out, int64_t out_row);
+} mica_gemm_kernels;
+
+typedef struct mica_cpu_kernels {
+  const char *name;
+  const mica_gemm_kernels *gemm[MICA_GEMM_TYPE_COUNT];
+  /* Add the elementwise, reduction and row kernels here, filled in isa_row.inc. */
+} mica_cpu_kernels;
+
+extern const mica_cpu_kernels mica_cpu_kernels_baseline;
+#if defined(__x86_64__)
+extern const mica_cpu_kernels mica_cpu_kernels_avx2;
+extern const mica_cpu_kernels mica_cpu_kernels_avx512;
+#endif
+
+/* The row called `name`, or, when NULL, the one named by MICA_CPU_ISA in the environment, or else
+ * the best that this CPU and its operating system support. NULL when the name is unknown or the CPU
+ * lacks it. Reads the environment at each call: call it when a device opens. */
+const mica_cpu_kernels *mica_cpu_kernels_select(const char *name);
+
+/* Row `index` of those that this CPU supports, best last; NULL past the end. */
+const mica_cpu_kernels *mica_cpu_kernels_at(int32_t index);
+
+#endif
