@@ -74,6 +74,12 @@ mica_ints mica_ints_prepend(int64_t front, const mica_ints *list, int64_t shift)
   return longer;
 }
 
+mica_ints mica_ints_shift(const mica_ints *list, int64_t shift) {
+  mica_ints moved = {.count = list->count};
+  for (int32_t i = 0; i < list->count; i++) moved.at[i] = list->at[i] + shift;
+  return moved;
+}
+
 bool mica_resolve_axis(int64_t axis, int32_t rank, int64_t *out_axis) {
   if (axis < -(int64_t)rank || axis >= rank) return false;
   *out_axis = axis < 0 ? axis + rank : axis;
@@ -81,6 +87,15 @@ bool mica_resolve_axis(int64_t axis, int32_t rank, int64_t *out_axis) {
 }
 
 /* ---- for builders ---------------------------------------------------------------------------------- */
+
+bool mica_copy_args(void *copy, size_t size, const void *args) {
+  memset(copy, 0, size);
+  if (!args) return false;
+  size_t given;
+  memcpy(&given, args, sizeof(given));
+  memcpy(copy, args, given < size ? given : size);
+  return true;
+}
 
 bool mica_operands_usable(const char *op, const mica_value *in, size_t count) {
   mica_graph *graph = mica_graph_of(in, count);
@@ -154,6 +169,14 @@ mica_value mica_reshape_if_needed(mica_value x, mica_shape shape) {
   if (!mica_has_value(x) || mica_shape_equal(mica_shape_of(x), shape)) return x;
   mica_reshape_attr attr = {.shape = mica_shape_clean(shape)};
   return mica_emit(x.graph, MICA_OP_RESHAPE, &x, 1, &attr);
+}
+
+mica_value mica_transpose_if_needed(mica_value x, const mica_ints *permutation) {
+  bool same = true;
+  for (int32_t i = 0; i < permutation->count; i++) same = same && permutation->at[i] == i;
+  if (!mica_has_value(x) || same) return x;
+  mica_transpose_attr attr = {.permutation = *permutation};
+  return mica_emit(x.graph, MICA_OP_TRANSPOSE, &x, 1, &attr);
 }
 
 bool mica_broadcast_operands(const char *op, mica_value *in, size_t count, size_t dtype_from) {
@@ -240,6 +263,13 @@ bool mica_infer_equal_types(mica_infer *infer, size_t from) {
 
 bool mica_infer_equal(mica_infer *infer) {
   return mica_infer_equal_types(infer, 0) && mica_infer_one(infer, infer->in[0]);
+}
+
+bool mica_infer_class(mica_infer *infer, size_t i, mica_dtype_class class, const char *what) {
+  const char *expected = "";
+  if (mica_class_accepts(class, infer->in[i].dtype, &expected)) return true;
+  return mica_infer_fail(infer, "dtype %s is not supported by %s: expected %s (mica_convert first)",
+                         mica_dtype_name(infer->in[i].dtype), what, expected);
 }
 
 bool mica_infer_axis(mica_infer *infer, int64_t *axis, int32_t rank) {

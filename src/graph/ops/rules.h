@@ -41,10 +41,15 @@ mica_axes mica_axes_from(const mica_ints *list); /* for builders called by rules
 mica_ints mica_ints_sequence(int64_t first, int32_t count);
 /* `front` and then the entries, each plus `shift`. The list has at most 7 entries (mica_batch_fits). */
 mica_ints mica_ints_prepend(int64_t front, const mica_ints *list, int64_t shift);
+mica_ints mica_ints_shift(const mica_ints *list, int64_t shift); /* each entry plus `shift` */
 /* An axis in 0 .. rank - 1 from one that may count from the end; false when there is none. */
 bool mica_resolve_axis(int64_t axis, int32_t rank, int64_t *out_axis);
 
 /* ---- for builders ---------------------------------------------------------------------------------- */
+
+/* Copies an argument struct that begins with its struct_size; what an older caller's lacks is zero. False
+ * for NULL. */
+bool mica_copy_args(void *copy, size_t size, const void *args);
 
 /* Whether all operands can be used here; otherwise the graph fails in the name of `op`. */
 bool mica_operands_usable(const char *op, const mica_value *in, size_t count);
@@ -59,6 +64,7 @@ bool mica_broadcast_operands(const char *op, mica_value *in, size_t count, size_
 /* x in `shape`, the value itself when it has that shape already (the public builder appends a node). */
 mica_value mica_broadcast_if_needed(mica_value x, mica_shape shape);
 mica_value mica_reshape_if_needed(mica_value x, mica_shape shape);
+mica_value mica_transpose_if_needed(mica_value x, const mica_ints *permutation);
 /* A constant of x's type, or [] of x's dtype, on behalf of `op`; the number fits as in mica_scalar. */
 mica_value mica_number_like(const char *op, mica_value x, double number);
 mica_value mica_number_for(const char *op, mica_value x, double number);
@@ -77,6 +83,8 @@ bool mica_infer_equal(mica_infer *infer); /* all operands of one type: that type
 /* Operands [from, in_count) have one dtype / one type; the message suggests mica_convert. */
 bool mica_infer_equal_dtypes(mica_infer *infer, size_t from);
 bool mica_infer_equal_types(mica_infer *infer, size_t from);
+/* Operand i is of a class, for operators whose attributes narrow it down; `what` needs it. */
+bool mica_infer_class(mica_infer *infer, size_t i, mica_dtype_class class, const char *what);
 /* Resolves a negative axis in place; the message says which axes there are. */
 bool mica_infer_axis(mica_infer *infer, int64_t *axis, int32_t rank);
 /* A list of different axes below `rank`, negative ones resolved in place. */
