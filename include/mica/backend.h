@@ -75,6 +75,8 @@ typedef struct {
   void *const *out;        /* where each output goes; may equal a donated input's memory */
   const bool *donated;     /* in[i] may be overwritten */
   size_t in_count, out_count;
+  bool *out_intact; /* set to true by an execute that fails before it wrote into donated memory */
+  struct mica_call_marks *marks; /* collects marked values; NULL: nobody listens */
 } mica_call;
 
 /* NULL slots mean the documented default. All functions may be called from any thread. */
