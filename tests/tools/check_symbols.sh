@@ -8,8 +8,11 @@ have nm && have readelf || skip 'nm and readelf (binutils) are missing'
 library=$MICA_BUILD_DIR/libmica.so
 [ -e "$library" ] || fail "$library is missing"
 
-exported=$(nm -D --defined-only "$library" | awk '$3 !~ /^mica_/ && $3 !~ /^MICA_0(@|$)/ {print $3}')
-[ -z "$exported" ] || fail "libmica.so exports more than mica_ symbols: $exported"
+for object in libmica.so libmica_ui.so; do
+  [ -e "$MICA_BUILD_DIR/$object" ] || continue
+  exported=$(nm -D --defined-only "$MICA_BUILD_DIR/$object" | awk '$3 !~ /^mica_/ && $3 !~ /^MICA_0(@|$)/ {print $3}')
+  [ -z "$exported" ] || fail "$object exports more than mica_ symbols: $exported"
+done
 nm -D --defined-only "$library" | grep -q ' T mica_version' || fail 'libmica.so does not export mica_version'
 
 forbidden='abort|exit|_exit|_Exit|quick_exit|raise|kill|longjmp|siglongjmp|_longjmp|__longjmp_chk|printf|__printf_chk|fprintf|__fprintf_chk|vprintf|__vprintf_chk|vfprintf|__vfprintf_chk|dprintf|puts|fputs|putchar|putc|fputc|_IO_putc|perror|stdout|stderr|__assert_fail|__assert|setenv|putenv|system'
