@@ -78,6 +78,8 @@ typedef enum {
   MICA_CLASS_BOOL,
   MICA_CLASS_DOT       /* NUMBER and f8, i4, u4: what products accept */
 } mica_dtype_class;
+/* Whether `dtype` belongs to it; otherwise *out_expected says what does. */
+bool mica_class_accepts(mica_dtype_class class, mica_dtype dtype, const char **out_expected);
 
 /* What inference sees, and fills: out[0 .. out_count). */
 typedef struct {
@@ -149,6 +151,8 @@ static inline bool mica_op_is_composite(const mica_op_def *def) { return def->ex
 bool mica_attr_equal(const mica_op_def *def, const void *a, const void *b);
 uint64_t mica_attr_hash(const mica_op_def *def, const void *attr);
 void mica_attr_print(const mica_op_def *def, const void *attr, mica_text *text); /* "axes=[0], kind=sum" */
+void mica_print_quoted(const char *value, mica_text *text);
+void mica_print_tensor(const mica_tensor *tensor, mica_text *text); /* "f32[] 0.5", "f32[2] 0x0000803f.." */
 
 /* ---- nodes, regions, graph ------------------------------------------------------------------------- */
 
@@ -230,6 +234,7 @@ struct mica_graph {
 
   char *scopes; /* interned paths, each terminated; offset 0 is "" */
   uint32_t scope_size, scope_capacity, scope, scope_depth;
+  uint32_t backward_of, backward_is; /* the newest pair of mica_backward_scope */
 
   uint32_t *parameters; /* ids by index */
   uint32_t parameter_count, parameter_capacity;
@@ -266,6 +271,11 @@ uint32_t mica_owner_of_result(const mica_graph *graph, uint32_t id, uint32_t *ou
 
 /* ---- building --------------------------------------------------------------------------------------- */
 
+bool mica_set_scope(mica_graph *graph, const char *path); /* the whole path at once; false on failure */
+/* As mica_emit_results, for owners: operands from declared_count on are captured values. */
+bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count, size_t declared_count,
+                    const uint32_t *regions, size_t region_count, const void *attr, mica_value *out,
+                    size_t out_count);
 /* Appends a node with its results. Checks operands, captures outer ones, infers types; on any problem the
  * graph fails and all out values are the failed value. `attr` is copied. */
 void mica_emit_results(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count, const void *attr,
@@ -287,6 +297,8 @@ bool mica_block_enter(mica_graph *graph, uint32_t block, const mica_type *argume
 void mica_block_leave(mica_graph *graph, uint32_t block, const mica_value *results, size_t count);
 void mica_block_close(mica_graph *graph, uint32_t block, mica_value *out, size_t out_count);
 mica_value mica_block_argument(mica_graph *graph, uint32_t block, size_t index);
+/* Whether a public handle is the innermost open block, of operator `op`; fails the graph if not. */
+bool mica_region_check(mica_region region, const char *function, mica_op op);
 
 /* Rebuilds the nodes of a region in the current place: arguments[i] stands for its i-th argument (declared
  * and captured). `rule`, if given, is asked first for each node: true when it set out[]. results
@@ -299,11 +311,47 @@ void mica_replay(mica_graph *to, const mica_graph *from, uint32_t region, const 
 void mica_replay_node(mica_graph *to, const mica_graph *from, uint32_t id, const mica_value *in,
                       mica_replay_rule *rule, void *context, mica_value *out);
 
-/* Derivatives inside the current region of values that stand in open regions (autodiff.c). */
-void mica_reverse_mode(mica_graph *graph, const mica_value *y, const mica_value *y_cotangent, size_t y_count,
-                       const mica_value *x, size_t x_count, mica_value *out); /* {0} where nothing depends */
-void mica_forward_mode(mica_graph *graph, const mica_value *y, size_t y_count, const mica_value *x,
-                  const mica_value *x_tangent, size_t x_count, mica_value *out); /* {0} likewise */
+/* Rebuilds all of `from` in the empty graph `to`: parameters, variables, nodes (through `rule`), outputs and
+ * assigns keep their order. What every pass is made of. */
+mica_status mica_rewrite(const mica_graph *from, mica_graph *to, mica_replay_rule *rule, void *context,
+                         mica_error *error);
+/* The arguments of region `index` of the owner `id` on operands in[]: its declared ones are not filled,
+ * captured ones are the operands that feed them. out[argument_count]. */
+void mica_captured_arguments(const mica_graph *graph, uint32_t id, uint32_t index, const mica_value *in, mica_value *out);
+
+/* Derivatives, built in the current region, of values in open regions (reverse.c, forward.c). Only nodes
+ * from `floor` on are looked through: with the first id of a replayed body as the floor, x are independent
+ * inputs. out: {0} where nothing depends; equal x share: only the first one gets it. */
+void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y, const mica_value *y_cotangent,
+                       size_t y_count, const mica_value *x, size_t x_count, mica_value *out);
+void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, size_t y_count, const mica_value *x,
+                       const mica_value *x_tangent, size_t x_count, mica_value *out);
+/* Rebuilds a region of the same graph for `size` examples in the current place. batched[i]: arguments[i]
+ * has the examples as axis 0. out_batched may be NULL: then all results are made batched. */
+void mica_batch_region(mica_graph *graph, uint32_t region, const mica_value *arguments, const bool *batched,
+                       int64_t size, mica_value *results, bool *out_batched);
+
+bool mica_node_is_open(const mica_graph *graph, uint32_t id); /* stands in an open region */
+uint32_t mica_captured_outer(const mica_graph *graph, uint32_t id); /* of an argument node; 0: a declared one */
+uint32_t mica_backward_scope(mica_graph *graph, uint32_t scope); /* "path (backward)" */
+
+#ifdef MICA_MUTATION
+/* Test builds only: spoils one rule at run time, to see that a test notices. */
+typedef enum { MICA_MUTATE_NEGATE = 1, MICA_MUTATE_DOUBLE, MICA_MUTATE_DROP } mica_mutation_kind;
+typedef enum { MICA_RULE_VJP = 1, MICA_RULE_JVP, MICA_RULE_BATCH } mica_rule_kind;
+typedef struct {
+  int32_t op, rule, kind, operand; /* op 0: off */
+  int64_t hits;
+} mica_mutation;
+extern mica_mutation mica_mutate;
+mica_value mica_mutated(mica_op op, mica_rule_kind rule, size_t operand, mica_value value);
+#else
+#define mica_mutated(op, rule, operand, value) (value)
+#endif
+
+void mica_graph_print(const mica_graph *graph, mica_text *text);
+/* Copies a finished text to a caller's buffer as snprintf would, and frees it; -1 when memory ran out. */
+int64_t mica_text_deliver(mica_text *from, char *text, size_t size);
 
 /* ---- helpers for rules -------------------------------------------------------------------------------- */
 
