@@ -31,6 +31,17 @@ static uint32_t pending_value(const mica_graph *graph, const mica_variable *vari
   return 0;
 }
 
+/* The node of what the variable holds when the call begins; in the root. */
+static mica_value read_at_root(mica_graph *graph, mica_variable *variable) {
+  mica_type type = mica_variable_type(variable);
+  mica_variable_attr attr = {.variable = variable, .name = mica_variable_name(variable), .dtype = type.dtype,
+                             .shape = type.shape};
+  mica_value value = mica_emit(graph, MICA_OP_VARIABLE, NULL, 0, &attr);
+  mica_graph_variable *entry = find_variable(graph, variable);
+  if (entry) entry->read = value.id;
+  return value;
+}
+
 mica_value mica_variable_read(mica_graph *graph, mica_variable *variable) {
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
   if (!variable) return mica_fail(graph, MICA_INVALID, "variable_read: the variable is NULL");
@@ -39,13 +50,8 @@ mica_value mica_variable_read(mica_graph *graph, mica_variable *variable) {
   uint32_t id = pending_value(graph, variable);
   if (!id) id = entry->assign ? entry->assign : entry->read;
   if (id) return mica_value_of(graph, mica_resolve(graph, mica_value_of(graph, id)));
-  mica_type type = mica_variable_type(variable);
-  if (graph->current) return mica_value_of(graph, mica_capture_variable(graph, variable, type));
-  mica_variable_attr attr = {.variable = variable, .name = mica_variable_name(variable), .dtype = type.dtype,
-                             .shape = type.shape};
-  mica_value value = mica_emit(graph, MICA_OP_VARIABLE, NULL, 0, &attr);
-  find_variable(graph, variable)->read = value.id;
-  return value;
+  if (!graph->current) return read_at_root(graph, variable);
+  return mica_value_of(graph, mica_capture_variable(graph, variable, mica_variable_type(variable)));
 }
 
 /* Whether an assign may stand in region `index`: root, call and recompute regions all the way up. */
@@ -87,8 +93,8 @@ void mica_variable_assign(mica_variable *variable, mica_value value) {
   mica_graph_variable *entry = find_variable(graph, variable);
   if (!entry) return;
   if (!graph->current) {
-    uint32_t id = mica_resolve(graph, value);
-    find_variable(graph, variable)->assign = id;
+    if (!entry->read) read_at_root(graph, variable); /* every variable of a graph has a node */
+    find_variable(graph, variable)->assign = value.id;
     return;
   }
   mica_block *block = NULL;
