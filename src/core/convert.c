@@ -35,7 +35,7 @@ static void load_nibbles(element_block *block, const uint8_t *in, int64_t count,
 }
 
 static void load_block(element_block *block, mica_dtype dtype, const void *in, int64_t count) {
-  block->kind = mica_dtype_class(dtype);
+  block->kind = mica_dtype_element_class(dtype);
   switch (dtype) {
     case MICA_BOOL: LOAD(i64, IN(uint8_t) != 0); break;
     case MICA_I4: load_nibbles(block, in, count, true); break;

@@ -189,7 +189,7 @@ typedef struct {
   double imaginary;
 } mica_element;
 
-mica_element_class mica_dtype_class(mica_dtype dtype);
+mica_element_class mica_dtype_element_class(mica_dtype dtype);
 /* The element at `index` of an array of `dtype`; 0 for an unknown dtype. */
 mica_element mica_element_load(mica_dtype dtype, const void *data, int64_t index);
 /* Converts as mica_convert_elements. Two threads must not store to both halves of one byte of i4 or u4. */

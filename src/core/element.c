@@ -3,7 +3,7 @@
  * exactly. The slow and obvious way: the reference backend and printers use it, bulk work does not. */
 #include "core/dtype.h"
 
-mica_element_class mica_dtype_class(mica_dtype dtype) {
+mica_element_class mica_dtype_element_class(mica_dtype dtype) {
   if (dtype == MICA_U64) return MICA_ELEMENT_UNSIGNED;
   if (mica_dtype_is_float(dtype)) return MICA_ELEMENT_FLOAT;
   if (mica_dtype_is_complex(dtype)) return MICA_ELEMENT_COMPLEX;
