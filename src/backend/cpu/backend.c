@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* backend.c: the native engine as a backend: opening, closing, and the table of its functions. */
+#include "backend/cpu/plan_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static mica_status engine_open(mica_device *device, const char *options, void **out_state,
+                               mica_error *error) {
+  *out_state = NULL;
+  if (options != NULL && options[0] != '\0')
+    return mica_error_set(error, MICA_INVALID, "backend 'cpu' has no option '%s'", options);
+  const mica_cpu_kernels *kernels = mica_cpu_kernels_select(NULL);
+  if (kernels == NULL) {
+    char known[128] = "";
+    size_t used = 0;
+    for (int32_t i = 0; used < sizeof(known) && mica_cpu_kernels_at(i) != NULL; i++)
+      used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", i == 0 ? "" : ", ",
+                               mica_cpu_kernels_at(i)->name);
+    return mica_error_set(error, MICA_INVALID,
+                          "$MICA_CPU_ISA names instructions that this machine lacks; it has: %s", known);
+  }
+  mica_cpu_device *engine = mica_allocate_zeroed(&device->allocator, 1, sizeof(*engine));
+  if (engine == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a device");
+  engine->device = device;
+  engine->allocator = device->allocator;
+  engine->kernels = kernels;
+  if (!mica_environment("MICA_DUMP", engine->dump, sizeof(engine->dump))) engine->dump[0] = '\0';
+  if (device->threads > 1) {
+    mica_thread_pool_options pool = {.threads = device->threads, .pin = device->pin_threads};
+    mica_status status = mica_thread_pool_create(&device->allocator, &pool, &engine->pool, error);
+    if (status != MICA_OK) {
+      mica_free(&device->allocator, engine, sizeof(*engine));
+      return status;
+    }
+  }
+  *out_state = engine;
+  return MICA_OK;
+}
+
+static void engine_close(void *state) {
+  mica_cpu_device *engine = state;
+  if (engine == NULL) return;
+  mica_allocator allocator = engine->allocator;
+  mica_thread_pool_destroy(engine->pool);
+  mica_free(&allocator, engine, sizeof(*engine));
+}
+
+static void engine_describe(void *state, char *text, size_t size) {
+  const mica_cpu_device *engine = state;
+  int32_t threads = mica_thread_pool_size(engine->pool);
+  snprintf(text, size, "cpu: %s, %" PRId32 " thread%s", engine->kernels->name, threads,
+           threads == 1 ? "" : "s");
+}
+
+static size_t engine_arena_bytes(void *state, const void *program) {
+  (void)state;
+  return ((const mica_cpu_program *)program)->arena_bytes;
+}
+
+extern const mica_backend mica_backend_cpu;
+const mica_backend mica_backend_cpu = {
+    .struct_size = sizeof(mica_backend),
+    .name = "cpu",
+    .open = engine_open,
+    .close = engine_close,
+    .describe = engine_describe,
+    .compile = mica_cpu_compile,
+    .execute = mica_cpu_execute,
+    .program_destroy = mica_cpu_program_destroy,
+    .program_arena_bytes = engine_arena_bytes,
+    .program_format = mica_cpu_format,
+    .program_profile = mica_cpu_profile,
+};
