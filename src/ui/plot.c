@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plot.c: line plots as one SVG file: no script, no font, no server. Colors are CSS variables that switch
+/* plot.c: line plots as one SVG file: written beside it and renamed; no script, no font, no server. Colors are CSS variables that switch
  * with the viewer's light or dark scheme; the palette is Okabe and Ito's (2008), told apart by color-blind
  * readers too. Axes get round ticks (Heckbert, "Nice numbers for graph labels", Graphics Gems 1990). */
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "core/text.h"
 #include "mica/ui.h"
-#include "platform/platform.h"
 
 enum { PANEL_WIDTH = 520, PANEL_HEIGHT = 360, LEFT = 62, RIGHT = 18, TOP = 44, BOTTOM = 52, HEAD = 44, PALETTE = 6 };
 
 typedef struct { double least, most, step; } plot_axis;
+
+static void fputs_to(FILE *text, const char *string) { fputs(string, text); }
 
 static double nice_step(double span, int ticks) {
   double raw = span / ticks, power = pow(10, floor(log10(raw))), unit = raw / power;
@@ -35,29 +36,29 @@ static plot_axis axis_for(double least, double most, int ticks, bool snug) {
 
 static double transformed(const mica_plot_panel *panel, double y) { return panel->log_y ? (y > 0 ? log10(y) : NAN) : y; }
 
-static void escaped(mica_text *text, const char *string) {
+static void escaped(FILE *text, const char *string) {
   for (const char *c = string ? string : ""; *c; c++) {
-    if (*c == '<') mica_text_append(text, "&lt;");
-    else if (*c == '>') mica_text_append(text, "&gt;");
-    else if (*c == '&') mica_text_append(text, "&amp;");
-    else if (*c == '"') mica_text_append(text, "&quot;");
-    else if ((unsigned char)*c >= ' ') mica_text_append_bytes(text, c, 1);
+    if (*c == '<') fputs_to(text, "&lt;");
+    else if (*c == '>') fputs_to(text, "&gt;");
+    else if (*c == '&') fputs_to(text, "&amp;");
+    else if (*c == '"') fputs_to(text, "&quot;");
+    else if ((unsigned char)*c >= ' ') putc(*c, text);
   }
 }
 
-static void label(mica_text *text, double x, double y, const char *class_name, const char *string) {
-  mica_text_format(text, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, class_name);
+static void label(FILE *text, double x, double y, const char *class_name, const char *string) {
+  fprintf(text, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, class_name);
   escaped(text, string);
-  mica_text_append(text, "</text>\n");
+  fputs_to(text, "</text>\n");
 }
 
-static void draw_axes(mica_text *text, const mica_plot_panel *panel, plot_axis xs, plot_axis ys, double width, double height) {
+static void draw_axes(FILE *text, const mica_plot_panel *panel, plot_axis xs, plot_axis ys, double width, double height) {
   char number[40];
   for (int i = 0; i < 24; i++) {
     double v = ceil(ys.least / ys.step - 1e-9) * ys.step + i * ys.step;
     if (v > ys.most + ys.step * 1e-9) break;
     double y = TOP + height * (ys.most - v) / (ys.most - ys.least);
-    mica_text_format(text, "<path class=\"grid\" d=\"M%d %.1fh%.1f\"/>\n", LEFT, y, width);
+    fprintf(text, "<path class=\"grid\" d=\"M%d %.1fh%.1f\"/>\n", LEFT, y, width);
     snprintf(number, sizeof number, "%.4g", panel->log_y ? pow(10, v) : fabs(v) < ys.step * 1e-9 ? 0 : v);
     label(text, LEFT - 8, y + 4, "tick end", number);
   }
@@ -66,20 +67,20 @@ static void draw_axes(mica_text *text, const mica_plot_panel *panel, plot_axis x
     if (v > xs.most + xs.step * 1e-9) break;
     double x = LEFT + width * (v - xs.least) / (xs.most - xs.least);
     snprintf(number, sizeof number, "%.6g", fabs(v) < xs.step * 1e-9 ? 0 : v);
-    mica_text_format(text, "<path class=\"axis\" d=\"M%.1f %.1fv5\"/>\n", x, TOP + height);
+    fprintf(text, "<path class=\"axis\" d=\"M%.1f %.1fv5\"/>\n", x, TOP + height);
     label(text, x, TOP + height + 20, "tick middle", number);
   }
-  mica_text_format(text, "<path class=\"axis\" d=\"M%d %.1fh%.1f\"/>\n", LEFT, TOP + height, width);
+  fprintf(text, "<path class=\"axis\" d=\"M%d %.1fh%.1f\"/>\n", LEFT, TOP + height, width);
   label(text, LEFT + width / 2, TOP + height + 40, "label middle", panel->x_label);
-  mica_text_format(text, "<g transform=\"translate(16 %.1f) rotate(-90)\">", TOP + height / 2);
+  fprintf(text, "<g transform=\"translate(16 %.1f) rotate(-90)\">", TOP + height / 2);
   label(text, 0, 0, "label middle", panel->y_label);
-  mica_text_append(text, "</g>\n");
+  fputs_to(text, "</g>\n");
   label(text, LEFT, TOP - 16, "panel", panel->title);
 }
 
-static void draw_series(mica_text *text, const mica_plot_panel *panel, const mica_plot_series *s, int color, plot_axis xs,
+static void draw_series(FILE *text, const mica_plot_panel *panel, const mica_plot_series *s, int color, plot_axis xs,
                         plot_axis ys, double width, double height) {
-  mica_text_format(text, "<path class=\"line%s c%d\" d=\"", s->faint ? " faint" : "", color);
+  fprintf(text, "<path class=\"line%s c%d\" d=\"", s->faint ? " faint" : "", color);
   bool pen = false;
   for (int64_t i = 0; i < s->count; i++) {
     double y = transformed(panel, s->y[i]);
@@ -88,23 +89,23 @@ static void draw_series(mica_text *text, const mica_plot_panel *panel, const mic
       continue;
     }
     y = y < ys.least ? ys.least : y > ys.most ? ys.most : y;
-    mica_text_format(text, "%c%.1f %.1f", pen ? 'L' : 'M', LEFT + width * (s->x[i] - xs.least) / (xs.most - xs.least),
+    fprintf(text, "%c%.1f %.1f", pen ? 'L' : 'M', LEFT + width * (s->x[i] - xs.least) / (xs.most - xs.least),
                      TOP + height * (ys.most - y) / (ys.most - ys.least));
     pen = true;
   }
-  mica_text_append(text, "\"/>\n");
+  fputs_to(text, "\"/>\n");
   for (int64_t i = 0; s->marked && i < s->count; i++) {
     double y = transformed(panel, s->y[i]);
     if (!isfinite(y) || !isfinite(s->x[i])) continue;
-    mica_text_format(text, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>", color,
+    fprintf(text, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>", color,
                      LEFT + width * (s->x[i] - xs.least) / (xs.most - xs.least),
                      TOP + height * (ys.most - y) / (ys.most - ys.least));
     escaped(text, s->name);
-    mica_text_format(text, ": %.5g at %.6g</title></circle>\n", s->y[i], s->x[i]);
+    fprintf(text, ": %.5g at %.6g</title></circle>\n", s->y[i], s->x[i]);
   }
 }
 
-static void draw_panel(mica_text *text, const mica_plot_panel *panel) {
+static void draw_panel(FILE *text, const mica_plot_panel *panel) {
   double x_least = INFINITY, x_most = -INFINITY, y_least = INFINITY, y_most = -INFINITY;
   for (int64_t k = 0; k < panel->series_count; k++)
     for (int64_t i = 0; i < panel->series[k].count; i++) {
@@ -128,7 +129,7 @@ static void draw_panel(mica_text *text, const mica_plot_panel *panel) {
     at -= 7.0 * (double)strlen(panel->series[k].name);
     label(text, at, TOP - 16, "tick", panel->series[k].name);
     at -= 24;
-    mica_text_format(text, "<path class=\"line%s c%d\" d=\"M%.1f %dh18\"/>\n", panel->series[k].faint ? " faint" : "",
+    fprintf(text, "<path class=\"line%s c%d\" d=\"M%.1f %dh18\"/>\n", panel->series[k].faint ? " faint" : "",
                      (int)(k % PALETTE), at, TOP - 20);
     at -= 12;
   }
@@ -138,14 +139,22 @@ mica_status mica_plot_svg(const char *path, const char *title, const mica_plot_p
                           mica_error *error) {
   if (!path || !panels || panel_count < 1 || panel_count > 64)
     return mica_error_set(error, MICA_INVALID, "plot_svg: expected a path and 1 to 64 panels");
-  mica_text text;
-  mica_text_init(&text, NULL);
+  size_t length = strlen(path) + 8;
+  char *temporary = malloc(length);
+  if (!temporary) return mica_error_set(error, MICA_OUT_OF_MEMORY, "plot_svg: out of memory");
+  snprintf(temporary, length, "%s.part", path);
+  FILE *text = fopen(temporary, "w");
+  if (!text) {
+    int code = errno;
+    free(temporary);
+    return mica_error_set(error, MICA_IO, "plot_svg: \"%s\" cannot be written: %s", path, strerror(code));
+  }
   int width = PANEL_WIDTH * (int)panel_count, height = HEAD + PANEL_HEIGHT;
-  mica_text_format(&text,
+  fprintf(text,
                    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\">\n<title>",
                    width, height, width, height);
-  escaped(&text, title);
-  mica_text_append(&text,
+  escaped(text, title);
+  fputs_to(text,
       "</title>\n<style>\n"
       "svg{--paper:#fff;--ink:#1f2430;--soft:#667;--rule:#e4e7ee;background:var(--paper);"
       "font-family:system-ui,-apple-system,\"Segoe UI\",\"DejaVu Sans\",sans-serif}\n"
@@ -157,19 +166,18 @@ mica_status mica_plot_svg(const char *path, const char *title, const mica_plot_p
       ".line.c0{stroke:#0072b2}.line.c1{stroke:#e69f00}.line.c2{stroke:#009e73}.line.c3{stroke:#d55e00}.line.c4{stroke:#cc79a7}.line.c5{stroke:#56b4e9}\n"
       ".dot{stroke:var(--paper);stroke-width:1.5}.dot.c0{fill:#0072b2}.dot.c1{fill:#e69f00}.dot.c2{fill:#009e73}.dot.c3{fill:#d55e00}"
       ".dot.c4{fill:#cc79a7}.dot.c5{fill:#56b4e9}\n</style>\n");
-  mica_text_format(&text, "<rect class=\"paper\" width=\"%d\" height=\"%d\"/>\n", width, height);
-  label(&text, LEFT, 30, "head", title);
+  fprintf(text, "<rect class=\"paper\" width=\"%d\" height=\"%d\"/>\n", width, height);
+  label(text, LEFT, 30, "head", title);
   for (int64_t i = 0; i < panel_count; i++) {
-    mica_text_format(&text, "<g transform=\"translate(%d %d)\">\n", PANEL_WIDTH * (int)i, HEAD);
-    draw_panel(&text, &panels[i]);
-    mica_text_append(&text, "</g>\n");
+    fprintf(text, "<g transform=\"translate(%d %d)\">\n", PANEL_WIDTH * (int)i, HEAD);
+    draw_panel(text, &panels[i]);
+    fputs_to(text, "</g>\n");
   }
-  mica_text_append(&text, "</svg>\n");
-  int code = text.failed ? ENOMEM : mica_file_write_atomic(path, text.data, text.size);
-  char why[128];
-  mica_status status = MICA_OK;
-  if (code) status = mica_error_set(error, code == ENOMEM ? MICA_OUT_OF_MEMORY : MICA_IO, "plot_svg: \"%s\": %s", path,
-                                    mica_errno_text(code, why, sizeof why));
-  mica_text_deinit(&text);
-  return status;
+  fputs_to(text, "</svg>\n");
+  bool failed = ferror(text) != 0;
+  failed = fclose(text) != 0 || failed || rename(temporary, path) != 0;
+  int code = errno;
+  if (failed) remove(temporary);
+  free(temporary);
+  return failed ? mica_error_set(error, MICA_IO, "plot_svg: \"%s\" cannot be written: %s", path, strerror(code)) : MICA_OK;
 }

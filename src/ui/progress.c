@@ -2,9 +2,9 @@
 /* progress.c: one line that says how far, how fast and how long yet. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "mica/ui.h"
-#include "platform/platform.h"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <unistd.h>
@@ -13,8 +13,18 @@ static bool is_terminal(FILE *file) { return isatty(fileno(file)) != 0; }
 static bool is_terminal(FILE *file) { return (void)file, false; }
 #endif
 
+static int64_t ui_clock(void) {
+  struct timespec now;
+#if defined(CLOCK_MONOTONIC)
+  clock_gettime(CLOCK_MONOTONIC, &now);
+#else
+  timespec_get(&now, TIME_UTC);
+#endif
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 void mica_progress_begin(mica_progress *p, FILE *out, const char *title, int64_t total) {
-  *p = (mica_progress){.out = out, .total = total > 0 ? total : 1, .began_ns = mica_clock_nanoseconds()};
+  *p = (mica_progress){.out = out, .total = total > 0 ? total : 1, .began_ns = ui_clock()};
   snprintf(p->title, sizeof p->title, "%s", title ? title : "");
   p->terminal = out && is_terminal(out);
   const char *no_color = getenv("NO_COLOR"); /* https://no-color.org: set and not empty */
@@ -22,14 +32,14 @@ void mica_progress_begin(mica_progress *p, FILE *out, const char *title, int64_t
 }
 
 void mica_progress_pause(mica_progress *p) {
-  if (!p->pause_began_ns) p->pause_began_ns = mica_clock_nanoseconds();
+  if (!p->pause_began_ns) p->pause_began_ns = ui_clock();
 }
 void mica_progress_resume(mica_progress *p) {
-  if (p->pause_began_ns) p->paused_ns += mica_clock_nanoseconds() - p->pause_began_ns;
+  if (p->pause_began_ns) p->paused_ns += ui_clock() - p->pause_began_ns;
   p->pause_began_ns = 0;
 }
 double mica_progress_seconds(const mica_progress *p) {
-  int64_t now = p->pause_began_ns ? p->pause_began_ns : mica_clock_nanoseconds();
+  int64_t now = p->pause_began_ns ? p->pause_began_ns : ui_clock();
   return (double)(now - p->began_ns - p->paused_ns) * 1e-9;
 }
 
@@ -41,7 +51,7 @@ static void format_time(double seconds, char *text, size_t size) {
 
 void mica_progress_update(mica_progress *p, int64_t done, const char *metrics) {
   if (!p->out) return;
-  int64_t now = mica_clock_nanoseconds(), tenth = done * 10 / p->total;
+  int64_t now = ui_clock(), tenth = done * 10 / p->total;
   bool last = done >= p->total;
   if (p->terminal ? !last && now - p->drawn_ns < 100000000 : tenth == p->printed_tenth) return;
   p->drawn_ns = now;
