@@ -202,7 +202,8 @@ static void decimal_strip_zeros(mica_decimal *decimal) {
   if (decimal->count == 0) decimal->point = 0;
 }
 
-mica_decimal mica_decimal_shortest(mica_binary_float value, int32_t last_place) {
+mica_decimal mica_decimal_shortest(mica_binary_float value, int32_t least_count,
+                                   int32_t last_place) {
   mica_decimal decimal = {0};
   if (value.mantissa == 0) return decimal;
   bool even =
@@ -228,7 +229,7 @@ mica_decimal mica_decimal_shortest(mica_binary_float value, int32_t last_place) 
     bool high = high_order > 0 || (even && high_order == 0);
     bool last =
         decimal.count - decimal.point >= (int64_t)last_place || decimal.count == MICA_DECIMAL_LIMIT;
-    if (!low && !high && !last) continue;
+    if (!last && ((!low && !high) || decimal.count < least_count)) continue;
     bool up = high && !low;
     if (low ==
         high) { /* both neighbors' sides would do, or the place is the last: the nearest wins */
@@ -304,7 +305,7 @@ static void put_decimal(short_text *text, const mica_decimal *decimal) {
   }
 }
 
-int mica_format_double(double value, char *out, size_t size) {
+int mica_format_double_rounded(double value, int32_t digits, char *out, size_t size) {
   short_text text = {0};
   double magnitude = value < 0 ? -value : value;
   if (value == value && mica_f64_bits(value) >> 63 != 0) text.byte[text.used++] = '-';
@@ -314,7 +315,10 @@ int mica_format_double(double value, char *out, size_t size) {
   } else {
     mica_decimal decimal = {0};
     if (magnitude != 0 && !decimal_short_cut(magnitude, &decimal))
-      decimal = mica_decimal_shortest(mica_binary_float_of(magnitude, MICA_F64), INT32_MAX);
+      decimal = mica_decimal_shortest(mica_binary_float_of(magnitude, MICA_F64), 0, INT32_MAX);
+    if (decimal.count > digits)
+      decimal = mica_decimal_shortest(mica_binary_float_of(magnitude, MICA_F64), 0,
+                                      digits - decimal.point);
     put_decimal(&text, &decimal);
   }
   if (size > 0) {
@@ -323,6 +327,10 @@ int mica_format_double(double value, char *out, size_t size) {
     out[kept] = '\0';
   }
   return text.used;
+}
+
+int mica_format_double(double value, char *out, size_t size) {
+  return mica_format_double_rounded(value, INT32_MAX, out, size);
 }
 
 /* ---- reading ---------------------------------------------------------------------------------- */

@@ -24,8 +24,10 @@ typedef struct {
  * for zero. Neighbors are the format's, so that f32 0.1 needs one digit. */
 mica_binary_float mica_binary_float_of(double value, mica_dtype dtype);
 
-/* The shortest digits that read back as `value` among its neighbors, and of those the closest to it; no
- * digit past 10^-last_place, the last one then rounded to nearest even. */
-mica_decimal mica_decimal_shortest(mica_binary_float value, int32_t last_place);
+/* The shortest digits that read back as `value` among its neighbors, and of those the closest to it; but
+ * `least_count` digits of the exact value where that is more, and none past 10^-last_place, the last one
+ * then rounded to nearest even. */
+mica_decimal mica_decimal_shortest(mica_binary_float value, int32_t least_count,
+                                   int32_t last_place);
 
 #endif

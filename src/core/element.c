@@ -18,12 +18,12 @@ static mica_element float_element(double value) {
 }
 
 mica_element mica_element_load(mica_dtype dtype, const void *data, int64_t index) {
-  uint32_t nibble;
+  int nibble;
   switch (dtype) {
     case MICA_BOOL: return signed_element(((const uint8_t *)data)[index] != 0);
     case MICA_I4:
     case MICA_U4:
-      nibble = (((const uint8_t *)data)[index / 2] >> (index % 2 * 4)) & 15u;
+      nibble = (((const uint8_t *)data)[index / 2] >> (index % 2 * 4)) & 15;
       return signed_element(dtype == MICA_I4 && nibble > 7 ? (int64_t)nibble - 16
                                                            : (int64_t)nibble);
     case MICA_I8: return signed_element(((const int8_t *)data)[index]);

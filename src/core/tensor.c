@@ -250,15 +250,35 @@ mica_status mica_tensor_read_doubles(const mica_tensor *tensor, double *host, in
   }
   if (count == 0) return MICA_OK;
   if (host == NULL) return mica_error_set(error, MICA_INVALID, "the host memory is NULL");
-  if (tensor->data != NULL)
-    return mica_convert_elements(MICA_F64, host, tensor->type.dtype, tensor->data, count);
-  void *copy = mica_allocate(&tensor->allocator, tensor->byte_size);
+  mica_tensor_view view;
+  mica_status status = mica_tensor_view_begin(tensor, &view, error);
+  if (status != MICA_OK) return status;
+  status = mica_convert_elements(MICA_F64, host, tensor->type.dtype, view.data, count);
+  mica_tensor_view_end(tensor, &view);
+  return status;
+}
+
+mica_status mica_tensor_view_begin(const mica_tensor *tensor, mica_tensor_view *out_view,
+                                   mica_error *error) {
+  *out_view = (mica_tensor_view){0};
+  if (tensor == NULL) return mica_error_set(error, MICA_INVALID, "the tensor is NULL");
+  out_view->data = tensor->data;
+  if (tensor->data != NULL) return MICA_OK;
+  void *copy = mica_allocate_aligned(&tensor->allocator, tensor->byte_size, MICA_ALIGNMENT);
   if (copy == NULL) return out_of_memory(tensor->type, tensor->byte_size, error);
   mica_status status = mica_tensor_read(tensor, copy, tensor->byte_size, error);
-  if (status == MICA_OK)
-    status = mica_convert_elements(MICA_F64, host, tensor->type.dtype, copy, count);
-  mica_free(&tensor->allocator, copy, tensor->byte_size);
-  return status;
+  if (status != MICA_OK) {
+    mica_free_aligned(&tensor->allocator, copy, tensor->byte_size, MICA_ALIGNMENT);
+    return status;
+  }
+  out_view->data = out_view->copy = copy;
+  return MICA_OK;
+}
+
+void mica_tensor_view_end(const mica_tensor *tensor, mica_tensor_view *view) {
+  if (view->copy != NULL)
+    mica_free_aligned(&tensor->allocator, view->copy, tensor->byte_size, MICA_ALIGNMENT);
+  *view = (mica_tensor_view){0};
 }
 
 /* A wrapped or device tensor that is written gets host memory of its own. */

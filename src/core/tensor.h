@@ -62,6 +62,16 @@ void mica_tensor_touch(mica_tensor *tensor); /* counts the version up */
 /* The caller's reference is the only one, so that nobody else can see a write or a donation. */
 bool mica_tensor_is_unique(const mica_tensor *tensor);
 
+/* The values on the host for as long as the view lives: the tensor's own, or a copy of a device's. NULL for
+ * a tensor is MICA_INVALID. mica_tensor_view_end is due after success only. */
+typedef struct {
+  const void *data;
+  void *copy;
+} mica_tensor_view;
+mica_status mica_tensor_view_begin(const mica_tensor *tensor, mica_tensor_view *out_view,
+                                   mica_error *error) MICA_MUST_CHECK;
+void mica_tensor_view_end(const mica_tensor *tensor, mica_tensor_view *view);
+
 /* Elements that have several encodings get the one that the library uses: bool bytes 0 or 1, the unused
  * half of the last byte of a 4-bit array 0. */
 void mica_tensor_normalize(mica_tensor *tensor);

@@ -21,7 +21,10 @@ void mica_text_append_bytes(mica_text *text, const void *bytes, size_t size);
 void mica_text_format(mica_text *text, const char *format, ...) MICA_PRINTF(2, 3);
 /* The shortest decimal that reads back as the same double ("0.1", "1e+30", "nan", "inf", "-inf"). */
 void mica_text_double(mica_text *text, double value);
-int mica_format_double(double value, char *out, size_t size); /* the same into a buffer of >= 32 bytes */
+int mica_format_double(double value, char *out,
+                       size_t size); /* the same into a buffer of >= 32 bytes */
+/* The same with at most `digits` significant digits, rounded to nearest: what messages show. */
+int mica_format_double_rounded(double value, int32_t digits, char *out, size_t size);
 
 /* Parses at *cursor up to `end`, advances it; false when there is no number or it does not fit. */
 bool mica_parse_i64(const char **cursor, const char *end, int64_t *out);
