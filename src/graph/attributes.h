@@ -30,7 +30,7 @@ typedef struct { int64_t axis; } mica_concatenate_attr;
 typedef struct { mica_ints sizes; } mica_dynamic_slice_attr;
 
 /* StableHLO's gather and scatter with batching axes. Indices are signed integers. Gather clamps the
- * start into range; scatter skips updates that leave the operand. */
+ * start into range; scatter skips a window that does not lie in the operand as a whole. */
 typedef struct {
   mica_ints offset_axes;          /* of the result, that come from slices */
   mica_ints collapsed_slice_axes; /* of the operand, dropped (slice size 1) */
@@ -63,12 +63,15 @@ typedef struct {
 
 typedef struct { mica_ints lhs_batch, rhs_batch, lhs_contract, rhs_contract; mica_dtype dtype; } mica_dot_attr; /* dtype of the result; NONE: the operands' */
 /* x [batch, spatial..., in], kernel [spatial..., in / groups, out] -> [batch, spatial..., out]; entries per
- * spatial axis. kernel_reverse flips the window (true convolution), used by gradients. */
+ * spatial axis. */
 typedef struct {
   mica_ints stride, low, high, base_dilation, window_dilation;
   int64_t groups;       /* of features */
   int64_t batch_groups; /* the batch is cut too: used by gradients; 1 otherwise */
 } mica_convolution_attr;
+/* The two transposes of a convolution: convolution_backward_data(dy, kernel) -> x's shape and
+ * convolution_backward_kernel(x, dy) -> the kernel's shape. `forward` is the convolution's own attribute. */
+typedef struct { mica_convolution_attr forward; mica_shape shape; } mica_convolution_backward_attr;
 
 typedef struct { mica_shape shape; } mica_random_bits_attr; /* key u32 [batch..., 2] -> u32 [batch..., shape...] */
 

@@ -157,6 +157,19 @@ bool mica_builder_axes(const char *op, mica_value x, mica_axes axes, bool sorted
   return true;
 }
 
+bool mica_builder_list(const char *op, const mica_value *in, size_t count, const char *name,
+                       mica_axes axes, mica_ints *out_list) {
+  *out_list = (mica_ints){.count = axes.count};
+  if (axes.count < 0 || axes.count > MICA_MAX_RANK) {
+    mica_fail_operator(mica_graph_of(in, count), op, in, count,
+                       "%s has %" PRId32 " entries: expected 0 to %d", name, axes.count,
+                       MICA_MAX_RANK);
+    return false;
+  }
+  for (int32_t i = 0; i < axes.count; i++) out_list->at[i] = axes.axis[i];
+  return true;
+}
+
 mica_value mica_broadcast_if_needed(mica_value x, mica_shape shape) {
   mica_shape from = mica_shape_of(x);
   if (!mica_has_value(x) || mica_shape_equal(from, shape)) return x;

@@ -58,6 +58,9 @@ bool mica_operands_usable(const char *op, const mica_value *in, size_t count);
 bool mica_builder_axis(const char *op, mica_value x, int32_t axis, int64_t *out_axis);
 bool mica_builder_axes(const char *op, mica_value x, mica_axes axes, bool sorted,
                        mica_ints *out_axes);
+/* A plain list of an argument struct (operator `op` with operands in[]); MICA_ALL makes no sense there. */
+bool mica_builder_list(const char *op, const mica_value *in, size_t count, const char *name,
+                       mica_axes axes, mica_ints *out_list);
 /* Checks that in[dtype_from .. count) have one dtype, then broadcasts all of them to one shape in place
  * (nodes only where needed). The graph fails otherwise. */
 bool mica_broadcast_operands(const char *op, mica_value *in, size_t count, size_t dtype_from);
