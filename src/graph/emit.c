@@ -31,7 +31,8 @@ bool mica_value_usable(const mica_graph *graph, mica_value value, char *message,
   else if (value.epoch != graph->epoch || value.id >= graph->count)
     snprintf(message, size, "expected a value of this trace; this one is stale: its trace has ended");
   else {
-    const mica_region_data *region = &graph->regions[graph->nodes[value.id].region];
+    uint32_t id = mica_canonical(graph, value).id;
+    const mica_region_data *region = &graph->regions[graph->nodes[id].region];
     if (region->state == MICA_REGION_OPEN) return true;
     const char *name = region->owner ? mica_op_definition((mica_op)graph->nodes[region->owner].op)->name : "vmap";
     snprintf(message, size, "expected a value that is in scope; this one belongs to a closed block of %s "

@@ -288,6 +288,9 @@ mica_value mica_fail_operator(mica_graph *graph, const char *op, const mica_valu
                               const char *format, ...) MICA_PRINTF(5, 6);
 /* Whether `value` can be used where building stands now; says what is wrong in `message`. */
 bool mica_value_usable(const mica_graph *graph, mica_value value, char *message, size_t size);
+/* A declared argument of a block's first region, used while its second one is open, means the argument of
+ * the same number there (the state of a while in condition and body); other values are themselves. */
+mica_value mica_canonical(const mica_graph *graph, mica_value value);
 /* Makes `value` an id of the current region, capturing it through every region in between; 0 on failure. */
 uint32_t mica_resolve(mica_graph *graph, mica_value value);
 

@@ -57,7 +57,23 @@ static uint32_t emit_argument(mica_graph *graph, mica_type type) {
   return mica_emit(graph, MICA_OP_ARGUMENT, NULL, 0, &attr).id;
 }
 
+mica_value mica_canonical(const mica_graph *graph, mica_value value) {
+  const mica_node *node = &graph->nodes[value.id];
+  if (node->op != MICA_OP_ARGUMENT || graph->regions[node->region].state != MICA_REGION_CLOSED) return value;
+  int64_t index = ((const mica_argument_attr *)node->attr)->index;
+  if (index >= graph->regions[node->region].declared_count || graph->regions[node->region].owner) return value;
+  for (uint32_t b = graph->block_count; b-- > 0;) {
+    const mica_block *block = &graph->blocks[b];
+    if (block->done || block->current_region == 0 || block->region_count < 2) continue;
+    if (block->regions[0] != node->region) continue;
+    const mica_region_data *open = &graph->regions[block->current_region];
+    if (index < open->declared_count) value.id = open->arguments[index];
+  }
+  return value;
+}
+
 uint32_t mica_resolve(mica_graph *graph, mica_value value) {
+  value = mica_canonical(graph, value);
   if (graph->nodes[value.id].region == graph->current) return value.id;
   const mica_region_data *region = &graph->regions[graph->current];
   for (uint32_t k = 0; k < region->argument_count - region->declared_count; k++)

@@ -4,6 +4,7 @@
  *
  * The sweep goes through the open regions only: a closed block is one node with a rule of its own, and a
  * captured value passes its cotangent on to the outer value it stands for. */
+#include <stdio.h>
 #include <string.h>
 
 #include "graph/attributes.h"
@@ -172,7 +173,8 @@ void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y, c
 static bool usable_values(mica_graph *graph, const char *name, const char *what, const mica_value *values, size_t count) {
   char why[MICA_MESSAGE_SIZE];
   for (size_t i = 0; i < count; i++) {
-    if (mica_value_usable(graph, values[i], why, sizeof why)) continue;
+    if (mica_value_usable(graph, values[i], why, sizeof why) && mica_canonical(graph, values[i]).id == values[i].id) continue;
+    if (mica_is_valid(values[i])) snprintf(why, sizeof why, "it is an argument of the condition: take mica_argument again in the body");
     mica_fail_operator(graph, name, values, count, "%s %zu: %s", what, i, why);
     return false;
   }
