@@ -49,8 +49,7 @@ static int64_t gemm_round(int64_t value, int64_t unit) { return gemm_ceil(value,
 static int64_t gemm_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t gemm_max(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* bytes += count * unit * size, 64-byte aligned; SIZE_MAX sticks. */
-static void gemm_reserve(size_t *bytes, int64_t count, int64_t unit, int64_t size) {
+void mica_gemm_reserve(size_t *bytes, int64_t count, int64_t unit, int64_t size) {
   int64_t total;
   if (*bytes == SIZE_MAX) return;
   if (__builtin_mul_overflow(count, unit, &total) || __builtin_mul_overflow(total, size, &total) ||
@@ -162,13 +161,13 @@ static bool gemm_make_plan(gemm_plan *plan, const mica_cpu_kernels *table, const
 
   const int64_t size = kernels->element_size;
   if (plan->a_source != GEMM_A_DIRECT) {
-    gemm_reserve(&plan->copy_bytes, kernels->tile_rows, gemm_copy_row(plan), size);
+    mica_gemm_reserve(&plan->copy_bytes, kernels->tile_rows, gemm_copy_row(plan), size);
   }
   plan->worker_bytes = plan->copy_bytes;
   if (plan->b_source == GEMM_B_BLOCK) {
-    gemm_reserve(&plan->worker_bytes, plan->depth, plan->column_block, size);
+    mica_gemm_reserve(&plan->worker_bytes, plan->depth, plan->column_block, size);
   } else if (plan->b_source == GEMM_B_DIRECT && g->n % kernels->vector != 0) {
-    gemm_reserve(&plan->worker_bytes, plan->depth, kernels->vector, size);
+    mica_gemm_reserve(&plan->worker_bytes, plan->depth, kernels->vector, size);
   } else if (plan->b_source == GEMM_B_SHARED) {
     const int64_t block = plan->depth * size;
     const int64_t columns = gemm_group_bytes / (block * plan->depth_blocks);
@@ -177,7 +176,7 @@ static bool gemm_make_plan(gemm_plan *plan, const mica_cpu_kernels *table, const
                  gemm_round(g->n, plan->panel));
     const int64_t depth_blocks = gemm_group_bytes / (block * plan->group_columns);
     plan->group_depth_blocks = gemm_min(gemm_max(1, depth_blocks), plan->depth_blocks);
-    gemm_reserve(&plan->shared_bytes, plan->group_columns,
+    mica_gemm_reserve(&plan->shared_bytes, plan->group_columns,
                  plan->depth * plan->group_depth_blocks, size);
   }
   return true;
@@ -189,7 +188,7 @@ size_t mica_gemm_scratch_size(const mica_cpu_kernels *kernels, const mica_gemm *
   if (!gemm_make_plan(&plan, kernels, problem, threads)) return 0;
   size_t bytes = plan.shared_bytes;
   if (plan.worker_bytes == SIZE_MAX) return SIZE_MAX;
-  gemm_reserve(&bytes, (int64_t)plan.worker_bytes, threads, 1);
+  mica_gemm_reserve(&bytes, (int64_t)plan.worker_bytes, threads, 1);
   return bytes;
 }
 
@@ -301,9 +300,9 @@ static void gemm_run_block(const gemm_run *run, const gemm_block *block, char *w
     if (plan->b_source == GEMM_B_BLOCK) {
       panels.first_depth_block = d;
       kernels->pack(depth, block->columns, gemm_at(b, k * g->b_row + block->column * g->b_column, size),
-                    g->b_row, g->b_column, own);
+                    g->b_row, g->b_column, own, depth, 0);
     } else if (tail < column_end) {
-      kernels->pack(depth, column_end - tail, gemm_at(b, k * g->b_row + tail, size), g->b_row, 1, own);
+      kernels->pack(depth, column_end - tail, gemm_at(b, k * g->b_row + tail, size), g->b_row, 1, own, depth, 0);
     }
     int64_t row = block->row;
     for (int64_t s = 0; s < strips; s++) {
@@ -391,9 +390,9 @@ static void gemm_pack_task(void *context, int64_t index, int32_t worker) {
   const int64_t d = run->depth_block + index / column_tasks, k = d * plan->depth;
   const char *b = gemm_at(g->b, gemm_item_offset(g, g->b_batch, run->item), size);
   char *to = run->shared + (gemm_panel_at(plan, &run->panels, g->k, d, column) - run->panels.base);
-  plan->kernels->pack(gemm_depth_of(plan, g->k, d), columns,
-                      gemm_at(b, k * g->b_row + column * g->b_column, size), g->b_row, g->b_column,
-                      to);
+  const int64_t depth = gemm_depth_of(plan, g->k, d);
+  plan->kernels->pack(depth, columns, gemm_at(b, k * g->b_row + column * g->b_column, size),
+                      g->b_row, g->b_column, to, depth, 0);
 }
 
 static int64_t gemm_pack_task_count(const gemm_run *run) {
@@ -446,7 +445,7 @@ void mica_gemm_run(const mica_cpu_kernels *kernels, const mica_gemm *problem,
 size_t mica_gemm_packed_size(const mica_cpu_kernels *kernels, const mica_gemm *problem) {
   const mica_gemm_kernels *own = kernels->gemm[problem->type];
   size_t bytes = 0;
-  gemm_reserve(&bytes, gemm_max(problem->k, 0), gemm_round(gemm_max(problem->n, 0), own->vector),
+  mica_gemm_reserve(&bytes, gemm_max(problem->k, 0), gemm_round(gemm_max(problem->n, 0), own->vector),
                own->element_size);
   return bytes;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/tile_row.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/tile_row.h"
 
 #if defined(__aarch64__)
 #include <arm_neon.h>

@@ -41,9 +41,9 @@ typedef struct mica_gemm_kernels {
   /* [rows - 1][vectors - 1] */
   void (*const (*tile)[2])(const mica_gemm_tile *tile);
   /* Packs `depth` rows of `columns` columns into panels of 2 vectors (the last may have 1), each
-   * [depth][width], zero-filled on the right. */
+   * [panel_depth][width], zero-filled on the right, from row `first_row` of the panels on. */
   void (*pack)(int64_t depth, int64_t columns, const void *b, int64_t b_row, int64_t b_column,
-               void *packed);
+               void *packed, int64_t panel_depth, int64_t first_row);
   /* Copies A[rows, depth] to [depth][tile_rows] when a_row is 1. */
   void (*copy_columns)(int64_t rows, int64_t depth, const void *a, int64_t a_column, void *copy);
   /* Long thin products, `thin` <= 4 vectors t: out [thin, count] = t [thin, depth] * big, where
@@ -55,10 +55,35 @@ typedef struct mica_gemm_kernels {
                     int64_t big_column, void *out, int64_t out_row);
 } mica_gemm_kernels;
 
+/* A run of pixels in a row of a depthwise convolution, all of which meet the same taps. Forward:
+ * y[p][c] = (y +) sum over taps of x[offset_x + p * x_step + c] * w[offset_w + c]. Filter: dw[offset_w
+ * + c] += sum over p of x * y. The taps' offsets are elements of x and w. */
+typedef struct mica_depthwise_tap {
+  int64_t x, w;
+} mica_depthwise_tap;
+
+typedef struct mica_depthwise_span {
+  const mica_depthwise_tap *taps;
+  int64_t tap_count;
+  const float *x;
+  float *y; /* filter: read only */
+  float *w; /* forward: read only */
+  int64_t x_step, y_step; /* elements between pixels */
+  int64_t pixels, channels;
+  const float *bias; /* forward */
+  bool accumulate, relu;
+} mica_depthwise_span;
+
+typedef struct mica_conv_kernels {
+  void (*depthwise)(const mica_depthwise_span *span);
+  void (*depthwise_filter)(const mica_depthwise_span *span);
+} mica_conv_kernels;
+
 typedef struct mica_cpu_kernels {
   const char *name;
+  const mica_conv_kernels *conv;
   const mica_gemm_kernels *gemm[MICA_GEMM_TYPE_COUNT];
-  /* Add the elementwise, reduction and row kernels here, filled in isa_row.inc. */
+  const struct mica_tile_kernels *tile; /* tile_kernels.h */
 } mica_cpu_kernels;
 
 extern const mica_cpu_kernels mica_cpu_kernels_baseline;
@@ -71,6 +96,10 @@ extern const mica_cpu_kernels mica_cpu_kernels_avx512;
  * the best that this CPU and its operating system support. NULL when the name is unknown or the CPU
  * lacks it. Reads the environment at each call: call it when a device opens. */
 const mica_cpu_kernels *mica_cpu_kernels_select(const char *name);
+
+/* *bytes += count * unit * size, rounded up to 64 bytes; SIZE_MAX where that overflows, and from
+ * then on. */
+void mica_gemm_reserve(size_t *bytes, int64_t count, int64_t unit, int64_t size);
 
 /* Row `index` of those that this CPU supports, best last; NULL past the end. */
 const mica_cpu_kernels *mica_cpu_kernels_at(int32_t index);

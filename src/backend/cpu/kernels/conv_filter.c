@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gradient of a convolution for its weights: dw [taps * channels, columns] = the transpose of
+ * the windows of x, times dy, summed over all output pixels.
+ *
+ * The pixels are the k axis, read from the padded slab of x without a copy: a strip of dw's rows is a
+ * run of channels, a step of k moves to the next output column, a segment is an output row. Sums
+ * over pixels are cut into chunks by the shape alone; each chunk sums into a dw of its own, and
+ * these are added in order at the end, so that many threads share the pixels and still give the
+ * same bits. */
+#include <string.h>
+
+#include "backend/cpu/kernels/conv_internal.h"
+
+enum {
+  FILTER_DEPTH = 256, /* pixels of a block of k; at most one segment for each */
+  FILTER_CHUNKS = 16, /* most chunks of pixels, and fewest tasks where dw has the rows */
+};
+static const int64_t filter_slab_bytes = 256 << 10;
+static const int64_t filter_sum_bytes = 16 << 20; /* of all chunks' dw together */
+
+typedef struct filter_plan {
+  const mica_conv *conv;
+  const mica_gemm_kernels *kernels;
+  mica_conv_view view;
+  mica_conv_slab slab;
+  bool strided;                      /* the view's pixels are not all of y's */
+  bool copied;                       /* runs too short for a strip are copied side by side */
+  int64_t images, x_image, y_image;  /* number; elements of x, pixels of y between them */
+  int64_t last_width;                /* output columns of an image's last row */
+  int64_t channels, rows, columns;   /* dw of one group: [rows, columns] */
+  int64_t padded;                    /* columns rounded up to vectors */
+  int64_t unit, row_units, units;    /* output rows of a slab; slabs of a plane; of the batch */
+  int64_t block_rows, block_columns; /* of y, in a block of k */
+  int64_t run, runs;                 /* rows of dw that lie side by side in x */
+  int64_t run_strips;                /* strips of a run (of all runs when copied) */
+  int64_t strips, strip_blocks;      /* of all rows of dw; tasks along them */
+  int64_t chunks;
+  int64_t chunk_elements;
+  size_t sum_bytes, slab_bytes, copy_bytes, worker_bytes;
+} filter_plan;
+
+/* A window of one pixel without stride, padding or dilation: x and y are two lists of pixels. They
+ * are cut into rows of `width`, the last one shorter. */
+static void filter_flatten(filter_plan *plan, int64_t depth) {
+  const int64_t pixels = plan->images * mica_conv_pixels(&plan->view);
+  int64_t *outputs = plan->view.outputs;
+  outputs[0] = 1;
+  outputs[2] = mica_conv_ceil(pixels, mica_conv_ceil(pixels, depth));
+  outputs[1] = mica_conv_ceil(pixels, outputs[2]);
+  plan->last_width = pixels - (outputs[1] - 1) * outputs[2];
+  plan->images = 1;
+  plan->view.y_step[1] = outputs[2];
+  plan->slab.row_step = outputs[2] * plan->conv->input_channels;
+}
+
+/* How the pixels are cut: into slabs, and chunks of these. */
+static void filter_plan_pixels(filter_plan *plan) {
+  const mica_conv *conv = plan->conv;
+  const mica_conv_view *view = &plan->view;
+  int64_t depth = plan->kernels->block_bytes / (plan->padded * (int64_t)sizeof(float));
+  depth = mica_conv_max(32, mica_conv_min(depth, FILTER_DEPTH));
+  mica_conv_slab_make(conv, view, 1, &plan->slab);
+  plan->images = conv->batch;
+  plan->x_image = conv->input[0] * conv->input[1] * conv->input[2] * conv->input_channels;
+  plan->y_image = conv->output[0] * conv->output[1] * conv->output[2];
+  plan->last_width = view->outputs[2];
+  if (mica_conv_is_flat(conv)) filter_flatten(plan, depth);
+  plan->block_columns =
+      mica_conv_ceil(view->outputs[2], mica_conv_ceil(view->outputs[2], depth));
+  plan->block_rows = plan->strided || plan->block_columns < view->outputs[2]
+                         ? 1
+                         : mica_conv_max(1, depth / plan->block_columns);
+
+  const int64_t planes = plan->images * view->outputs[0];
+  int64_t unit = mica_conv_ceil(view->outputs[1], mica_conv_ceil(FILTER_CHUNKS, planes));
+  if (plan->slab.planes > 0) {
+    const int64_t row_bytes =
+        mica_conv_max(plan->slab.row_step * plan->slab.planes, 1) * (int64_t)sizeof(float);
+    const int64_t halo = (view->taps[1] - 1) * view->dilation[1];
+    const int64_t fitting = (filter_slab_bytes / row_bytes - halo) / view->stride[1];
+    unit = mica_conv_max(1, mica_conv_min(unit, fitting));
+  }
+  plan->unit = mica_conv_ceil(view->outputs[1], mica_conv_ceil(view->outputs[1], unit));
+  plan->row_units = mica_conv_ceil(view->outputs[1], plan->unit);
+  plan->units = planes * plan->row_units;
+  if (plan->slab.planes > 0) mica_conv_slab_make(conv, view, plan->unit, &plan->slab);
+}
+
+/* How dw's rows are cut: into strips, the height of a tile. */
+static void filter_plan_rows(filter_plan *plan) {
+  const mica_conv_view *view = &plan->view;
+  const int64_t tile_rows = plan->kernels->tile_rows;
+  const bool whole = plan->conv->groups == 1 && view->dilation[2] == 1;
+  plan->run = whole ? view->taps[2] * plan->channels : plan->channels;
+  plan->runs = plan->rows / plan->run;
+  plan->copied = plan->run * 2 <= tile_rows && plan->runs > 1;
+  plan->run_strips = mica_conv_ceil(plan->copied ? plan->rows : plan->run, tile_rows);
+  plan->strips = plan->copied ? plan->run_strips : plan->runs * plan->run_strips;
+}
+
+/* False: the view has no taps or no outputs, its part of dw is zero. */
+static bool filter_make_plan(filter_plan *plan, const mica_cpu_kernels *table,
+                             const mica_conv *conv, int64_t view_index) {
+  *plan = (filter_plan){.conv = conv, .kernels = table->gemm[MICA_GEMM_F32]};
+  const mica_conv_view *view = &plan->view;
+  const int64_t size = sizeof(float), vector = plan->kernels->vector;
+  mica_conv_view_make(conv, view_index, &plan->view);
+  plan->channels = conv->input_channels / conv->groups;
+  plan->columns = conv->output_channels / conv->groups;
+  plan->rows = view->taps[0] * view->taps[1] * view->taps[2] * plan->channels;
+  if (plan->rows <= 0 || plan->columns <= 0) return false;
+  if (conv->batch <= 0 || mica_conv_pixels(view) <= 0) return false;
+  plan->padded = mica_conv_ceil(plan->columns, vector) * vector;
+  plan->strided = mica_conv_view_count(conv) > 1;
+  filter_plan_pixels(plan);
+  filter_plan_rows(plan);
+
+  plan->chunk_elements = conv->groups * plan->rows * plan->columns;
+  plan->chunks = filter_sum_bytes / size / mica_conv_max(plan->chunk_elements, 1);
+  plan->chunks = mica_conv_max(1, mica_conv_min(plan->chunks, FILTER_CHUNKS));
+  plan->chunks = mica_conv_min(plan->chunks, plan->units);
+  plan->strip_blocks =
+      mica_conv_min(plan->strips, mica_conv_ceil(FILTER_CHUNKS, plan->chunks));
+  mica_gemm_reserve(&plan->sum_bytes, plan->chunk_elements, plan->chunks, size);
+
+  const int64_t block = plan->block_rows * plan->block_columns;
+  if (plan->slab.planes > 0) {
+    mica_gemm_reserve(&plan->slab_bytes, plan->slab.planes, plan->slab.plane_step, size);
+  }
+  if (plan->copied) mica_gemm_reserve(&plan->copy_bytes, block, plan->rows, size);
+  mica_gemm_reserve(&plan->worker_bytes, block, plan->padded, size); /* dy packed */
+  mica_gemm_reserve(&plan->worker_bytes, (int64_t)plan->slab_bytes, 1, 1);
+  mica_gemm_reserve(&plan->worker_bytes, (int64_t)plan->copy_bytes, 1, 1);
+  return true;
+}
+
+size_t mica_conv_filter_scratch_size(const mica_cpu_kernels *kernels, const mica_conv *conv,
+                                     int32_t threads) {
+  if (mica_conv_is_depthwise(conv)) return mica_conv_depthwise_filter_scratch_size(conv);
+  size_t most = 0;
+  for (int64_t i = 0; i < mica_conv_view_count(conv); i++) {
+    filter_plan plan;
+    if (!filter_make_plan(&plan, kernels, conv, i)) continue;
+    if (plan.worker_bytes == SIZE_MAX) return SIZE_MAX;
+    size_t bytes = plan.sum_bytes;
+    mica_gemm_reserve(&bytes, (int64_t)plan.worker_bytes, threads, 1);
+    if (bytes > most) most = bytes;
+  }
+  return most;
+}
+
+typedef struct filter_run {
+  const filter_plan *plan;
+  const float *x, *dy;
+  float *sums; /* [chunk][group][rows][columns] */
+  char *workers;
+  float *dw;
+  bool accumulate;
+} filter_run;
+
+/* Offset in the slab of the run of x that begins at row `row` of dw, which lies in one run. */
+static int64_t filter_run_offset(const filter_plan *plan, int64_t row) {
+  mica_conv_piece piece;
+  (void)mica_conv_pieces(plan->conv, &plan->view, row, row + 1, &piece);
+  return piece.depth_tap * plan->slab.tap_plane + piece.row_tap * plan->slab.tap_row +
+         piece.element;
+}
+
+/* One block of k: y's rows [row, row + rows) x columns [column, column + width) of the slab. */
+typedef struct filter_block {
+  const float *x; /* of the block's first pixel and group */
+  int64_t segments;
+  int64_t row_length; /* pixels of a row */
+  int64_t last_length;
+  int64_t depth; /* pixels of all */
+  bool first; /* of the chunk */
+} filter_block;
+
+/* Copies all runs of a block's pixels: [depth][rows], or [rows][depth] where the pixels lie side by
+ * side in x. */
+static void filter_copy_runs(const filter_plan *plan, const filter_block *block, float *copy) {
+  const int64_t step = plan->view.stride[2] * plan->conv->input_channels;
+  for (int64_t row = 0; row < plan->rows; row += plan->run) {
+    const float *x = block->x + filter_run_offset(plan, row);
+    int64_t pixel = 0;
+    for (int64_t s = 0; s < block->segments; s++) {
+      const int64_t length = s == block->segments - 1 ? block->last_length : block->row_length;
+      const float *from = x + s * plan->view.stride[1] * plan->slab.row_step;
+      if (step == 1) {
+        for (int64_t i = 0; i < plan->run; i++) {
+          memcpy(copy + (row + i) * block->depth + pixel, from + i,
+                 (size_t)length * sizeof(float));
+        }
+      } else {
+        for (int64_t p = 0; p < length; p++) {
+          float *to = copy + (pixel + p) * plan->rows + row;
+          for (int64_t i = 0; i < plan->run; i++) to[i] = from[p * step + i];
+        }
+      }
+      pixel += length;
+    }
+  }
+}
+
+/* Adds a block of k to the strips [strip, strip_end) of dw. */
+static void filter_add_block(const filter_plan *plan, const filter_block *block, int64_t strip,
+                             int64_t strip_end, const float *panels, float *copy, float *sum) {
+  const mica_gemm_kernels *kernels = plan->kernels;
+  const int64_t step = plan->view.stride[2] * plan->conv->input_channels;
+  mica_gemm_segment segments[FILTER_DEPTH];
+  mica_gemm_tile tile = {.segments = segments, .c_row = plan->columns,
+                         .accumulate = !block->first};
+  if (plan->copied) {
+    filter_copy_runs(plan, block, copy);
+    segments[0] = (mica_gemm_segment){0, block->depth};
+    tile.segment_count = 1;
+    tile.a_row = step == 1 ? block->depth : 1;
+    tile.a_step = step == 1 ? 1 : plan->rows;
+  } else {
+    for (int64_t s = 0; s < block->segments; s++) {
+      segments[s] = (mica_gemm_segment){
+          s * plan->view.stride[1] * plan->slab.row_step,
+          s == block->segments - 1 ? block->last_length : block->row_length};
+    }
+    tile.segment_count = block->segments;
+    tile.a_row = 1;
+    tile.a_step = step;
+  }
+  const int64_t run = plan->copied ? plan->rows : plan->run, panel = 2 * kernels->vector;
+  for (; strip < strip_end; strip++) {
+    const int64_t first = strip / plan->run_strips * run, s = strip % plan->run_strips;
+    const int64_t row = first + run * s / plan->run_strips;
+    const int64_t rows = first + run * (s + 1) / plan->run_strips - row;
+    if (plan->copied) {
+      tile.a = copy + row * (step == 1 ? block->depth : 1);
+    } else {
+      tile.a = block->x + filter_run_offset(plan, row);
+    }
+    for (int64_t column = 0; column < plan->columns; column += panel) {
+      const int64_t width = mica_conv_min(panel, plan->columns - column);
+      tile.b = panels + column * block->depth;
+      tile.b_step = width > kernels->vector ? panel : kernels->vector;
+      tile.c = sum + row * plan->columns + column;
+      tile.columns = width;
+      kernels->tile[rows - 1][width > kernels->vector](&tile);
+    }
+  }
+}
+
+/* All blocks of k of one slab, for one group. */
+static void filter_add_slab(const filter_run *run, const float *x, int64_t y_pixel, int64_t row,
+                            int64_t rows, int64_t group, int64_t strip, int64_t strip_end,
+                            bool first, char *worker) {
+  const filter_plan *plan = run->plan;
+  const mica_conv_view *view = &plan->view;
+  const int64_t outputs = plan->conv->output_channels, width = view->outputs[2];
+  float *panels = (float *)(void *)(worker + plan->slab_bytes + plan->copy_bytes);
+  float *copy = (float *)(void *)(worker + plan->slab_bytes);
+  float *sum = run->sums + group * plan->rows * plan->columns;
+  for (int64_t r = 0; r < rows; r += plan->block_rows) {
+    const int64_t count = mica_conv_min(plan->block_rows, rows - r);
+    const bool ends = row + r + count == view->outputs[1];
+    const int64_t row_width = ends && count == 1 ? plan->last_width : width;
+    for (int64_t column = 0; column < row_width; column += plan->block_columns) {
+      filter_block block = {.segments = count, .first = first};
+      block.row_length = mica_conv_min(plan->block_columns, row_width - column);
+      block.last_length = ends && count > 1 ? plan->last_width : block.row_length;
+      block.depth = (count - 1) * block.row_length + block.last_length;
+      block.x = x + r * view->stride[1] * plan->slab.row_step +
+                column * view->stride[2] * plan->conv->input_channels + group * plan->channels;
+      const int64_t pixel = y_pixel + (row + r) * view->y_step[1] + column * view->y_step[2];
+      plan->kernels->pack(block.depth, plan->columns,
+                          run->dy + pixel * outputs + group * plan->columns,
+                          view->y_step[2] * outputs, 1, panels, block.depth, 0);
+      filter_add_block(plan, &block, strip, strip_end, panels, copy, sum);
+      first = false;
+    }
+  }
+}
+
+/* Task: one chunk of the pixels, some strips of dw. */
+static void filter_task(void *context, int64_t index, int32_t worker) {
+  filter_run run = *(const filter_run *)context;
+  const filter_plan *plan = run.plan;
+  const mica_conv *conv = plan->conv;
+  const mica_conv_view *view = &plan->view;
+  const int64_t chunk = index / plan->strip_blocks, part = index % plan->strip_blocks;
+  const int64_t strip = plan->strips * part / plan->strip_blocks;
+  const int64_t strip_end = plan->strips * (part + 1) / plan->strip_blocks;
+  const int64_t begin = plan->units * chunk / plan->chunks;
+  const int64_t end = plan->units * (chunk + 1) / plan->chunks;
+  char *own = run.workers + (size_t)worker * plan->worker_bytes;
+  run.sums += chunk * plan->chunk_elements;
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t row = unit % plan->row_units * plan->unit;
+    const int64_t rows = mica_conv_min(plan->unit, view->outputs[1] - row);
+    const int64_t depth = unit / plan->row_units % view->outputs[0];
+    const int64_t image = unit / plan->row_units / view->outputs[0];
+    const float *x = run.x + image * plan->x_image;
+    if (plan->slab.planes > 0) {
+      mica_conv_slab_fill(conv, view, &plan->slab, x, depth, row, rows, (float *)(void *)own);
+      x = (const float *)(const void *)own;
+    } else {
+      x += (depth * view->stride[0] - view->padding[0]) * plan->slab.plane_step +
+           (row * view->stride[1] - view->padding[1]) * plan->slab.row_step -
+           view->padding[2] * conv->input_channels;
+    }
+    const int64_t y_pixel = image * plan->y_image + view->y_pixel + depth * view->y_step[0];
+    for (int64_t group = 0; group < conv->groups; group++) {
+      filter_add_slab(&run, x, y_pixel, row, rows, group, strip, strip_end, unit == begin, own);
+    }
+  }
+}
+
+/* Task: adds the chunks in order and writes one row of dw (a tap and channel of one group). */
+static void filter_sum_task(void *context, int64_t index, int32_t worker) {
+  (void)worker;
+  const filter_run *run = context;
+  const filter_plan *plan = run->plan;
+  const mica_conv_view *view = &plan->view;
+  const mica_conv_weights *weights = &plan->conv->weights;
+  const int64_t group = index / plan->rows, row = index % plan->rows;
+  const int64_t tap = row / plan->channels, row_taps = view->taps[1] * view->taps[2];
+  float *dw = run->dw + view->w_offset + group * weights->group +
+              tap / row_taps * view->w_tap[0] +
+              tap % row_taps / view->taps[2] * view->w_tap[1] +
+              tap % view->taps[2] * view->w_tap[2] + row % plan->channels * weights->input;
+  mica_conv_add_chunks(run->sums + index * plan->columns, plan->chunks, plan->chunk_elements,
+                       plan->columns, dw, weights->output, run->accumulate);
+}
+
+void mica_conv_backward_filter(const mica_cpu_kernels *kernels, const mica_conv *conv,
+                               const float *x, const float *dy, float *dw, bool accumulate,
+                               const mica_parallel *parallel, void *scratch) {
+  const int64_t views = mica_conv_view_count(conv);
+  const int64_t *base = conv->base_dilation;
+  if (base[0] * base[1] * base[2] != 1 && !accumulate) {
+    mica_conv_zero_weights(conv, dw); /* some taps may belong to no view */
+    accumulate = true;
+  }
+  if (mica_conv_is_depthwise(conv)) {
+    mica_conv_depthwise_filter(kernels, conv, x, dy, dw, accumulate, parallel, scratch);
+    return;
+  }
+  for (int64_t i = 0; i < views; i++) {
+    filter_plan plan;
+    if (!filter_make_plan(&plan, kernels, conv, i)) {
+      if (!accumulate) mica_conv_zero_weights(conv, dw);
+      continue;
+    }
+    filter_run run = {.plan = &plan, .x = x, .dy = dy, .dw = dw, .accumulate = accumulate};
+    run.sums = (float *)scratch;
+    run.workers = (char *)scratch + plan.sum_bytes;
+    parallel->run(parallel->self, plan.chunks * plan.strip_blocks, filter_task, &run);
+    parallel->run(parallel->self, conv->groups * plan.rows, filter_sum_task, &run);
+  }
+}

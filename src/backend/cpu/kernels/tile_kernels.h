@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operators of the tile VM (backend/cpu/tile.h) and the table of their kernels in one row.
+ *
+ * Inside a program a value has one of seven classes; narrower dtypes are widened when loaded: i8, i16 to
+ * I32, u8, u16 to U32 (and wrapped after each operator that can leave their range), f16, bf16 to F32;
+ * bool is a byte of 0 or 1. */
+#ifndef MICA_BACKEND_CPU_KERNELS_TILE_KERNELS_H
+#define MICA_BACKEND_CPU_KERNELS_TILE_KERNELS_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mica/core.h"
+
+/* X(NAME, arity). Dtypes of the sources are equal unless said otherwise; the result's is the node's. */
+#define MICA_TILE_OP_LIST(X)                                                                         \
+  X(LOAD, 0)   /* accesses[access]; the node's dtype is the access's */                              \
+  X(NUMBER, 0) /* number: as_double for floats, as_integer for integers and bool */                  \
+  X(INDEX, 0)  /* position along axis `access` of the space; an integer or float dtype */            \
+  X(STORE, 1)  /* source 0 to accesses[access], of its dtype; no value */                            \
+  X(NEG, 1)                                                                                          \
+  X(ABS, 1)                                                                                          \
+  X(SIGN, 1)                                                                                         \
+  X(EXP, 1)                                                                                          \
+  X(EXPM1, 1)                                                                                        \
+  X(LOG, 1)                                                                                          \
+  X(LOG1P, 1)                                                                                        \
+  X(TANH, 1)                                                                                         \
+  X(LOGISTIC, 1)                                                                                     \
+  X(ERF, 1)                                                                                          \
+  X(SQRT, 1)                                                                                         \
+  X(RSQRT, 1)                                                                                        \
+  X(SIN, 1)                                                                                          \
+  X(COS, 1)                                                                                          \
+  X(FLOOR, 1)                                                                                        \
+  X(CEIL, 1)                                                                                         \
+  X(ROUND, 1)                                                                                        \
+  X(NOT, 1)                                                                                          \
+  X(IS_FINITE, 1) /* -> bool */                                                                      \
+  X(CONVERT, 1)   /* from the source's dtype to the node's */                                        \
+  X(RELU, 1)                                                                                         \
+  X(GELU, 1)      /* by erf */                                                                       \
+  X(GELU_TANH, 1)                                                                                    \
+  X(ADD, 2)                                                                                          \
+  X(SUB, 2)                                                                                          \
+  X(MUL, 2)                                                                                          \
+  X(DIV, 2)                                                                                          \
+  X(REM, 2)                                                                                          \
+  X(POW, 2)                                                                                          \
+  X(MAX, 2)                                                                                          \
+  X(MIN, 2)                                                                                          \
+  X(AND, 2)                                                                                          \
+  X(OR, 2)                                                                                           \
+  X(XOR, 2)                                                                                          \
+  X(EQ, 2) /* comparisons -> bool */                                                                 \
+  X(NE, 2)                                                                                           \
+  X(LT, 2)                                                                                           \
+  X(LE, 2)                                                                                           \
+  X(GT, 2)                                                                                           \
+  X(GE, 2)                                                                                           \
+  X(SELECT, 3) /* bool, x, y */                                                                      \
+  X(REDUCE_SUM, 1)                                                                                   \
+  X(REDUCE_PROD, 1)                                                                                  \
+  X(REDUCE_MAX, 1)                                                                                   \
+  X(REDUCE_MIN, 1)                                                                                   \
+  X(REDUCE_AND, 1)                                                                                   \
+  X(REDUCE_OR, 1)
+
+typedef enum mica_tile_op {
+#define MICA_TILE_OP_ROW(NAME, arity) MICA_TILE_##NAME,
+  MICA_TILE_OP_LIST(MICA_TILE_OP_ROW)
+#undef MICA_TILE_OP_ROW
+  MICA_TILE_OP_COUNT
+} mica_tile_op;
+
+typedef enum mica_tile_class {
+  MICA_TILE_CLASS_F32,
+  MICA_TILE_CLASS_F64,
+  MICA_TILE_CLASS_I32,
+  MICA_TILE_CLASS_U32,
+  MICA_TILE_CLASS_I64,
+  MICA_TILE_CLASS_U64,
+  MICA_TILE_CLASS_BOOL,
+  MICA_TILE_CLASS_COUNT
+} mica_tile_class;
+
+/* out[i] = f(a[i], b[i], c[i]) for i in [0, count). If bit s of `splat` is set, source s is one vector of
+ * equal elements instead. `out` may be any source of the same element size. */
+typedef void mica_tile_kernel(int64_t count, void *out, const void *a, const void *b, const void *c,
+                              uint32_t splat);
+
+/* Partial results of a long reduction: a binary counter of vectors, so that the sum of many tiles is
+ * pairwise. Starts with count = 0. */
+enum { MICA_REDUCE_LEVELS = 48 };
+typedef struct mica_reduce_state {
+  _Alignas(64) uint64_t count;
+  _Alignas(64) unsigned char level[MICA_REDUCE_LEVELS][64];
+} mica_reduce_state;
+
+typedef struct mica_reduce_kernels {
+  /* out[r] = reduction of in[r * n .. r * n + n), n >= 1. */
+  void (*rows)(int64_t rows, int64_t n, void *out, const void *in);
+  /* The same over tiles that follow each other: push each, then finish into one element. */
+  void (*push)(mica_reduce_state *state, int64_t count, const void *in);
+  void (*finish)(const mica_reduce_state *state, void *out);
+} mica_reduce_kernels;
+
+/* An array of two axes, as a tile's gathered load sees it: strides in elements. */
+typedef struct mica_tile_lines {
+  int64_t lines, line_stride, length, stride;
+} mica_tile_lines;
+
+/* Pairs of operators in one pass, without contraction: the product or difference is rounded. */
+typedef enum mica_tile_pair {
+  MICA_TILE_MUL_ADD, /* a * b + c */
+  MICA_TILE_MUL_SUB, /* a * b - c */
+  MICA_TILE_SUB_MUL, /* (a - b) * c */
+  MICA_TILE_SUB_EXP, /* exp(a - b) */
+  MICA_TILE_PAIR_COUNT
+} mica_tile_pair;
+
+struct mica_tile_kernels {
+  int32_t vector_bytes;
+  /* By the class of source 0 (SELECT: of source 1; result and source class differ for comparisons). */
+  mica_tile_kernel *compute[MICA_TILE_OP_COUNT][MICA_TILE_CLASS_COUNT];
+  mica_tile_kernel *pairs[MICA_TILE_PAIR_COUNT]; /* f32 */
+  mica_tile_kernel *convert[MICA_TILE_CLASS_COUNT][MICA_TILE_CLASS_COUNT]; /* NULL: by core's convert */
+  mica_tile_kernel *widen[MICA_DTYPE_COUNT];  /* dense narrow elements to their class; NULL: same */
+  mica_tile_kernel *narrow[MICA_DTYPE_COUNT]; /* and back: wraps or rounds */
+  mica_tile_kernel *round[MICA_DTYPE_COUNT];  /* in the class: to the values of the narrow dtype */
+  mica_tile_kernel *copy[4];                  /* by log2 of the element size; splat fills */
+  mica_tile_kernel *stream[4];                /* the same around the caches; ends with a fence */
+  const mica_reduce_kernels *reduce[MICA_TILE_OP_COUNT][MICA_TILE_CLASS_COUNT];
+  /* out[r * n + i] = in[r] */
+  void (*expand[4])(int64_t rows, int64_t n, void *out, const void *in);
+  /* Dense out from lines and back, by log2 of the element size. */
+  void (*gather[4])(const mica_tile_lines *lines, void *out, const void *in);
+  void (*scatter[4])(const mica_tile_lines *lines, void *out, const void *in);
+};
+typedef struct mica_tile_kernels mica_tile_kernels;
+
+#endif
