@@ -33,6 +33,7 @@
 #define MICA_BACKEND_CPU_TILE_H
 
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/tile_kernels.h" /* mica_tile_op */
 #include "mica/core.h"
 
 enum {
@@ -41,67 +42,6 @@ enum {
   MICA_TILE_MAX_ACCESSES = 64,
   MICA_TILE_MAX_REDUCTIONS = 8
 };
-
-/* X(NAME, arity). Dtypes of the sources are equal unless said otherwise; the result's is the node's. */
-#define MICA_TILE_OP_LIST(X)                                                                         \
-  X(LOAD, 0)   /* accesses[access], converted to nothing: the node's dtype is the access's */        \
-  X(NUMBER, 0) /* number: as_double for floats, as_integer for integers and bool */                  \
-  X(INDEX, 0)  /* position along axis `access` of the space; an integer or float dtype */            \
-  X(STORE, 1)  /* source 0 to accesses[access], of its dtype; no value */                            \
-  X(NEG, 1)                                                                                          \
-  X(ABS, 1)                                                                                          \
-  X(SIGN, 1)                                                                                         \
-  X(EXP, 1)                                                                                          \
-  X(EXPM1, 1)                                                                                        \
-  X(LOG, 1)                                                                                          \
-  X(LOG1P, 1)                                                                                        \
-  X(TANH, 1)                                                                                         \
-  X(LOGISTIC, 1)                                                                                     \
-  X(ERF, 1)                                                                                          \
-  X(SQRT, 1)                                                                                         \
-  X(RSQRT, 1)                                                                                        \
-  X(SIN, 1)                                                                                          \
-  X(COS, 1)                                                                                          \
-  X(FLOOR, 1)                                                                                        \
-  X(CEIL, 1)                                                                                         \
-  X(ROUND, 1)                                                                                        \
-  X(NOT, 1)                                                                                          \
-  X(IS_FINITE, 1) /* -> bool */                                                                      \
-  X(CONVERT, 1)   /* from the source's dtype to the node's */                                        \
-  X(RELU, 1)                                                                                         \
-  X(GELU, 1)      /* by erf */                                                                       \
-  X(GELU_TANH, 1)                                                                                    \
-  X(ADD, 2)                                                                                          \
-  X(SUB, 2)                                                                                          \
-  X(MUL, 2)                                                                                          \
-  X(DIV, 2)                                                                                          \
-  X(REM, 2)                                                                                          \
-  X(POW, 2)                                                                                          \
-  X(MAX, 2)                                                                                          \
-  X(MIN, 2)                                                                                          \
-  X(AND, 2)                                                                                          \
-  X(OR, 2)                                                                                           \
-  X(XOR, 2)                                                                                          \
-  X(EQ, 2) /* comparisons -> bool */                                                                 \
-  X(NE, 2)                                                                                           \
-  X(LT, 2)                                                                                           \
-  X(LE, 2)                                                                                           \
-  X(GT, 2)                                                                                           \
-  X(GE, 2)                                                                                           \
-  X(SELECT, 3) /* bool, x, y */                                                                      \
-  X(REDUCE_SUM, 1)                                                                                   \
-  X(REDUCE_PROD, 1)                                                                                  \
-  X(REDUCE_MAX, 1)                                                                                   \
-  X(REDUCE_MIN, 1)                                                                                   \
-  X(REDUCE_AND, 1)                                                                                   \
-  X(REDUCE_OR, 1)
-
-typedef enum mica_tile_op {
-#define MICA_TILE_OP_ROW(NAME, arity) MICA_TILE_##NAME,
-  MICA_TILE_OP_LIST(MICA_TILE_OP_ROW)
-#undef MICA_TILE_OP_ROW
-  MICA_TILE_OP_COUNT
-} mica_tile_op;
 
 /* One array as the space sees it. Element (i0, i1, ...) is at offset + i0 * stride[0] + ... ; any stride
  * of a load may be zero or negative; a store reaches every place once. */
