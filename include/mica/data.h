@@ -12,6 +12,9 @@ extern "C" {
  * than the file justifies. */
 MICA_API mica_status mica_idx_load(const char *path, mica_tensor **out_tensor, mica_error *error);
 MICA_API mica_status mica_idx_parse(const void *bytes, size_t byte_size, mica_tensor **out_tensor, mica_error *error);
+/* As mica_idx_load, and the SHA-256 of the uncompressed file, by which a data set is pinned. */
+MICA_API mica_status mica_idx_load_checked(const char *path, char out_sha256[65], mica_tensor **out_tensor,
+                                           mica_error *error);
 /* SHA-256 (FIPS 180-4) as 64 hexadecimal digits and a terminator. */
 MICA_API void mica_sha256(const void *bytes, size_t byte_size, char out_hex[65]);
 
