@@ -232,15 +232,20 @@ static mica_status enter_cells(const mica_executable *executable, call_frame *fr
   return status;
 }
 
+/* A tensor that was just written: a new version, and the unused half of a last byte is 0. */
+static void finish_tensor(mica_tensor *tensor) {
+  if (mica_dtype_bits(tensor->type.dtype) == 4) mica_tensor_normalize(tensor);
+  mica_tensor_touch(tensor);
+}
+
 /* Stores the new values. */
 static void publish_cells(const mica_executable *executable, call_frame *frame) {
   for (size_t i = 0; i < executable->cell_count; i++) {
     const executable_cell *cell = &executable->cells[i];
     if (cell->assign < 0) continue;
     mica_tensor *next = frame->cell_next[i];
-    if (next == frame->cell_value[i]) {
-      mica_tensor_touch(next);
-    } else {
+    finish_tensor(next);
+    if (next != frame->cell_value[i]) {
       cell->variable->value = next;
       mica_tensor_release(frame->cell_value[i]);
     }
@@ -344,7 +349,7 @@ static void publish_outputs(const mica_executable *executable, call_frame *frame
   for (size_t i = 0; i < executable->output_count; i++) {
     if (out[i] == NULL) out[i] = frame->made[i];
     frame->made[i] = NULL;
-    mica_tensor_touch(out[i]);
+    finish_tensor(out[i]);
   }
 }
 
