@@ -172,7 +172,8 @@ typedef struct {
 #define MICA_ALL ((mica_axes){.count = -1})
 #endif
 
-/* Number of elements, -1 for an invalid shape (rank, a negative size, more than INT64_MAX). */
+/* Number of elements, -1 for an invalid shape (rank, a negative size, a product above INT64_MAX; sizes
+ * beside a 0 count as well, since strides are their products). */
 MICA_API int64_t mica_shape_count(mica_shape shape);
 MICA_API bool mica_shape_equal(mica_shape a, mica_shape b);
 MICA_API bool mica_type_equal(mica_type a, mica_type b);
@@ -193,7 +194,7 @@ MICA_API mica_tensor *mica_tensor_from(mica_dtype dtype, mica_shape shape, const
 /* As mica_tensor_from, with an allocator and an error that says what is wrong. */
 MICA_API mica_status mica_tensor_create(const mica_allocator *allocator, mica_type type, const void *values,
                                         mica_tensor **out_tensor, mica_error *error) MICA_MUST_CHECK;
-/* The same from real numbers, converted to `dtype` as mica_convert_elements does. */
+/* The same from real numbers, converted to `dtype` as mica_convert_elements does (NULL: zeros). */
 MICA_API mica_tensor *mica_tensor_from_doubles(mica_dtype dtype, mica_shape shape, const double *values);
 MICA_API mica_tensor *mica_tensor_scalar(mica_dtype dtype, double value);
 /* Wraps memory of the caller's without a copy: `data` is 64-byte aligned, stays unchanged while the
@@ -213,7 +214,8 @@ MICA_API mica_status mica_tensor_read(const mica_tensor *tensor, void *host, siz
 /* Copies all elements converted to double (complex: the real part); count must be the tensor's. */
 MICA_API mica_status mica_tensor_read_doubles(const mica_tensor *tensor, double *host, int64_t count,
                                               mica_error *error);
-/* Overwrites all bytes and counts the version up; no other thread may use the tensor meanwhile. */
+/* Overwrites all bytes and counts the version up; no other thread may use the tensor meanwhile. A tensor that
+ * wraps memory or lies on a device gets host memory of its own first. */
 MICA_API mica_status mica_tensor_write(mica_tensor *tensor, const void *host, size_t byte_size, mica_error *error);
 MICA_API uint64_t mica_tensor_version(const mica_tensor *tensor);
 
@@ -257,7 +259,9 @@ MICA_API mica_status mica_tensor_to_dlpack(mica_tensor *tensor, void **out_manag
 MICA_API mica_status mica_tensor_from_dlpack(void *managed, mica_tensor **out_tensor, mica_error *error);
 
 /* One array of a .npy file (formats 1.0 to 3.0, C or Fortran order, little or big endian). bf16, f8 and
- * 4-bit dtypes are stored as raw bytes with numpy's void descriptors as ml_dtypes does. */
+ * 4-bit dtypes are stored as raw bytes with numpy's void descriptors as ml_dtypes does, 4-bit elements in a
+ * byte each; a comment behind the header's dictionary tells the one-byte dtypes apart, and a file without it
+ * is MICA_UNSUPPORTED. */
 MICA_API mica_status mica_npy_load(const char *path, mica_tensor **out_tensor, mica_error *error);
 MICA_API mica_status mica_npy_save(const char *path, const mica_tensor *tensor, mica_error *error);
 MICA_API mica_status mica_npy_parse(const void *bytes, size_t byte_size, mica_tensor **out_tensor, mica_error *error);

@@ -370,7 +370,7 @@ int64_t mica_tensor_format(const mica_tensor *tensor, const mica_format_options 
                            size_t size) {
   mica_format_options options = resolve_options(given);
   tensor_printer printer = {.text = text,
-                            .size = size > INT64_MAX ? INT64_MAX : (int64_t)size,
+                            .size = (int64_t)(size < PTRDIFF_MAX ? size : PTRDIFF_MAX),
                             .edge = options.edge_items,
                             .line_width = options.line_width,
                             .real = {.precision = options.precision},

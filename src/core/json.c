@@ -168,40 +168,17 @@ static mica_status read_number(json_reader *reader, mica_json *value) {
 
 static mica_status read_value(json_reader *reader, mica_json *value);
 
-static int compare_keys(const mica_json *a, const mica_json *b) { return strcmp(a->key, b->key); }
-
-static void sift_down(const mica_json **heap, int64_t from, int64_t count) {
-  for (int64_t parent = from, child; (child = 2 * parent + 1) < count; parent = child) {
-    if (child + 1 < count && compare_keys(heap[child], heap[child + 1]) < 0) child++;
-    if (compare_keys(heap[parent], heap[child]) >= 0) return;
-    const mica_json *moved = heap[parent];
-    heap[parent] = heap[child];
-    heap[child] = moved;
-  }
-}
-
-/* Sorted, equal keys are neighbors: n log n comparisons however the keys were chosen (a heap sort, since
- * hashes and quicksort have inputs that make them quadratic). */
 static mica_status check_keys(json_reader *reader, const mica_json *object) {
-  size_t count = (size_t)object->count, bytes;
+  size_t count = (size_t)object->count, bytes, filled = 0;
   if (count < 2) return MICA_OK;
-  if (!mica_size_multiply(count, sizeof(mica_json *), &bytes)) return json_memory(reader);
-  const mica_json **heap = mica_allocate(&reader->arena->allocator, bytes);
-  if (heap == NULL) return json_memory(reader);
-  int64_t filled = 0;
+  if (!mica_size_multiply(count, sizeof(char *), &bytes)) return json_memory(reader);
+  const char **keys = mica_allocate(&reader->arena->allocator, bytes);
+  if (keys == NULL) return json_memory(reader);
   for (const mica_json *child = object->first; child != NULL; child = child->next)
-    heap[filled++] = child;
-  for (int64_t i = filled / 2; i-- > 0;) sift_down(heap, i, filled);
-  mica_status status = MICA_OK;
-  for (int64_t last = filled - 1; last > 0 && status == MICA_OK; last--) {
-    const mica_json *largest = heap[0];
-    heap[0] = heap[last];
-    sift_down(heap, 0, last);
-    if (compare_keys(largest, heap[0]) == 0)
-      status = json_fail(reader, "an object has a key twice");
-  }
-  mica_free(&reader->arena->allocator, heap, bytes);
-  return status;
+    keys[filled++] = child->key;
+  const char *duplicate = mica_find_duplicate(keys, count);
+  mica_free(&reader->arena->allocator, keys, bytes);
+  return duplicate == NULL ? MICA_OK : json_fail(reader, "an object has a key twice");
 }
 
 static mica_status read_key(json_reader *reader, mica_json *child) {

@@ -216,6 +216,24 @@ void mica_tensor_touch(mica_tensor *tensor) {
   if (tensor != NULL) tensor->version++;
 }
 
+/* Copies `axis` and the axes inside; returns where the next element goes. */
+static char *copy_strided_axis(mica_shape shape, const int64_t *byte_stride, size_t item_size,
+                               int32_t axis, const char *from, char *out) {
+  if (axis == shape.rank) {
+    memcpy(out, from, item_size);
+    return out + item_size;
+  }
+  for (int64_t i = 0; i < shape.dim[axis]; i++)
+    out = copy_strided_axis(shape, byte_stride, item_size, axis + 1, from + i * byte_stride[axis],
+                            out);
+  return out;
+}
+
+void mica_copy_strided(mica_shape shape, const int64_t *byte_stride, size_t item_size,
+                       const void *from, void *out) {
+  (void)copy_strided_axis(shape, byte_stride, item_size, 0, from, out);
+}
+
 static mica_status check_size(const mica_tensor *tensor, const void *host, size_t byte_size,
                               mica_error *error) {
   if (tensor == NULL) return mica_error_set(error, MICA_INVALID, "the tensor is NULL");

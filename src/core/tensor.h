@@ -72,6 +72,10 @@ mica_status mica_tensor_view_begin(const mica_tensor *tensor, mica_tensor_view *
                                    mica_error *error) MICA_MUST_CHECK;
 void mica_tensor_view_end(const mica_tensor *tensor, mica_tensor_view *view);
 
+/* Copies elements of `item_size` bytes that lie `byte_stride`[axis] apart to dense row-major order. */
+void mica_copy_strided(mica_shape shape, const int64_t *byte_stride, size_t item_size,
+                       const void *from, void *out);
+
 /* Elements that have several encodings get the one that the library uses: bool bytes 0 or 1, the unused
  * half of the last byte of a 4-bit array 0. */
 void mica_tensor_normalize(mica_tensor *tensor);

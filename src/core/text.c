@@ -80,3 +80,26 @@ void mica_text_double(mica_text *text, double value) {
   int length = mica_format_double(value, digits, sizeof(digits));
   mica_text_append_bytes(text, digits, (size_t)length);
 }
+
+static void sift_down(const char **heap, size_t parent, size_t count) {
+  for (size_t child; (child = 2 * parent + 1) < count; parent = child) {
+    if (child + 1 < count && strcmp(heap[child], heap[child + 1]) < 0) child++;
+    if (strcmp(heap[parent], heap[child]) >= 0) return;
+    const char *moved = heap[parent];
+    heap[parent] = heap[child];
+    heap[child] = moved;
+  }
+}
+
+const char *mica_find_duplicate(const char **strings, size_t count) {
+  for (size_t i = count / 2; i-- > 0;) sift_down(strings, i, count);
+  for (size_t last = count; last-- > 1;) {
+    const char *largest = strings[0];
+    strings[0] = strings[last];
+    strings[last] = largest;
+    sift_down(strings, 0, last);
+  }
+  for (size_t i = 1; i < count; i++)
+    if (strcmp(strings[i - 1], strings[i]) == 0) return strings[i];
+  return NULL;
+}

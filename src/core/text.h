@@ -26,6 +26,10 @@ int mica_format_double(double value, char *out,
 /* The same with at most `digits` significant digits, rounded to nearest: what messages show. */
 int mica_format_double_rounded(double value, int32_t digits, char *out, size_t size);
 
+/* Sorts the strings, by strcmp, and returns one that occurs twice, or NULL. Takes n log n comparisons however
+ * a file's author chose the names (a heap sort: hashes and quicksort have inputs that make them quadratic). */
+const char *mica_find_duplicate(const char **strings, size_t count);
+
 /* Parses at *cursor up to `end`, advances it; false when there is no number or it does not fit. */
 bool mica_parse_i64(const char **cursor, const char *end, int64_t *out);
 bool mica_parse_double(const char **cursor, const char *end, double *out);

@@ -66,7 +66,7 @@ static int write_all(int descriptor, const void *bytes, size_t size) {
     else if (errno != EINTR)
       return errno;
   }
-  return fsync(descriptor) == 0 ? 0 : errno;
+  return 0;
 }
 
 /* Best effort: some file systems cannot sync a folder, and the file itself is safe by now. */
@@ -84,7 +84,7 @@ static void sync_folder_of(const char *path) {
   close(descriptor);
 }
 
-int mica_file_write_atomic(const char *path, const void *bytes, size_t size) {
+int mica_file_write_parts(const char *path, const mica_file_part *parts, size_t count) {
   char temporary[FILE_NAME_LIMIT];
   int descriptor = -1;
   for (int attempt = 0; descriptor < 0; attempt++) {
@@ -95,7 +95,10 @@ int mica_file_write_atomic(const char *path, const void *bytes, size_t size) {
     descriptor = open_retrying(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
     if (descriptor < 0 && (errno != EEXIST || attempt >= 100)) return errno;
   }
-  int code = write_all(descriptor, bytes, size);
+  int code = 0;
+  for (size_t i = 0; i < count && code == 0; i++)
+    code = write_all(descriptor, parts[i].bytes, parts[i].size);
+  if (code == 0 && fsync(descriptor) != 0) code = errno;
   if (close(descriptor) != 0 && code == 0) code = errno;
   if (code == 0 && rename(temporary, path) != 0) code = errno;
   if (code != 0)
@@ -103,6 +106,10 @@ int mica_file_write_atomic(const char *path, const void *bytes, size_t size) {
   else
     sync_folder_of(path);
   return code;
+}
+
+int mica_file_write_atomic(const char *path, const void *bytes, size_t size) {
+  return mica_file_write_parts(path, &(mica_file_part){bytes, size}, 1);
 }
 
 const char *mica_errno_text(int code, char *buffer, size_t size) {

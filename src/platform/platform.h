@@ -16,8 +16,14 @@ bool mica_environment(const char *name, char *text, size_t size);
 /* -- files. Each returns 0 or an errno value. -- */
 int mica_file_size(const char *path, uint64_t *out_size);
 int mica_file_read(const char *path, uint64_t offset, void *bytes, size_t size); /* all of it, else EIO */
-/* Writes a whole file durably: temporary name beside it, fsync, rename. */
+/* Writes a whole file durably: temporary name beside it, fsync, rename. The second form takes the bytes in
+ * pieces, so that a header and a tensor need not be copied together. */
+typedef struct {
+  const void *bytes;
+  size_t size;
+} mica_file_part;
 int mica_file_write_atomic(const char *path, const void *bytes, size_t size);
+int mica_file_write_parts(const char *path, const mica_file_part *parts, size_t count);
 const char *mica_errno_text(int code, char *buffer, size_t size);
 
 /* -- pages: large zeroed memory that keeps its pages and asks for huge ones; NULL when it fails -- */
