@@ -248,6 +248,8 @@ bool mica_infer_operand_count(mica_infer *infer, size_t least, size_t most) {
   if (most == SIZE_MAX)
     return mica_infer_fail(infer, "expected at least %zu operands, not %zu", least,
                            infer->in_count);
+  if (least == most)
+    return mica_infer_fail(infer, "expected %zu operands, not %zu", least, infer->in_count);
   return mica_infer_fail(infer, "expected %zu to %zu operands, not %zu", least, most,
                          infer->in_count);
 }
