@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* conformance.c: values, devices and programs for the table of cases. */
+#include "conformance/conformance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+extern mica_dtype case_now;
+void release_case_variables(void);
+
+mica_dtype case_dtype(uint32_t bit) {
+  switch (bit) {
+    case F64: return MICA_F64;
+    case F32: return MICA_F32;
+    case F16: return MICA_F16;
+    case BF16: return MICA_BF16;
+    case I32: return MICA_I32;
+    case I64: return MICA_I64;
+    case U8: return MICA_U8;
+    case U32: return MICA_U32;
+    case BOOL: return MICA_BOOL;
+    case I8: return MICA_I8;
+    case C64: return MICA_C64;
+    case C128: return MICA_C128;
+    default: return MICA_DTYPE_NONE;
+  }
+}
+
+bool case_is_float(mica_type type) { return mica_dtype_is_float(type.dtype) || mica_dtype_is_complex(type.dtype); }
+
+mica_dtype case_input_type(const conformance_case *c, int32_t input, mica_dtype dtype, mica_type *out_type) {
+  const case_input *in = &c->in[input];
+  mica_dtype own = in->kind == INDICES ? MICA_I32 : in->kind == TRUTH ? MICA_BOOL : in->kind == WORDS ? MICA_U32 : dtype;
+  *out_type = (mica_type){own, in->shape};
+  return own;
+}
+
+static uint64_t mixed(uint64_t z) { /* splitmix64 (Steele et al. 2014) */
+  z += 0x9E3779B97F4A7C15u;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+double case_random(uint64_t seed, uint64_t index) {
+  return (double)(mixed(mixed(seed) + index) >> 11) * (2.0 / 9007199254740992.0) - 1;
+}
+
+mica_tensor *case_values(const conformance_case *c, int32_t input, mica_dtype dtype, uint64_t seed) {
+  mica_type type;
+  case_input_type(c, input, dtype, &type);
+  const case_input *in = &c->in[input];
+  int64_t count = mica_shape_count(in->shape);
+  uint64_t name = 1469598103934665603u;
+  for (const char *s = c->name; *s; s++) name = (name ^ (unsigned char)*s) * 1099511628211u;
+  seed += name + (uint64_t)input * 7919;
+  double *values = calloc((size_t)(count ? count : 1), 2 * sizeof *values);
+  if (!values) return NULL;
+  int parts = mica_dtype_is_complex(type.dtype) ? 2 : 1;
+  for (int64_t i = 0; i < count * parts; i++) {
+    double u = 0.5 + 0.5 * case_random(seed, (uint64_t)i);
+    switch (in->kind) {
+      case RANGE: values[i] = in->low + (in->high - in->low) * u; break;
+      case SPACED: values[i] = in->low + (in->high - in->low) * (double)i / (double)count; break;
+      case INDICES: values[i] = (double)(int64_t)(in->low + (in->high - in->low) * u + 1000) - 1000; break;
+      case TRUTH: values[i] = u < 0.5; break;
+      case WORDS: values[i] = (double)(uint32_t)(u * 4294967295.0); break;
+    }
+    if (dtype == MICA_BOOL) values[i] = u < 0.5;
+  }
+  for (int64_t i = in->kind == SPACED ? count - 1 : 0; i > 0; i--) { /* shuffled */
+    int64_t j = (int64_t)(mixed(seed + 77 + (uint64_t)i) % (uint64_t)(i + 1));
+    double kept = values[i];
+    values[i] = values[j];
+    values[j] = kept;
+  }
+  mica_tensor *tensor = NULL;
+  if (parts == 2) {
+    char *bytes = calloc((size_t)count + 1, 16);
+    mica_dtype half = type.dtype == MICA_C64 ? MICA_F32 : MICA_F64;
+    if (bytes && mica_convert_elements(half, bytes, MICA_F64, values, 2 * count) == MICA_OK)
+      tensor = mica_tensor_from(type.dtype, type.shape, bytes);
+    free(bytes);
+  } else {
+    tensor = mica_tensor_from_doubles(type.dtype, type.shape, values);
+  }
+  free(values);
+  return tensor;
+}
+
+static mica_device *devices[8]; /* 0: reference, n: cpu with n threads */
+
+static mica_device *open_device(int slot, const char *backend, int32_t threads) {
+  if (devices[slot]) return devices[slot];
+  mica_error error = {0};
+  devices[slot] = mica_device_open(
+      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = backend, .threads = threads}, &error);
+  if (!devices[slot]) CHECK_FAIL("device %s: %s", backend, error.message);
+  return devices[slot];
+}
+mica_device *reference_device(void) { return open_device(0, "reference", 1); }
+mica_device *cpu_device(int32_t threads) { return open_device(threads, "cpu", threads); }
+void close_devices(void) {
+  for (int i = 0; i < 8; i++) mica_device_release(devices[i]), devices[i] = NULL;
+  release_case_variables();
+}
+
+mica_executable *case_compile(mica_device *device, const conformance_case *c, mica_dtype dtype, const mica_type *extra,
+                              size_t extra_count, case_program *program, void *context, size_t out_count, mica_error *error) {
+  mica_graph *graph = mica_graph_create(NULL);
+  mica_value in[32], out[64] = {{0}};
+  size_t count = 0;
+  for (int32_t i = 0; i < c->input_count; i++) {
+    mica_type type;
+    case_input_type(c, i, dtype, &type);
+    in[count++] = mica_parameter(graph, type);
+  }
+  for (size_t i = 0; i < extra_count; i++) in[count++] = mica_parameter(graph, extra[i]);
+  case_now = dtype;
+  program(c, graph, in, out, out_count, context);
+  mica_graph_set_outputs(graph, out, out_count);
+  mica_executable *executable = NULL;
+  mica_status status = mica_graph_verify(graph, error);
+  if (status == MICA_OK) status = mica_compile(device, graph, 0, &executable, error);
+  mica_graph_destroy(graph);
+  return status == MICA_OK ? executable : NULL;
+}
+
+void forward_program(const conformance_case *c, mica_graph *graph, const mica_value *in, mica_value *out, size_t out_count, void *context) {
+  (void)out_count, (void)context;
+  c->build(graph, in, out);
+}
+
+bool case_wanted(const conformance_case *c) {
+  const char *filter = getenv("MICA_CASE");
+  return !filter || !*filter || strstr(c->name, filter);
+}
