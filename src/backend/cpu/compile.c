@@ -207,41 +207,6 @@ static void copy_outputs(mica_plan *plan, const mica_graph *given) {
   }
 }
 
-/* ---- lowering --------------------------------------------------------------------------------- */
-
-/* The ways to lower a node, best first. */
-static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
-    mica_plan_view,
-    mica_plan_control,
-    mica_plan_mark,
-    mica_plan_reference_node,
-};
-
-void mica_plan_node(mica_plan *plan, uint32_t id) {
-  for (size_t i = 0; i < sizeof(lowerings) / sizeof(lowerings[0]); i++)
-    if (lowerings[i](plan, id) || !mica_plan_good(plan)) return;
-  mica_plan_fail(plan, MICA_UNSUPPORTED, "the native engine cannot run %s",
-                 mica_op_definition((mica_op)plan->graph->nodes[id].op)->name);
-}
-
-void mica_plan_region(mica_plan *plan, uint32_t region) {
-  const mica_graph *graph = plan->graph;
-  uint32_t begin = region == 0 ? 1 : graph->regions[region].begin;
-  uint32_t end = region == 0 ? graph->count : graph->regions[region].end;
-  for (uint32_t id = begin; id < end && mica_plan_good(plan); id++) {
-    const mica_node *node = &graph->nodes[id];
-    if (node->region != region) continue;
-    switch ((mica_op)node->op) {
-      case MICA_OP_PARAMETER:
-      case MICA_OP_ARGUMENT:
-      case MICA_OP_CONSTANT:
-      case MICA_OP_VARIABLE:
-      case MICA_OP_RESULT: break;
-      default: mica_plan_node(plan, id);
-    }
-  }
-}
-
 /* ---- the final arrays ------------------------------------------------------------------------- */
 
 static uint32_t slot_of(const mica_plan *plan, const mica_storage *storage) {
@@ -310,6 +275,7 @@ static mica_status build_program(mica_cpu_program *program, const mica_graph *gi
     bind_inputs(&plan, given);
     pair_outputs(&plan, given, donate);
     bind_constants(&plan);
+    mica_plan_fuse(&plan);
     mica_plan_region(&plan, 0);
     copy_outputs(&plan, given);
     mica_plan_join(&plan);

@@ -163,40 +163,49 @@ static void view_reverse(mica_shape shape, const mica_reverse_attr *attr, mica_v
   }
 }
 
-bool mica_plan_view(mica_plan *plan, uint32_t id) {
-  const mica_node *node = mica_node_at(plan->graph, id);
-  mica_op op = (mica_op)node->op;
+bool mica_op_is_view(mica_op op) {
   switch (op) {
     case MICA_OP_STOP_GRADIENT:
-    case MICA_OP_BARRIER:
     case MICA_OP_RESHAPE:
     case MICA_OP_TRANSPOSE:
     case MICA_OP_BROADCAST:
     case MICA_OP_SLICE:
-    case MICA_OP_REVERSE: break;
+    case MICA_OP_REVERSE: return true;
     default: return false;
   }
+}
+
+bool mica_view_apply(const mica_graph *graph, uint32_t id, const mica_view *in, mica_view *out) {
+  const mica_node *node = mica_node_at(graph, id);
+  mica_op op = (mica_op)node->op;
+  mica_shape shape = graph->nodes[mica_node_operands(graph, node)[0]].type.shape;
+  if (op == MICA_OP_RESHAPE) return mica_view_reshape(in, shape, node->type.shape, out);
+  bool packed = mica_dtype_bits(node->type.dtype) < 8;
+  if (!mica_op_is_view(op) || (packed && op != MICA_OP_STOP_GRADIENT)) return false;
+  mica_view result = *in;
+  if (op == MICA_OP_TRANSPOSE) view_transpose(in, node->attr, &result);
+  if (op == MICA_OP_BROADCAST) view_broadcast(in, shape, node->attr, &result);
+  if (op == MICA_OP_SLICE) view_slice(in, node->type.shape, node->attr, &result);
+  if (op == MICA_OP_REVERSE) view_reverse(shape, node->attr, &result);
+  *out = result;
+  return true;
+}
+
+bool mica_plan_view(mica_plan *plan, uint32_t id) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  mica_op op = (mica_op)node->op;
   const uint32_t *operands = mica_node_operands(plan->graph, node);
   if (op == MICA_OP_BARRIER) {
     for (uint32_t i = 0; i < node->operand_count && i < node->result_count; i++)
       plan->values[id + i].view = mica_plan_place(plan, operands[i]);
     return true;
   }
-  mica_shape shape = mica_plan_type(plan, operands[0]).shape;
-  if (op == MICA_OP_RESHAPE) {
-    mica_view view = mica_plan_place(plan, operands[0]);
-    if (!mica_view_reshape(&view, shape, node->type.shape, &plan->values[id].view)) {
-      view = mica_plan_dense(plan, operands[0]);
-      mica_view_reshape(&view, shape, node->type.shape, &plan->values[id].view);
-    }
-    return true;
+  if (!mica_op_is_view(op)) return false;
+  mica_view in = mica_plan_place(plan, operands[0]), out;
+  if (!mica_view_apply(plan->graph, id, &in, &out)) {
+    in = mica_plan_dense(plan, operands[0]);
+    if (!mica_view_apply(plan->graph, id, &in, &out)) return false;
   }
-  if (op != MICA_OP_STOP_GRADIENT && mica_dtype_bits(node->type.dtype) < 8) return false;
-  mica_view in = mica_plan_place(plan, operands[0]), out = in;
-  if (op == MICA_OP_TRANSPOSE) view_transpose(&in, node->attr, &out);
-  if (op == MICA_OP_BROADCAST) view_broadcast(&in, shape, node->attr, &out);
-  if (op == MICA_OP_SLICE) view_slice(&in, node->type.shape, node->attr, &out);
-  if (op == MICA_OP_REVERSE) view_reverse(shape, node->attr, &out);
   plan->values[id].view = out;
   return true;
 }

@@ -2,8 +2,8 @@
 /* memory_plan.c: which storages share an address, and where the arena's lie.
  *
  * Joining is copy coalescing as in register allocation (Chaitin 1982): two storages become one class when
- * their intervals are disjoint, or meet in one step that copies the one to the other, or computes the one
- * in the other's place. First come those that save a copy, then those that only save memory. An output
+ * their intervals are disjoint, or meet in one step that copies the one to the other, or may compute the
+ * one in the other's place. First come those that save a copy, then those that only save memory. An output
  * may lie in the memory of the input that it is paired with (a donated input, the old value of a
  * variable), so that it also keeps clear of that input's interval.
  *
@@ -70,8 +70,9 @@ static bool may_meet(const mica_plan *plan, uint32_t at, uint32_t reader, uint32
   const mica_plan_step *step = &plan->steps[at];
   const mica_plan_reference *references = &plan->references[step->reference_first];
   if (step->copies) return references[0].storage == reader && references[1].storage == writer;
-  for (uint32_t i = 0; i < step->reference_count; i++)
-    if (references[i].storage == writer && references[i].over == reader) return true;
+  const mica_plan_meeting *meetings = &plan->meetings[step->meeting_first];
+  for (uint32_t i = 0; i < step->meeting_count; i++)
+    if (meetings[i].writer == writer && meetings[i].reader == reader) return true;
   return false;
 }
 
@@ -140,22 +141,22 @@ static bool copies_nothing(const mica_plan *plan, const mica_plan_step *step) {
                              mica_plan_class(plan, references[1].storage);
 }
 
-static void join_overs(mica_plan *plan, bool strong) {
+static void join_meetings(mica_plan *plan, bool strong) {
   for (uint32_t i = 0; i < plan->step_count; i++) {
     const mica_plan_step *step = &plan->steps[i];
     const mica_plan_reference *references = &plan->references[step->reference_first];
     if (strong && step->copies) join(plan, references[0].storage, references[1].storage);
-    for (uint32_t k = 0; k < step->reference_count; k++)
-      if (references[k].over != MICA_PLAN_NONE && references[k].strong == strong)
-        join(plan, references[k].over, references[k].storage);
+    for (uint32_t k = step->meeting_first; k < step->meeting_first + step->meeting_count; k++)
+      if (plan->meetings[k].strong == strong)
+        join(plan, plan->meetings[k].reader, plan->meetings[k].writer);
   }
 }
 
 void mica_plan_join(mica_plan *plan) {
   if (!mica_plan_good(plan) || plan->step_count == 0) return;
   find_intervals(plan);
-  join_overs(plan, true);
-  join_overs(plan, false);
+  join_meetings(plan, true);
+  join_meetings(plan, false);
   for (uint32_t i = 0; i < plan->step_count; i++)
     if (copies_nothing(plan, &plan->steps[i])) plan->steps[i].dropped = true;
 }

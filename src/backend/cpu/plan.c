@@ -14,8 +14,8 @@ bool mica_plan_init(mica_plan *plan, mica_cpu_program *program, mica_error *erro
   mica_arena_init(&plan->arena, &plan->allocator);
   size_t count = plan->graph->count == 0 ? 1 : plan->graph->count;
   plan->values = mica_arena_allocate_zeroed(&plan->arena, count, sizeof(*plan->values));
-  plan->uses = mica_arena_allocate_zeroed(&plan->arena, count, sizeof(*plan->uses));
-  if (plan->values == NULL || plan->uses == NULL) {
+  plan->done = mica_arena_allocate_zeroed(&plan->arena, count, sizeof(*plan->done));
+  if (plan->values == NULL || plan->done == NULL) {
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
     return false;
   }
@@ -37,6 +37,7 @@ void mica_plan_deinit(mica_plan *plan) {
   mica_free(allocator, plan->storages, plan->storage_capacity * sizeof(*plan->storages));
   mica_free(allocator, plan->steps, plan->step_capacity * sizeof(*plan->steps));
   mica_free(allocator, plan->references, plan->reference_capacity * sizeof(*plan->references));
+  mica_free(allocator, plan->meetings, plan->meeting_capacity * sizeof(*plan->meetings));
   mica_free(allocator, plan->nests, plan->nest_capacity * sizeof(*plan->nests));
   mica_free(allocator, plan->touches, plan->touch_capacity * sizeof(*plan->touches));
   mica_free(allocator, plan->targets, plan->target_capacity * sizeof(*plan->targets));
@@ -137,7 +138,8 @@ uint32_t mica_plan_step_add(mica_plan *plan, mica_cpu_run *run, void *argument, 
   }
   plan->steps[plan->step_count] =
       (mica_plan_step){.run = run, .argument = argument, .node = node, .nest = plan->nest,
-                       .reference_first = plan->reference_count};
+                       .reference_first = plan->reference_count,
+                       .meeting_first = plan->meeting_count};
   return plan->step_count++;
 }
 
@@ -149,10 +151,21 @@ mica_plan_reference *mica_plan_reference_add(mica_plan *plan, uint32_t storage, 
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
   if (!mica_plan_good(plan)) return &plan->nowhere;
   mica_plan_reference *reference = &plan->references[plan->reference_count++];
-  *reference = (mica_plan_reference){.storage = storage, .offset = offset, .mode = mode,
-                                     .over = MICA_PLAN_NONE};
+  *reference = (mica_plan_reference){.storage = storage, .offset = offset, .mode = mode};
   plan->steps[plan->step_count - 1].reference_count++;
   return reference;
+}
+
+void mica_plan_meet(mica_plan *plan, uint32_t reader, uint32_t writer, bool strong) {
+  if (!mica_plan_good(plan)) return;
+  if (!mica_grow(&plan->allocator, &plan->meetings, &plan->meeting_capacity,
+                 (size_t)plan->meeting_count + 1, sizeof(*plan->meetings))) {
+    mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
+    return;
+  }
+  uint32_t step = plan->step_count - 1;
+  plan->meetings[plan->meeting_count++] = (mica_plan_meeting){step, reader, writer, strong};
+  plan->steps[step].meeting_count++;
 }
 
 void mica_plan_scratch(mica_plan *plan, size_t size) {

@@ -54,8 +54,6 @@ typedef struct {
   uint32_t storage;
   size_t offset;  /* bytes */
   uint8_t mode;   /* MICA_PLAN_READ, _WRITE */
-  bool strong;    /* `over` saves a copy, not only memory */
-  uint32_t over;  /* a storage this step reads at the same place, which may be overwritten; or NONE */
   uint32_t value; /* id that lies here densely; 0: none */
 } mica_plan_reference;
 
@@ -64,12 +62,19 @@ typedef struct {
   void *argument;
   uint32_t node, nest;
   uint32_t reference_first, reference_count;
+  uint32_t meeting_first, meeting_count;
   bool copies;  /* all of reference 0 to all of reference 1: empty when they are at one address */
   bool dropped;
   const char *label;
   double flops;
   int64_t bytes, cost; /* cost: rough nanoseconds on one thread */
 } mica_plan_step;
+
+/* A step may write one storage in the place of another one that it reads. */
+typedef struct {
+  uint32_t step, reader, writer;
+  bool strong; /* saves a copy, not only memory */
+} mica_plan_meeting;
 
 /* A loop body, a condition, or a branch. */
 typedef struct {
@@ -101,6 +106,8 @@ typedef struct {
   uint32_t step_count, step_capacity;
   mica_plan_reference *references;
   uint32_t reference_count, reference_capacity;
+  mica_plan_meeting *meetings;
+  uint32_t meeting_count, meeting_capacity;
   mica_plan_nest *nests;
   uint32_t nest_count, nest_capacity, nest;
   mica_plan_touch_record *touches;
@@ -108,7 +115,7 @@ typedef struct {
   uint32_t **targets; /* step indices in arguments of jumps, to be moved when steps are dropped */
   uint32_t target_count, target_capacity;
   mica_plan_value *values; /* [graph->count] */
-  uint32_t *uses;          /* [graph->count] how many operands and results name the value */
+  bool *done;              /* [graph->count] the node's steps stand */
   struct mica_fusion *fusion;
   uint32_t window_count, counter_count, pointer_count;
   mica_plan_reference nowhere; /* where references go after a failure */
@@ -137,6 +144,8 @@ void mica_plan_touch(mica_plan *plan, uint32_t storage, uint32_t step, bool exac
 /* Appends a step; its references follow by the calls below. Returns its index. */
 uint32_t mica_plan_step_add(mica_plan *plan, mica_cpu_run *run, void *argument, uint32_t node);
 mica_plan_reference *mica_plan_reference_add(mica_plan *plan, uint32_t storage, size_t offset, uint8_t mode);
+/* Says of the last step that it may write `writer` over `reader`, at the same offset. */
+void mica_plan_meet(mica_plan *plan, uint32_t reader, uint32_t writer, bool strong);
 /* Scratch for one step, aligned to 64 bytes. */
 void mica_plan_scratch(mica_plan *plan, size_t size);
 void mica_plan_cost(mica_plan *plan, double flops, int64_t bytes, int64_t nanoseconds); /* of the last step */
@@ -161,7 +170,10 @@ mica_view mica_plan_place(mica_plan *plan, uint32_t id);
 mica_view mica_plan_dense(mica_plan *plan, uint32_t id);
 /* A reference of the last step to the view's first element. */
 mica_plan_reference *mica_plan_read(mica_plan *plan, uint32_t id, mica_view view);
-/* Makes the views of reshape, transpose, broadcast, slice and reverse; false: it needs a step. */
+/* Operators that need no step where elements have addresses: reshape, transpose, broadcast, slice, reverse. */
+bool mica_op_is_view(mica_op op);
+/* The view of such a node from its operand's; false: not without a copy. */
+bool mica_view_apply(const mica_graph *graph, uint32_t id, const mica_view *in, mica_view *out);
 bool mica_plan_view(mica_plan *plan, uint32_t id);
 
 /* ---- step_copy.c ----------------------------------------------------------------------------------------- */
@@ -176,8 +188,16 @@ bool mica_plan_reference_node(mica_plan *plan, uint32_t id); /* step_reference.c
 bool mica_plan_mark(mica_plan *plan, uint32_t id);
 bool mica_plan_control(mica_plan *plan, uint32_t id);        /* control.c: while, switch, scan */
 bool mica_plan_takes(const mica_graph *graph, uint32_t id);  /* takes.c: composites that are not expanded */
-void mica_plan_node(mica_plan *plan, uint32_t id);           /* compile.c: by the first way that fits */
-void mica_plan_region(mica_plan *plan, uint32_t region);     /* compile.c: all nodes of a region */
+
+/* ---- fusion.c: which nodes run together ------------------------------------------------------------------- */
+
+void mica_plan_fuse(mica_plan *plan);
+
+/* ---- schedule.c: the order of steps --------------------------------------------------------------------- */
+
+/* Appends the steps of a value, and first of all that it depends on. */
+void mica_plan_ensure(mica_plan *plan, uint32_t id);
+void mica_plan_region(mica_plan *plan, uint32_t region); /* all nodes of a region */
 uint32_t mica_plan_window_slot(const mica_plan *plan, uint32_t window);
 
 /* ---- memory_plan.c ------------------------------------------------------------------------------------------- */

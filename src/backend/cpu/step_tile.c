@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* step_tile.c: a fused group as a tile program. Reduced axes go innermost when the last axis is one of them
+ * (rows), else as far inside as the last of them stands (columns). */
+#include "backend/cpu/fusion_internal.h"
+
+#include <string.h>
+
+enum { STREAM_BYTES = 1 << 23 }; /* stored arrays from here on go around the caches */
+
+/* A program while its spec is being written. */
+typedef struct {
+  mica_plan *plan;
+  uint32_t group;
+  const mica_fusion_group *data;
+  int32_t order[MICA_MAX_RANK]; /* axis of the space at each position of the spec */
+  mica_tile_spec spec;
+  mica_tile_node *nodes;
+  mica_tile_access *accesses;
+  uint32_t *access_value; /* the id that is loaded or stored */
+  mica_view *access_place;
+  int32_t *value;         /* of the members, in the group's order */
+  uint32_t *member;
+  bool failed;
+} tile_builder;
+
+/* ---- running ---------------------------------------------------------------------------------- */
+
+typedef struct {
+  const mica_tile_program *program;
+  uint32_t buffer_count;
+  bool serial;
+} tile_argument;
+
+static void run_here(void *self, int64_t count, mica_task *task, void *context) {
+  (void)self;
+  for (int64_t i = 0; i < count; i++) task(context, i, 0);
+}
+
+static mica_status run_tile(const mica_cpu_step *step, mica_cpu_context *context) {
+  static const mica_parallel here = {run_here, NULL, 1};
+  const tile_argument *argument = step->argument;
+  void *buffers[MICA_TILE_MAX_ACCESSES];
+  for (uint32_t i = 0; i < argument->buffer_count; i++) buffers[i] = mica_cpu_address(step, context, i);
+  mica_tile_run(argument->program, buffers, argument->serial ? &here : &context->parallel,
+                mica_cpu_address(step, context, argument->buffer_count));
+  return MICA_OK;
+}
+
+/* ---- the spec --------------------------------------------------------------------------------- */
+
+static int32_t add_node(tile_builder *builder, mica_tile_node node) {
+  if (builder->spec.node_count == MICA_TILE_MAX_NODES) {
+    builder->failed = true;
+    return 0;
+  }
+  builder->nodes[builder->spec.node_count] = node;
+  return builder->spec.node_count++;
+}
+
+static int32_t add_number(tile_builder *builder, mica_dtype dtype, mica_tile_number number) {
+  for (int32_t i = 0; i < builder->spec.node_count; i++) {
+    const mica_tile_node *node = &builder->nodes[i];
+    if (node->op == MICA_TILE_NUMBER && node->dtype == dtype &&
+        node->number.as_integer == number.as_integer)
+      return i;
+  }
+  return add_node(builder, (mica_tile_node){.op = MICA_TILE_NUMBER, .dtype = dtype, .number = number});
+}
+
+static void order_axes(tile_builder *builder) {
+  const mica_fusion_space *space = &builder->data->space;
+  int32_t last_reduced = -1, count = 0;
+  for (int32_t axis = 0; axis < space->rank; axis++)
+    if (builder->data->reduces && space->reduced[axis]) last_reduced = axis;
+  for (int32_t axis = 0; axis < last_reduced; axis++)
+    if (!space->reduced[axis]) builder->order[count++] = axis;
+  builder->spec.reduce_begin = count;
+  for (int32_t axis = 0; axis <= last_reduced; axis++)
+    if (space->reduced[axis]) builder->order[count++] = axis;
+  builder->spec.reduce_end = count;
+  for (int32_t axis = last_reduced + 1; axis < space->rank; axis++) builder->order[count++] = axis;
+  builder->spec.rank = space->rank;
+  for (int32_t i = 0; i < space->rank; i++) builder->spec.size[i] = space->size[builder->order[i]];
+}
+
+/* A view of `shape` as strides along the space's axes; false when the shape does not fit. */
+static bool strides_in_space(const tile_builder *builder, const mica_view *view, mica_shape shape, bool full,
+                             int64_t stride[MICA_MAX_RANK]) {
+  const mica_fusion_space *space = &builder->data->space;
+  mica_view along;
+  if (!mica_view_reshape(view, shape, mica_space_shape(space, !full), &along)) return false;
+  int64_t by_axis[MICA_MAX_RANK] = {0};
+  int32_t at = 0;
+  for (int32_t axis = 0; axis < space->rank; axis++)
+    by_axis[axis] = full || !space->reduced[axis] ? along.stride[at++] : 0;
+  for (int32_t i = 0; i < space->rank; i++) stride[i] = by_axis[builder->order[i]];
+  return true;
+}
+
+static int32_t add_access(tile_builder *builder, uint32_t id, const mica_view *place, bool full) {
+  mica_type type = mica_plan_type(builder->plan, id);
+  int32_t at = builder->spec.access_count;
+  if (at == MICA_TILE_MAX_ACCESSES) {
+    builder->failed = true;
+    return 0;
+  }
+  mica_tile_access access = {.buffer = at, .dtype = type.dtype};
+  mica_view view = *place;
+  if (!strides_in_space(builder, &view, type.shape, full, access.stride)) {
+    view = mica_plan_dense(builder->plan, id);
+    if (!strides_in_space(builder, &view, type.shape, full, access.stride)) builder->failed = true;
+  }
+  builder->accesses[at] = access;
+  builder->access_value[at] = id;
+  builder->access_place[at] = view;
+  builder->spec.access_count++;
+  return at;
+}
+
+/* Loads are shared by value and role. */
+static int32_t add_load(tile_builder *builder, uint32_t id, bool full) {
+  mica_type type = mica_plan_type(builder->plan, id);
+  mica_view place = mica_plan_place(builder->plan, id);
+  int32_t before = builder->spec.access_count;
+  int32_t access = add_access(builder, id, &place, full);
+  if (builder->failed) return 0;
+  for (int32_t i = 0; i < builder->spec.node_count; i++) {
+    const mica_tile_node *node = &builder->nodes[i];
+    if (node->op != MICA_TILE_LOAD || builder->access_value[node->access] != id) continue;
+    if (memcmp(builder->accesses[node->access].stride, builder->accesses[access].stride,
+               sizeof(builder->accesses[access].stride)) != 0)
+      continue;
+    builder->spec.access_count = before;
+    return i;
+  }
+  return add_node(builder, (mica_tile_node){.op = MICA_TILE_LOAD, .dtype = type.dtype, .access = access});
+}
+
+static int32_t add_binary(tile_builder *builder, mica_tile_op op, mica_dtype dtype, int32_t x, int32_t y) {
+  return add_node(builder, (mica_tile_node){.op = op, .dtype = dtype, .source = {x, y}});
+}
+
+static mica_tile_number number_of(mica_dtype dtype, int64_t value) {
+  mica_tile_number number = {.as_integer = value};
+  if (mica_dtype_is_float(dtype)) number.as_double = (double)value;
+  return number;
+}
+
+/* A counter behind views is affine in the positions: as if its values were addresses. */
+static int32_t add_counter_value(tile_builder *builder, uint32_t source, uint32_t operand, bool full) {
+  mica_plan *plan = builder->plan;
+  mica_dtype dtype = mica_plan_type(plan, source).dtype;
+  const mica_iota_attr *attr = plan->graph->nodes[source].attr;
+  mica_view view = {.stride = {0}};
+  uint32_t chain[32];
+  int32_t depth = 0;
+  view.stride[attr->axis] = 1;
+  for (uint32_t at = operand; at != source && depth < 32; at = mica_node_operands(plan->graph, &plan->graph->nodes[at])[0])
+    chain[depth++] = at;
+  while (depth-- > 0)
+    if (!mica_view_apply(plan->graph, chain[depth], &view, &view)) builder->failed = true;
+  int64_t stride[MICA_MAX_RANK] = {0};
+  if (!strides_in_space(builder, &view, mica_plan_type(plan, operand).shape, full, stride)) builder->failed = true;
+  if (builder->failed) return 0;
+  int32_t sum = -1;
+  for (int32_t i = 0; i < builder->spec.rank; i++) {
+    if (stride[i] == 0) continue;
+    int32_t term = add_node(builder, (mica_tile_node){.op = MICA_TILE_INDEX, .dtype = dtype, .access = i});
+    if (stride[i] != 1)
+      term = add_binary(builder, MICA_TILE_MUL, dtype, term, add_number(builder, dtype, number_of(dtype, stride[i])));
+    sum = sum < 0 ? term : add_binary(builder, MICA_TILE_ADD, dtype, sum, term);
+  }
+  if (sum < 0 || view.offset != 0) {
+    int32_t offset = add_number(builder, dtype, number_of(dtype, view.offset));
+    sum = sum < 0 ? offset : add_binary(builder, MICA_TILE_ADD, dtype, sum, offset);
+  }
+  return sum;
+}
+
+static bool constant_number(const mica_plan *plan, uint32_t id, mica_tile_number *out) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  if (node->op != MICA_OP_CONSTANT || mica_shape_count(node->type.shape) != 1) return false;
+  const mica_constant_attr *attr = node->attr;
+  const void *data = mica_tensor_data(attr->value);
+  *out = (mica_tile_number){.as_integer = 0};
+  bool is_float = mica_dtype_is_float(node->type.dtype);
+  return mica_convert_elements(is_float ? MICA_F64 : MICA_I64, out, node->type.dtype, data, 1) == MICA_OK;
+}
+
+static int32_t operand_value(tile_builder *builder, uint32_t operand, bool full) {
+  mica_plan *plan = builder->plan;
+  mica_view view;
+  mica_tile_number number;
+  uint32_t source = mica_plan_trace(plan, operand, &view);
+  if (plan->fusion->group[source] == builder->group)
+    for (uint32_t i = 0; i < builder->data->count; i++)
+      if (builder->member[i] == source) return builder->value[i];
+  if (mica_fusion_generates(plan, source) && plan->fusion->group[source] == MICA_PLAN_NONE)
+    return add_counter_value(builder, source, operand, full);
+  if (constant_number(plan, source, &number))
+    return add_number(builder, mica_plan_type(plan, source).dtype, number);
+  return add_load(builder, operand, full);
+}
+
+static int32_t add_member_value(tile_builder *builder, uint32_t id) {
+  mica_plan *plan = builder->plan;
+  const mica_node *node = mica_node_at(plan->graph, id);
+  const uint32_t *operands = mica_node_operands(plan->graph, node);
+  mica_tile_node made = {.dtype = node->type.dtype};
+  bool full = plan->fusion->role[id] == MICA_ROLE_FULL;
+  if (!mica_fusion_operator(plan, id, &made.op)) builder->failed = true;
+  if (made.op == MICA_TILE_INDEX) return add_counter_value(builder, id, id, full);
+  for (uint32_t i = 0; i < node->operand_count && i < 3; i++)
+    made.source[i] = operand_value(builder, operands[i], full || node->op == MICA_OP_REDUCE);
+  return builder->failed ? 0 : add_node(builder, made);
+}
+
+static void add_store(tile_builder *builder, uint32_t id, int32_t value) {
+  mica_type type = mica_plan_type(builder->plan, id);
+  bool full = builder->plan->fusion->role[id] == MICA_ROLE_FULL;
+  mica_view dense;
+  mica_view_dense(&dense, MICA_PLAN_NONE, type.shape);
+  int32_t access = add_access(builder, id, &dense, full);
+  if (builder->failed) return;
+  builder->accesses[access].stream = mica_plan_bytes(builder->plan, type) >= STREAM_BYTES;
+  add_node(builder, (mica_tile_node){.op = MICA_TILE_STORE, .source = {value}, .access = access});
+}
+
+static bool builder_init(tile_builder *builder, mica_plan *plan, uint32_t group) {
+  *builder = (tile_builder){.plan = plan, .group = group, .data = &plan->fusion->groups[group]};
+  size_t members = builder->data->count;
+  builder->nodes = mica_arena_allocate(&plan->arena, MICA_TILE_MAX_NODES * sizeof(*builder->nodes));
+  builder->accesses = mica_arena_allocate(&plan->arena, MICA_TILE_MAX_ACCESSES * sizeof(*builder->accesses));
+  builder->access_value = mica_arena_allocate(&plan->arena, MICA_TILE_MAX_ACCESSES * sizeof(uint32_t));
+  builder->access_place = mica_arena_allocate(&plan->arena, MICA_TILE_MAX_ACCESSES * sizeof(mica_view));
+  builder->value = mica_arena_allocate(&plan->arena, members * sizeof(*builder->value));
+  builder->member = mica_arena_allocate_zeroed(&plan->arena, members, sizeof(*builder->member));
+  if (builder->nodes == NULL || builder->accesses == NULL || builder->access_value == NULL ||
+      builder->access_place == NULL || builder->value == NULL || builder->member == NULL) {
+    mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
+    return false;
+  }
+  builder->spec.nodes = builder->nodes;
+  builder->spec.accesses = builder->accesses;
+  order_axes(builder);
+  return true;
+}
+
+static void build_spec(tile_builder *builder) {
+  const mica_fusion *fusion = builder->plan->fusion;
+  uint32_t at = 0;
+  for (uint32_t id = builder->data->first; id != 0 && !builder->failed; id = fusion->next[id]) {
+    builder->value[at] = add_member_value(builder, id);
+    builder->member[at++] = id;
+  }
+  for (uint32_t i = 0; i < at && !builder->failed; i++)
+    if (fusion->stored[builder->member[i]]) add_store(builder, builder->member[i], builder->value[i]);
+  builder->spec.buffer_count = builder->spec.access_count;
+}
+
+/* ---- the step --------------------------------------------------------------------------------- */
+
+static bool is_store(const tile_builder *builder, int32_t access) {
+  for (int32_t i = builder->spec.node_count - 1; i >= 0; i--)
+    if (builder->nodes[i].op == MICA_TILE_STORE && builder->nodes[i].access == access) return true;
+  return false;
+}
+
+/* A store may take the place of a load of the same elements in the same order, read nowhere else. */
+static void meet_loads(tile_builder *builder, int32_t store, uint32_t storage, int32_t loads) {
+  mica_plan *plan = builder->plan;
+  const mica_tile_access *to = &builder->accesses[store];
+  for (int32_t i = 0; i < loads; i++) {
+    const mica_tile_access *from = &builder->accesses[i];
+    if (builder->access_place[i].offset != 0 || mica_dtype_bits(from->dtype) != mica_dtype_bits(to->dtype) ||
+        memcmp(from->stride, to->stride, sizeof(to->stride)) != 0)
+      continue;
+    uint32_t reader = builder->access_place[i].storage, readers = 0;
+    for (int32_t k = 0; k < loads; k++) readers += builder->access_place[k].storage == reader;
+    if (readers == 1) mica_plan_meet(plan, reader, storage, false);
+  }
+}
+
+static const char *group_label(mica_plan *plan, const mica_fusion_group *group) {
+  char text[160] = "";
+  size_t used = 0;
+  const char *before = NULL;
+  uint32_t times = 0, shown = 0;
+  if (group->count == 1) return NULL;
+  for (uint32_t id = group->first; id != 0; id = plan->fusion->next[id]) {
+    const char *name = mica_op_definition((mica_op)plan->graph->nodes[id].op)->name;
+    if (before == name) {
+      times++;
+      continue;
+    }
+    before = name;
+    times = 1;
+    if (++shown > 12) break;
+    for (size_t i = 0; name[i] != '\0' && used + 3 < sizeof(text); i++) text[used++] = name[i];
+    if (used + 2 < sizeof(text)) text[used++] = '+';
+  }
+  (void)times;
+  if (used > 0) text[used - 1] = '\0';
+  return mica_plan_text(plan, "fused %u: %s ->", (unsigned)group->count, text);
+}
+
+static void release_tile(void *program) { mica_tile_destroy(program); }
+
+static void add_tile_step(tile_builder *builder, mica_tile_program *program) {
+  mica_plan *plan = builder->plan;
+  tile_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
+  if (!mica_plan_own(plan, release_tile, program) || argument == NULL) return;
+  int64_t cost = 60, bytes = 0, elements = mica_shape_count(mica_space_shape(&builder->data->space, false));
+  for (int32_t pass = 0; pass < mica_tile_pass_count(program); pass++)
+    cost += mica_tile_unit_count(program, pass) * mica_tile_unit_cost(program, pass);
+  *argument = (tile_argument){program, (uint32_t)builder->spec.access_count, cost < 20000};
+  uint32_t id = builder->data->last;
+  uint32_t step = mica_plan_step_add(plan, run_tile, argument, id);
+  int32_t loads = 0;
+  while (loads < builder->spec.access_count && !is_store(builder, loads)) loads++;
+  for (int32_t i = 0; i < builder->spec.access_count; i++) {
+    uint32_t value = builder->access_value[i];
+    bytes += (int64_t)mica_plan_bytes(plan, mica_plan_type(plan, value));
+    if (i < loads) mica_plan_read(plan, value, builder->access_place[i]);
+    else mica_plan_result(plan, value);
+  }
+  mica_plan_scratch(plan, mica_tile_scratch_size(program, argument->serial ? 1 : mica_thread_pool_size(plan->device->pool)));
+  for (int32_t i = loads; i < builder->spec.access_count && mica_plan_good(plan); i++)
+    meet_loads(builder, i, plan->values[builder->access_value[i]].view.storage, loads);
+  mica_plan_cost(plan, (double)elements * (double)builder->spec.node_count, bytes, cost);
+  if (mica_plan_good(plan)) plan->steps[step].label = group_label(plan, builder->data);
+}
+
+/* One by one, for what the VM refuses. */
+static void split_group(mica_plan *plan, uint32_t group) {
+  mica_fusion *fusion = plan->fusion;
+  uint32_t next = 0;
+  for (uint32_t id = fusion->groups[group].first; id != 0 && mica_plan_good(plan); id = next) {
+    const mica_node *node = mica_node_at(plan->graph, id);
+    const uint32_t *operands = mica_node_operands(plan->graph, node);
+    next = fusion->next[id];
+    for (uint32_t i = 0; i < node->operand_count; i++) mica_plan_ensure(plan, operands[i]);
+    mica_fusion_begin(plan, id);
+    if (mica_plan_good(plan)) mica_plan_group(plan, fusion->group[id]);
+  }
+}
+
+void mica_plan_group(mica_plan *plan, uint32_t group) {
+  tile_builder builder;
+  if (!mica_plan_good(plan) || !builder_init(&builder, plan, group)) return;
+  build_spec(&builder);
+  if (!mica_plan_good(plan)) return;
+  mica_tile_program *program = NULL;
+  mica_error error = {0};
+  mica_status status = MICA_UNSUPPORTED;
+  if (!builder.failed)
+    status = mica_tile_compile(plan->device->kernels, &builder.spec, &plan->allocator, &program, &error);
+  if (status == MICA_OK) {
+    add_tile_step(&builder, program);
+  } else if (status != MICA_UNSUPPORTED) {
+    mica_plan_fail(plan, status, "a fused group: %s", error.message);
+  } else if (builder.data->count > 1) {
+    split_group(plan, group);
+  } else if (!mica_plan_reference_node(plan, builder.data->first)) {
+    mica_plan_fail(plan, status, "%s: %s", mica_op_definition((mica_op)plan->graph->nodes[builder.data->first].op)->name,
+                   error.message);
+  }
+}
