@@ -2,8 +2,7 @@
 /* memory.c: the allocator's one function behind small calls, growing arrays, and the arena.
  *
  * The default allocator is the C library's; alignments above max_align_t go through posix_memalign, whose
- * memory free() takes, so one branch on resizing is all that tells both kinds apart. Under
- * AddressSanitizer an arena keeps a poisoned gap behind each allocation, so that running off the end of
+ * memory free() takes as well. Under AddressSanitizer an arena keeps a poisoned gap behind each allocation, so that running off the end of
  * one is found as it would be with malloc. */
 #include "core/memory.h"
 
@@ -23,25 +22,21 @@
 
 enum { NATURAL_ALIGNMENT = _Alignof(max_align_t) };
 
-static void *allocate_from_libc(void *old, size_t old_size, size_t new_size, size_t alignment) {
+/* Nothing in the library resizes a block of larger alignment. */
+static void *allocate_from_libc(void *old, size_t new_size, size_t alignment) {
   if (new_size == 0) {
     free(old);
     return NULL;
   }
   if (alignment <= NATURAL_ALIGNMENT) return realloc(old, new_size);
   void *memory = NULL;
-  if (posix_memalign(&memory, alignment, new_size) != 0) return NULL;
-  if (old != NULL) {
-    memcpy(memory, old, old_size < new_size ? old_size : new_size);
-    free(old);
-  }
-  return memory;
+  return old == NULL && posix_memalign(&memory, alignment, new_size) == 0 ? memory : NULL;
 }
 
 static void *allocator_call(const mica_allocator *allocator, void *old, size_t old_size,
                             size_t new_size, size_t alignment) {
   if (allocator == NULL || allocator->allocate == NULL)
-    return allocate_from_libc(old, old_size, new_size, alignment);
+    return allocate_from_libc(old, new_size, alignment);
   return allocator->allocate(allocator->self, old, old_size, new_size, alignment);
 }
 
