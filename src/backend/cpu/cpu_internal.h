@@ -120,6 +120,10 @@ static inline void *mica_cpu_address(const mica_cpu_step *step, const mica_cpu_c
   return context->base[step->references[index].slot] + step->references[index].offset;
 }
 
+/* Steps that cost less (nanoseconds) run on the caller's thread alone. */
+enum { MICA_CPU_SERIAL_COST = 20000 };
+extern const mica_parallel mica_cpu_serial;
+
 /* execute.c */
 mica_status mica_cpu_execute(void *state, void *program, const mica_call *call, mica_error *error);
 void mica_cpu_program_destroy(void *state, void *program);

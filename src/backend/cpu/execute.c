@@ -18,6 +18,8 @@ static void run_serially(void *self, int64_t count, mica_task *task, void *conte
   for (int64_t i = 0; i < count; i++) task(context, i, 0);
 }
 
+const mica_parallel mica_cpu_serial = {run_serially, NULL, 1};
+
 static void run_on_pool(void *self, int64_t count, mica_task *task, void *context) {
   mica_thread_pool_run(self, count, task, context);
 }
@@ -69,7 +71,7 @@ mica_cpu_context *mica_cpu_context_create(const mica_cpu_program *program) {
   uint32_t slot = 1 + program->in_count + program->out_count;
   for (uint32_t i = 0; i < program->constant_count; i++)
     context->base[slot + i] = (char *)(uintptr_t)program->constants[i];
-  context->parallel = (mica_parallel){run_serially, NULL, 1};
+  context->parallel = mica_cpu_serial;
   if (program->device->pool != NULL && program->cost >= PARALLEL_COST)
     context->parallel = (mica_parallel){run_on_pool, program->device->pool,
                                         mica_thread_pool_size(program->device->pool)};

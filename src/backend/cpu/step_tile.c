@@ -31,17 +31,11 @@ typedef struct {
   bool serial;
 } tile_argument;
 
-static void run_here(void *self, int64_t count, mica_task *task, void *context) {
-  (void)self;
-  for (int64_t i = 0; i < count; i++) task(context, i, 0);
-}
-
 static mica_status run_tile(const mica_cpu_step *step, mica_cpu_context *context) {
-  static const mica_parallel here = {run_here, NULL, 1};
   const tile_argument *argument = step->argument;
   void *buffers[MICA_TILE_MAX_ACCESSES];
   for (uint32_t i = 0; i < argument->buffer_count; i++) buffers[i] = mica_cpu_address(step, context, i);
-  mica_tile_run(argument->program, buffers, argument->serial ? &here : &context->parallel,
+  mica_tile_run(argument->program, buffers, argument->serial ? &mica_cpu_serial : &context->parallel,
                 mica_cpu_address(step, context, argument->buffer_count));
   return MICA_OK;
 }
@@ -313,7 +307,7 @@ static void add_tile_step(tile_builder *builder, mica_tile_program *program) {
   int64_t cost = 60, bytes = 0, elements = mica_shape_count(mica_space_shape(&builder->data->space, false));
   for (int32_t pass = 0; pass < mica_tile_pass_count(program); pass++)
     cost += mica_tile_unit_count(program, pass) * mica_tile_unit_cost(program, pass);
-  *argument = (tile_argument){program, (uint32_t)builder->spec.access_count, cost < 20000};
+  *argument = (tile_argument){program, (uint32_t)builder->spec.access_count, cost < MICA_CPU_SERIAL_COST};
   uint32_t id = builder->data->last;
   uint32_t step = mica_plan_step_add(plan, run_tile, argument, id);
   int32_t loads = 0;

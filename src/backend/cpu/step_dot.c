@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* step_dot.c: dot_general as a matrix product. Operands are taken where they lie, transposed or repeated,
+ * as long as their free, contracted and batch axes each fold into what the kernels take; an operand that
+ * does not fold is copied in the order batch, rows, columns first. */
+#include "backend/cpu/products_internal.h"
+
+#include <string.h>
+
+typedef struct {
+  mica_gemm problem; /* without addresses */
+  bool serial;
+} dot_argument;
+
+static mica_status run_dot(const mica_cpu_step *step, mica_cpu_context *context) {
+  const dot_argument *argument = step->argument;
+  mica_gemm problem = argument->problem;
+  problem.a = mica_cpu_address(step, context, 0);
+  problem.b = mica_cpu_address(step, context, 1);
+  problem.c = mica_cpu_address(step, context, 2);
+  mica_gemm_run(context->device->kernels, &problem, argument->serial ? &mica_cpu_serial : &context->parallel,
+                mica_cpu_address(step, context, 3));
+  return MICA_OK;
+}
+
+/* ---- folding axes ----------------------------------------------------------------------------- */
+
+/* Axes of both operands that are walked together; b's strides are 0 where only a has the axes. */
+typedef struct {
+  int32_t rank;
+  int64_t size[MICA_MAX_RANK], a[MICA_MAX_RANK], b[MICA_MAX_RANK];
+} axis_run;
+
+static void add_axis(axis_run *run, int64_t size, int64_t a, int64_t b) {
+  if (size == 1) return;
+  run->size[run->rank] = size;
+  run->a[run->rank] = a;
+  run->b[run->rank++] = b;
+}
+
+/* Merges neighbors that both operands walk as one axis. */
+static void fold_axes(axis_run *run) {
+  int32_t kept = 0;
+  for (int32_t i = 1; i < run->rank; i++) {
+    bool one = run->a[kept] == run->a[i] * run->size[i] && run->b[kept] == run->b[i] * run->size[i];
+    if (one) {
+      run->size[kept] *= run->size[i];
+    } else {
+      kept++;
+      run->size[kept] = run->size[i];
+    }
+    run->a[kept] = run->a[i];
+    run->b[kept] = run->b[i];
+  }
+  if (run->rank > 0) run->rank = kept + 1;
+}
+
+/* Sums may run in any order: the one in which the left operand lies. */
+static void sort_axes(axis_run *run) {
+  for (int32_t i = 1; i < run->rank; i++)
+    for (int32_t j = i; j > 0 && run->a[j] > run->a[j - 1]; j--) {
+      int64_t size = run->size[j], a = run->a[j], b = run->b[j];
+      run->size[j] = run->size[j - 1];
+      run->a[j] = run->a[j - 1];
+      run->b[j] = run->b[j - 1];
+      run->size[j - 1] = size;
+      run->a[j - 1] = a;
+      run->b[j - 1] = b;
+    }
+}
+
+typedef struct {
+  axis_run batch, rows, columns, depth;
+} dot_axes;
+
+static bool is_listed(const mica_ints *list, int64_t axis) {
+  for (int32_t i = 0; i < list->count; i++)
+    if (list->at[i] == axis) return true;
+  return false;
+}
+
+static void collect_axes(const mica_plan *plan, uint32_t id, const mica_view *a, const mica_view *b, dot_axes *axes) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  const uint32_t *operands = mica_node_operands(plan->graph, node);
+  const mica_dot_attr *attr = node->attr;
+  mica_shape x = mica_plan_type(plan, operands[0]).shape, y = mica_plan_type(plan, operands[1]).shape;
+  *axes = (dot_axes){.batch = {0}};
+  for (int32_t i = 0; i < attr->lhs_batch.count; i++)
+    add_axis(&axes->batch, x.dim[attr->lhs_batch.at[i]], a->stride[attr->lhs_batch.at[i]],
+             b->stride[attr->rhs_batch.at[i]]);
+  for (int32_t i = 0; i < attr->lhs_contract.count; i++)
+    add_axis(&axes->depth, x.dim[attr->lhs_contract.at[i]], a->stride[attr->lhs_contract.at[i]],
+             b->stride[attr->rhs_contract.at[i]]);
+  for (int32_t axis = 0; axis < x.rank; axis++)
+    if (!is_listed(&attr->lhs_batch, axis) && !is_listed(&attr->lhs_contract, axis))
+      add_axis(&axes->rows, x.dim[axis], a->stride[axis], 0);
+  for (int32_t axis = 0; axis < y.rank; axis++)
+    if (!is_listed(&attr->rhs_batch, axis) && !is_listed(&attr->rhs_contract, axis))
+      add_axis(&axes->columns, y.dim[axis], 0, b->stride[axis]);
+  fold_axes(&axes->batch);
+  fold_axes(&axes->rows);
+  fold_axes(&axes->columns);
+  sort_axes(&axes->depth);
+  fold_axes(&axes->depth);
+}
+
+/* A dense copy of an operand with its axes in the order batch, then `first`, then the rest; the view that
+ * is returned has the operand's own order of axes. */
+static mica_view packed_operand(mica_plan *plan, uint32_t id, const mica_ints *batch, const mica_ints *contract,
+                                bool contract_first) {
+  mica_type type = mica_plan_type(plan, id);
+  mica_view place = mica_plan_place(plan, id), from = place, to, result;
+  mica_shape shape = {.rank = type.shape.rank};
+  int32_t order[MICA_MAX_RANK], count = 0;
+  for (int32_t i = 0; i < batch->count; i++) order[count++] = (int32_t)batch->at[i];
+  for (int32_t turn = 0; turn < 2; turn++) {
+    if ((turn == 0) == contract_first) {
+      for (int32_t i = 0; i < contract->count; i++) order[count++] = (int32_t)contract->at[i];
+    } else {
+      for (int32_t axis = 0; axis < type.shape.rank; axis++)
+        if (!is_listed(batch, axis) && !is_listed(contract, axis)) order[count++] = axis;
+    }
+  }
+  for (int32_t i = 0; i < count; i++) {
+    shape.dim[i] = type.shape.dim[order[i]];
+    from.stride[i] = place.stride[order[i]];
+  }
+  uint32_t storage = mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type));
+  mica_view_dense(&to, storage, shape);
+  mica_plan_copy(plan, id, type.dtype, shape, from, to);
+  result = to;
+  for (int32_t i = 0; i < count; i++) result.stride[order[i]] = to.stride[i];
+  return result;
+}
+
+static bool gemm_type_of(mica_dtype dtype, mica_gemm_type *out) {
+  switch (dtype) {
+    case MICA_F32: *out = MICA_GEMM_F32; return true;
+    case MICA_F64: *out = MICA_GEMM_F64; return true;
+    case MICA_I32:
+    case MICA_U32: *out = MICA_GEMM_I32; return true;
+    default: return false;
+  }
+}
+
+static bool axes_fit(const dot_axes *axes) {
+  return axes->rows.rank <= 1 && axes->columns.rank <= 1 && axes->depth.rank <= 1 &&
+         axes->batch.rank <= MICA_GEMM_BATCH_RANK;
+}
+
+static int64_t run_size(const axis_run *run) { return run->rank == 0 ? 1 : run->size[0]; }
+
+static void fill_problem(const dot_axes *axes, mica_gemm *problem) {
+  problem->m = run_size(&axes->rows);
+  problem->n = run_size(&axes->columns);
+  problem->k = run_size(&axes->depth);
+  problem->a_row = axes->rows.rank == 0 ? problem->k : axes->rows.a[0];
+  problem->b_column = axes->columns.rank == 0 ? 1 : axes->columns.b[0];
+  problem->a_column = axes->depth.rank == 0 ? 1 : axes->depth.a[0];
+  problem->b_row = axes->depth.rank == 0 ? problem->n : axes->depth.b[0];
+  problem->c_row = problem->n;
+  problem->batch_rank = axes->batch.rank;
+  int64_t stride = problem->m * problem->n;
+  for (int32_t i = axes->batch.rank - 1; i >= 0; i--) {
+    problem->batch[i] = axes->batch.size[i];
+    problem->a_batch[i] = axes->batch.a[i];
+    problem->b_batch[i] = axes->batch.b[i];
+    problem->c_batch[i] = stride;
+    stride *= axes->batch.size[i];
+  }
+}
+
+bool mica_plan_dot(mica_plan *plan, uint32_t id) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  if (node->op != MICA_OP_DOT_GENERAL) return false;
+  const uint32_t *operands = mica_node_operands(plan->graph, node);
+  const mica_dot_attr *attr = node->attr;
+  mica_type x = mica_plan_type(plan, operands[0]), y = mica_plan_type(plan, operands[1]);
+  mica_gemm problem = {.m = 0};
+  if (x.dtype != node->type.dtype || !gemm_type_of(x.dtype, &problem.type)) return false;
+  if (mica_shape_count(x.shape) == 0 || mica_shape_count(y.shape) == 0) return false;
+  mica_view a = mica_plan_place(plan, operands[0]), b = mica_plan_place(plan, operands[1]);
+  dot_axes axes;
+  collect_axes(plan, id, &a, &b, &axes);
+  if (axes.rows.rank > 1 || axes.depth.rank > 1 || axes.batch.rank > MICA_GEMM_BATCH_RANK) {
+    a = packed_operand(plan, operands[0], &attr->lhs_batch, &attr->lhs_contract, false);
+    collect_axes(plan, id, &a, &b, &axes);
+  }
+  if (!axes_fit(&axes)) {
+    b = packed_operand(plan, operands[1], &attr->rhs_batch, &attr->rhs_contract, true);
+    collect_axes(plan, id, &a, &b, &axes);
+  }
+  if (!axes_fit(&axes)) { /* the contracted axes of the left one, in the order that the right one has now */
+    a = packed_operand(plan, operands[0], &attr->lhs_batch, &attr->lhs_contract, false);
+    collect_axes(plan, id, &a, &b, &axes);
+  }
+  if (!axes_fit(&axes)) return false;
+  dot_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
+  if (argument == NULL) return true;
+  fill_problem(&axes, &problem);
+  double flops = 2.0 * (double)mica_shape_count(node->type.shape) * (double)problem.k;
+  int64_t bytes = (int64_t)mica_plan_bytes(plan, x) + (int64_t)mica_plan_bytes(plan, y) +
+                  (int64_t)mica_plan_bytes(plan, node->type);
+  int64_t cost = 100 + (int64_t)(flops / 50) + bytes / 20;
+  *argument = (dot_argument){problem, cost < MICA_CPU_SERIAL_COST};
+  int32_t threads = argument->serial ? 1 : mica_thread_pool_size(plan->device->pool);
+  mica_plan_step_add(plan, run_dot, argument, id);
+  mica_plan_read(plan, operands[0], a);
+  mica_plan_read(plan, operands[1], b);
+  mica_plan_result(plan, id);
+  mica_plan_scratch(plan, mica_gemm_scratch_size(plan->device->kernels, &problem, threads));
+  mica_plan_cost(plan, flops, bytes, cost);
+  return true;
+}
