@@ -90,7 +90,7 @@ static void fail_all(mica_graph *graph, mica_value *out, size_t out_count) {
 static uint32_t append(mica_graph *graph, mica_op op, const uint32_t *ids, size_t in_count, const void *attr,
                        const mica_type *types, size_t result_count) {
   const mica_op_def *def = mica_op_definition(op);
-  size_t total = (size_t)graph->count + result_count;
+  size_t total = (size_t)graph->count + (result_count ? result_count : 1); /* an owner may have none */
   void *copy = NULL;
   if (total >= UINT32_MAX || graph->operand_count + in_count >= UINT32_MAX) {
     mica_fail(graph, MICA_INVALID, "%s: the graph has too many nodes", def->name);
