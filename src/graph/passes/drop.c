@@ -16,6 +16,8 @@ typedef struct {
   bool *
       needed; /* by id, each result and each argument of its own; an owner that must run: see `runs` */
   bool *runs; /* by id of an owner */
+  mica_value *
+      *made; /* by id of an owner: its results; one that replaces an earlier one is met twice */
   uint32_t *pending;
   uint32_t pending_count, pending_capacity;
   bool failed; /* out of memory */
