@@ -71,7 +71,7 @@ MICA_API int64_t mica_executable_trace(mica_executable *executable, char *text, 
  * mica_graph_variables; outputs are the graph's outputs, then the assigned variables' new values. */
 typedef struct {
   size_t struct_size;
-  const void *const *in;   /* host or device memory of each input */
+  const void *const *in;   /* host or device memory of each input; NULL: nothing reads it */
   void *const *out;        /* where each output goes; may equal a donated input's memory */
   const bool *donated;     /* in[i] may be overwritten */
   size_t in_count, out_count;

@@ -67,6 +67,13 @@ static void merge_cells(executable_cell *cells, size_t count, executable_cell *s
   }
 }
 
+/* Marks what something in the graph uses: [graph->count]. */
+static void mark_used(const mica_graph *graph, bool *used) {
+  for (uint32_t i = 0; i < graph->operand_count; i++) used[graph->operands[i]] = true;
+  for (uint32_t i = 0; i < graph->output_count; i++) used[graph->outputs[i]] = true;
+  for (uint32_t i = 0; i < graph->variable_count; i++) used[graph->variables[i].assign] = true;
+}
+
 static mica_status copy_cells(mica_executable *executable, const mica_graph *graph,
                               mica_error *error) {
   size_t count = graph->variable_count;
@@ -74,8 +81,10 @@ static mica_status copy_cells(mica_executable *executable, const mica_graph *gra
       mica_arena_allocate_zeroed(&executable->arena, count, sizeof(executable_cell));
   executable_cell *scratch =
       mica_arena_allocate_zeroed(&executable->arena, count, sizeof(executable_cell));
-  if (cells == NULL || scratch == NULL)
+  bool *used = mica_arena_allocate_zeroed(&executable->arena, graph->count, sizeof(bool));
+  if (cells == NULL || scratch == NULL || used == NULL)
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
+  mark_used(graph, used);
   executable->cells = cells;
   for (size_t i = 0; i < count; i++) {
     const mica_graph_variable *variable = &graph->variables[i];
@@ -84,6 +93,7 @@ static mica_status copy_cells(mica_executable *executable, const mica_graph *gra
     cell->variable = mica_variable_retain(variable->variable);
     cell->read = variable->read != 0 ? (int32_t)executable->call_in_count++ : -1;
     cell->assign = variable->assign != 0 ? (int32_t)executable->call_out_count++ : -1;
+    cell->needed = variable->read != 0 && used[variable->read];
   }
   merge_cells(cells, executable->cell_count, scratch);
   return MICA_OK;

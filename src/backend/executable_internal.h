@@ -8,8 +8,9 @@
 /* A variable of an executable. They stand sorted by address: the order in which locks are taken. */
 typedef struct {
   mica_variable *variable; /* retained */
-  int32_t read;            /* index in the call's inputs; -1: it is not read */
+  int32_t read;            /* index in the call's inputs; -1: it is not among them */
   int32_t assign;          /* index in the call's outputs; -1: it is not assigned */
+  bool needed;             /* something depends on the value read: it must not be lost */
 } executable_cell;
 
 /* All that one run needs, made once and used again. */

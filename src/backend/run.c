@@ -208,20 +208,20 @@ static mica_status enter_cells(const mica_executable *executable, call_frame *fr
     const mica_variable *variable = cells[i].variable;
     const mica_tensor *value = frame->cell_value[i];
     if (cells[i].read >= 0) {
-      if (value == NULL) {
+      if (value == NULL && cells[i].needed) {
         status = mica_error_set(error, MICA_INVALID,
                                 "variable '%s' is lost: a call failed while it overwrote it; "
                                 "give it a value by mica_variable_set",
                                 variable->name);
         break;
       }
-      if (value->data == NULL && value->byte_size > 0) {
+      if (value != NULL && value->data == NULL && value->byte_size > 0) {
         status = mica_error_set(error, MICA_UNSUPPORTED,
                                 "the value of variable '%s' lies on another device",
                                 variable->name);
         break;
       }
-      frame->in[cells[i].read] = value->data;
+      frame->in[cells[i].read] = value == NULL ? NULL : value->data;
       frame->donated[cells[i].read] = false;
     }
     if (cells[i].assign >= 0) status = prepare_assign(executable, frame, i, error);

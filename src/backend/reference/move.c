@@ -21,7 +21,7 @@ bool mica_reference_next(const int64_t *dim, int32_t rank, int64_t *index) {
 }
 
 static void copy_nibble(const uint8_t *in, int64_t from, uint8_t *out, int64_t to) {
-  uint32_t value = (in[from / 2] >> (from % 2 * 4)) & 15u;
+  uint32_t value = ((uint32_t)in[from / 2] >> (from % 2 * 4)) & 15u;
   uint32_t shift = to % 2 == 0 ? 0 : 4;
   out[to / 2] = (uint8_t)((out[to / 2] & (0xF0u >> shift)) | value << shift);
 }
