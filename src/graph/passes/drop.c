@@ -13,11 +13,10 @@
 typedef struct {
   const mica_graph *graph;
   mica_allocator allocator;
-  bool *
-      needed; /* by id, each result and each argument of its own; an owner that must run: see `runs` */
-  bool *runs; /* by id of an owner */
-  mica_value *
-      *made; /* by id of an owner: its results; one that replaces an earlier one is met twice */
+  /* By id: what is needed, where each result and each argument has an entry of its own; owners that run;
+   * and the results of rebuilt owners, since one that replaces an earlier one is met twice. */
+  bool *needed, *runs;
+  mica_value **made;
   uint32_t *pending;
   uint32_t pending_count, pending_capacity;
   bool failed; /* out of memory */
