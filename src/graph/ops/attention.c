@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attention.c: scaled dot-product attention (Vaswani et al. 2017, arXiv 1706.03762) as one operator, so that
- * a backend may keep the scores [tq, tk] out of memory.
+/* attention.c: scaled dot-product attention (Vaswani et al. 2017, arXiv 1706.03762) as one
+ * operator, so that a backend may keep the scores [tq, tk] out of memory.
  *
- * What a query must not see gets the lowest finite score, not -infinity, whose row would become NaN in the
- * softmax; its weight is then set to exactly 0. So a query that sees nothing gets a row of zeros and sends
- * a gradient of zero, and NaN in a hidden key or mask never reaches the weights of others. Scores and
- * weights of f16 and bf16 are f32; weights are rounded once, before they meet v. */
+ * What a query must not see gets the lowest finite score, not -infinity, whose row would become
+ * NaN in the softmax; its weight is then set to exactly 0. So a query that sees nothing gets a row
+ * of zeros and sends a gradient of zero, and a NaN score of a hidden key is forgotten. (A NaN or
+ * infinity in a hidden row of v is not: 0 times it is NaN.) Scores and weights of f16 and bf16 are
+ * f32; weights are rounded once, before they meet v. */
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* binary.c: pointwise operators of two and three operands. At node level all operands have one type; the
- * builders broadcast as numpy does first, and take a plain number for the second operand. */
+/* binary.c: pointwise operators of two and three operands. At node level all operands have one
+ * type; the builders broadcast as numpy does first, and take a plain number for the second
+ * operand. */
 #include "graph/ops/rules.h"
 
 static mica_value emit_binary(mica_op op, mica_value x, mica_value y, const void *attr) {
@@ -33,7 +34,7 @@ static mica_value emit_binary_number(mica_op op, mica_value x, double y, const v
     return emit_binary_number(MICA_OP_##NAME, x, y, NULL);     \
   }
 
-/* ---- arithmetic ------------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 BINARY(ADD, add, NUMBER, mica_derivative_identity, "x + y; integers wrap")
 BINARY_NUMBER(ADD, add)
@@ -59,8 +60,8 @@ BINARY(DIV, div, NUMBER, derive_div,
        "x / y; integers truncate, x / 0 = -1, the smallest / -1 stays")
 BINARY_NUMBER(DIV, div)
 
-/* rem = x - trunc(x / y) * y. The quotient is taken from x - rem, whose quotient is whole, since x / y may
- * round up to a whole number that it does not reach. */
+/* rem = x - trunc(x / y) * y. The quotient is taken from x - rem, whose quotient is whole, since
+ * x / y may round up to a whole number that it does not reach. */
 static mica_value derive_rem(const mica_rule *rule, size_t operand, mica_value t) {
   if (operand == 0) return t;
   mica_value whole = mica_round(mica_div(mica_sub(rule->in[0], rule->out[0]), rule->in[1]));
@@ -93,7 +94,8 @@ static mica_value derive_pow(const mica_rule *rule, size_t operand, mica_value t
 BINARY(POW, pow, NUMBER, derive_pow, "x to the power of y; NaN for real x < 0 and y not whole")
 BINARY_NUMBER(POW, pow)
 
-/* t where x > y (max) or x < y (min), half of it at equal values, so that both operands share it. */
+/* t where x > y (max) or x < y (min), half of it at equal values, so that both operands share
+ * it. */
 static mica_value derive_extreme(mica_value t, mica_value wins, mica_value ties) {
   return mica_select(wins, t, mica_select(ties, mica_mul(t, 0.5), mica_zeros_like(t)));
 }
@@ -111,7 +113,7 @@ static mica_value derive_min(const mica_rule *rule, size_t operand, mica_value t
 BINARY(MIN, min, REAL, derive_min, "the smaller one; NaN if either is")
 BINARY_NUMBER(MIN, min)
 
-/* ---- logic ---------------------------------------------------------------------------------------------- */
+/* ---- logic ----------------------------------------------------------------------------------- */
 
 BINARY(AND, and, LOGICAL, mica_derivative_zero, "bool: x and y; integers: bit by bit")
 BINARY(OR, or, LOGICAL, mica_derivative_zero, "bool: x or y; integers: bit by bit")
@@ -119,7 +121,7 @@ BINARY(XOR, xor, LOGICAL, mica_derivative_zero, "bool: x differs from y; integer
 #undef BINARY
 #undef BINARY_NUMBER
 
-/* ---- comparison ------------------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------------ */
 
 static const char *const compare_kinds[] = {"eq", "ne", "lt", "le", "gt", "ge", NULL};
 
@@ -169,7 +171,7 @@ COMPARE(GT, greater)
 COMPARE(GE, greater_equal)
 #undef COMPARE
 
-/* ---- select ---------------------------------------------------------------------------------------------- */
+/* ---- select ---------------------------------------------------------------------------------- */
 
 static bool infer_select(mica_infer *infer) {
   if (!mica_infer_equal_types(infer, 1)) return false;

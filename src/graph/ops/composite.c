@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* composite.c: activations and layer_norm. A composite stays one node as long as a backend has something
- * better for it, and expands into primitives elsewhere. f16 and bf16 are computed in f32 and rounded once,
- * by the expansion and by the rules alike. softmax.c and attention.c have the other composites. */
+/* composite.c: activations and layer_norm. A composite stays one node as long as a backend has
+ * something better for it, and expands into primitives elsewhere. f16 and bf16 are computed in
+ * f32 and rounded once, by the expansion and by the rules alike. softmax.c and attention.c have
+ * the other composites. */
 #include <inttypes.h>
 #include <math.h>
 
 #include "graph/ops/rules.h"
 
-/* ---- relu ---------------------------------------------------------------------------------------------- */
+/* ---- relu ------------------------------------------------------------------------------------ */
 
 /* By the result, which is in memory anyway, so that x need not be kept. */
 static mica_value derive_relu(const mica_rule *rule, size_t operand, mica_value t) {
@@ -30,7 +31,7 @@ const mica_op_def mica_op_relu = {
 };
 mica_value mica_relu(mica_value x) { return mica_emit(x.graph, MICA_OP_RELU, &x, 1, NULL); }
 
-/* ---- gelu (Hendrycks and Gimpel 2016, arXiv 1606.08415) ------------------------------------------------- */
+/* ---- gelu (Hendrycks and Gimpel 2016, arXiv 1606.08415) -------------------------------------- */
 
 #define ROOT_HALF        0.70710678118654752 /* sqrt(1 / 2) */
 #define ROOT_TWO_OVER_PI 0.79788456080286536 /* sqrt(2 / pi) */
@@ -48,8 +49,8 @@ static void expand_gelu(const mica_rule *rule, mica_value *out) {
   mica_value y = mica_mul(mica_mul(x, 0.5), gelu_gate(x, attr->tanh));
   out[0] = mica_convert(y, mica_dtype_of(rule->in[0]));
 }
-/* erf form: Phi(x) + x phi(x). tanh form, with g the gate and u its argument: g / 2 + x / 2 (1 - tanh(u)^2)
- * u', where 1 - tanh(u)^2 = g (2 - g). */
+/* erf form: Phi(x) + x phi(x). tanh form, with g the gate and u its argument: g / 2 + x / 2 (1 -
+ * tanh(u)^2) u', where 1 - tanh(u)^2 = g (2 - g). */
 static mica_value derive_gelu(const mica_rule *rule, size_t operand, mica_value t) {
   const mica_gelu_attr *attr = rule->attr;
   mica_value x = mica_widen(rule->in[operand]), gate = gelu_gate(x, attr->tanh),
@@ -95,7 +96,7 @@ mica_value mica_gelu_tanh(mica_value x) {
 
 mica_value mica_silu(mica_value x) { return mica_mul(x, mica_logistic(x)); }
 
-/* ---- layer_norm (Ba, Kiros and Hinton 2016, arXiv 1607.06450) ----------------------------------------------- */
+/* ---- layer_norm (Ba, Kiros and Hinton 2016, arXiv 1607.06450) -------------------------------- */
 
 static bool infer_layer_norm(mica_infer *infer) {
   const mica_layer_norm_attr *attr = infer->attr;

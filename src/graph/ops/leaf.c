@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* leaf.c: nodes without operands: inputs, constants, variables, counters. Every number that a rule or a
- * builder writes down becomes a constant [] here, and a broadcast where a whole array is meant. */
+/* leaf.c: nodes without operands: inputs, constants, variables, counters. Every number that a
+ * rule or a builder writes down becomes a constant [] here, and a broadcast where a whole array
+ * is meant. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "core/tensor.h"
 #include "graph/ops/rules.h"
 
-/* ---- definitions --------------------------------------------------------------------------------- */
+/* ---- definitions ----------------------------------------------------------------------------- */
 
 static bool infer_parameter(mica_infer *infer) {
   const mica_parameter_attr *attr = infer->attr;
@@ -131,7 +132,7 @@ const mica_op_def mica_op_iota = {
     .infer = infer_iota,
 };
 
-/* ---- builders ------------------------------------------------------------------------------------- */
+/* ---- builders -------------------------------------------------------------------------------- */
 
 static bool can_build(mica_graph *graph) { return graph && graph->status == MICA_OK; }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* random.c: random numbers as pure functions of a key (Philox4x32-10; Salmon et al., SC 2011). One operator
- * makes bits; everything else is arithmetic on them, exact for bits and uniforms on every backend.
+/* random.c: random numbers as pure functions of a key (Philox4x32-10; Salmon et al., SC 2011). One
+ * operator makes bits; everything else is arithmetic on them, exact for bits and uniforms on every
+ * backend.
  *
- * Bits are cut by `and` before they become a float, so that each conversion is exact: the upper 24 bits of
- * a word as f32 are (word & ~255) * 2^-32. Where an element needs several words, n elements take word i of
- * the first n words, of the next n, and so on, so that each part is one contiguous piece. */
+ * Bits are cut by `and` before they become a float, so that each conversion is exact: the upper
+ * 24 bits of a word as f32 are (word & ~255) * 2^-32. Where an element needs several words, n
+ * elements take word i of the first n words, of the next n, and so on, so that each part is one
+ * contiguous piece. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -24,7 +26,8 @@ static bool infer_random_bits(mica_infer *infer) {
   return mica_infer_one(infer, bits);
 }
 
-/* What separates the words that make new keys from those that a key is drawn with: "fold" in ASCII. */
+/* What separates the words that make new keys from those that a key is drawn with: "fold" in
+ * ASCII. */
 #define FOLD_DOMAIN 0x666F6C64u
 
 static mica_value words_constant(mica_graph *graph, uint32_t first, uint32_t second) {
@@ -39,8 +42,9 @@ static mica_value words_constant(mica_graph *graph, uint32_t first, uint32_t sec
   return value;
 }
 
-/* The first two words that (key[0], key[1] ^ FOLD_DOMAIN) draws, xor number (u32 [..., 2]: low, high). The
- * key is hashed before the number comes in, so that neighboring keys and numbers do not meet. */
+/* The first two words that (key[0], key[1] ^ FOLD_DOMAIN) draws, xor number (u32 [..., 2]: low,
+ * high). The key is hashed before the number comes in, so that neighboring keys and numbers do
+ * not meet. */
 static mica_value fold_words(mica_value key, mica_value number) {
   mica_random_bits_attr two = {.shape = {.rank = 1, .dim = {2}}};
   mica_value apart = mica_xor(key, words_constant(key.graph, 0, FOLD_DOMAIN));
@@ -79,7 +83,7 @@ const mica_op_def mica_op_random_bits = {
     .batch = batch_random_bits,
 };
 
-/* ---- keys ------------------------------------------------------------------------------------------------ */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 mica_value mica_random_key(mica_graph *graph, uint64_t seed) {
   return words_constant(graph, (uint32_t)seed, (uint32_t)(seed >> 32));
@@ -117,7 +121,7 @@ mica_value mica_random_fold_number(mica_value key, uint32_t number) {
 }
 #undef FOLD_DOMAIN
 
-/* ---- bits and what is made of them --------------------------------------------------------------------------- */
+/* ---- bits and what is made of them ----------------------------------------------------------- */
 
 mica_value mica_random_bits(mica_value key, mica_shape shape) {
   mica_random_bits_attr attr = {.shape = mica_shape_clean(shape)};

@@ -8,7 +8,7 @@
 
 #include "core/tensor.h"
 
-/* ---- shapes and lists ---------------------------------------------------------------------------- */
+/* ---- shapes and lists ------------------------------------------------------------------------ */
 
 mica_shape mica_shape_clean(mica_shape shape) {
   for (int32_t axis = shape.rank > 0 ? shape.rank : 0; axis < MICA_MAX_RANK; axis++)
@@ -86,7 +86,7 @@ bool mica_resolve_axis(int64_t axis, int32_t rank, int64_t *out_axis) {
   return true;
 }
 
-/* ---- for builders ---------------------------------------------------------------------------------- */
+/* ---- for builders ---------------------------------------------------------------------------- */
 
 bool mica_copy_args(void *copy, size_t size, const void *args) {
   memset(copy, 0, size);
@@ -231,7 +231,7 @@ mica_value mica_widen(mica_value x) {
   return mica_has_value(x) ? mica_convert(x, mica_wide_dtype(mica_dtype_of(x))) : x;
 }
 
-/* ---- inference -------------------------------------------------------------------------------------- */
+/* ---- inference ------------------------------------------------------------------------------- */
 
 bool mica_infer_one(mica_infer *infer, mica_type type) {
   mica_error error = {0};
@@ -320,7 +320,7 @@ bool mica_infer_list(mica_infer *infer, const char *name, const mica_ints *list,
                          name, list->count, rank);
 }
 
-/* ---- rules --------------------------------------------------------------------------------------------- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 mica_value mica_derivative_zero(const mica_rule *rule, size_t operand, mica_value t) {
   (void)operand, (void)t;

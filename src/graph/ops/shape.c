@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shape.c: the primitives that move elements without computing anything. All are linear, so each has the
- * transpose that carries a cotangent back: broadcast sums, slice pads, pad slices, concatenate cuts apart,
- * dynamic_slice writes into zeros. slicing.c has the conveniences built from them. */
+/* shape.c: the primitives that move elements without computing anything. All are linear, so each
+ * has the transpose that carries a cotangent back: broadcast sums, slice pads, pad slices,
+ * concatenate cuts apart, dynamic_slice writes into zeros. slicing.c has the conveniences built
+ * from them. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -11,7 +12,7 @@ static mica_value zeros_of_operand(const mica_rule *rule, size_t operand) {
   return mica_zeros_like(rule->in[operand]);
 }
 
-/* ---- broadcast --------------------------------------------------------------------------------------- */
+/* ---- broadcast ------------------------------------------------------------------------------- */
 
 static bool infer_broadcast(mica_infer *infer) {
   mica_broadcast_attr *attr = infer->attr;
@@ -97,7 +98,7 @@ mica_value mica_broadcast_to(mica_value x, mica_shape shape) {
   return mica_emit(x.graph, MICA_OP_BROADCAST, &x, 1, &attr);
 }
 
-/* ---- reshape ------------------------------------------------------------------------------------------- */
+/* ---- reshape --------------------------------------------------------------------------------- */
 
 static bool infer_reshape(mica_infer *infer) {
   const mica_reshape_attr *attr = infer->attr;
@@ -161,7 +162,7 @@ mica_value mica_reshape(mica_value x, mica_shape shape) {
   return mica_emit(x.graph, MICA_OP_RESHAPE, &x, 1, &attr);
 }
 
-/* ---- transpose ------------------------------------------------------------------------------------------- */
+/* ---- transpose ------------------------------------------------------------------------------- */
 
 static bool infer_transpose(mica_infer *infer) {
   mica_transpose_attr *attr = infer->attr;
@@ -218,7 +219,7 @@ mica_value mica_transpose(mica_value x, mica_axes permutation) {
   return mica_emit(x.graph, MICA_OP_TRANSPOSE, &x, 1, &attr);
 }
 
-/* ---- reverse ------------------------------------------------------------------------------------------------ */
+/* ---- reverse --------------------------------------------------------------------------------- */
 
 static bool infer_reverse(mica_infer *infer) {
   mica_reverse_attr *attr = infer->attr;
@@ -263,7 +264,7 @@ mica_value mica_reverse(mica_value x, mica_axes axes) {
   return mica_emit(x.graph, MICA_OP_REVERSE, &x, 1, &attr);
 }
 
-/* ---- slice ---------------------------------------------------------------------------------------------------- */
+/* ---- slice ----------------------------------------------------------------------------------- */
 
 static bool infer_slice(mica_infer *infer) {
   const mica_slice_attr *attr = infer->attr;
@@ -350,7 +351,7 @@ mica_value mica_slice_with(mica_value x, const int64_t *start, const int64_t *li
   return mica_emit(x.graph, MICA_OP_SLICE, &x, 1, &attr);
 }
 
-/* ---- pad --------------------------------------------------------------------------------------------------------- */
+/* ---- pad ------------------------------------------------------------------------------------- */
 
 static bool infer_pad(mica_infer *infer) {
   const mica_pad_attr *attr = infer->attr;
@@ -380,7 +381,8 @@ static bool infer_pad(mica_infer *infer) {
   }
   return mica_infer_one(infer, type);
 }
-/* The cells of the result that x reached: negative padding is undone by zeros, then x's cells are cut out. */
+/* The cells of the result that x reached: negative padding is undone by zeros, then x's cells
+ * are cut out. */
 static mica_value cut_padding(const mica_rule *rule, mica_value cotangent) {
   const mica_pad_attr *attr = rule->attr;
   mica_shape from = mica_shape_of(rule->in[0]), shape = mica_shape_of(cotangent);
@@ -474,7 +476,7 @@ mica_value mica_pad(mica_value x, mica_value filling, const int64_t *low, const 
   return mica_emit(x.graph, MICA_OP_PAD, in, 2, &attr);
 }
 
-/* ---- concatenate --------------------------------------------------------------------------------------------------- */
+/* ---- concatenate ----------------------------------------------------------------------------- */
 
 static bool infer_concatenate(mica_infer *infer) {
   mica_concatenate_attr *attr = infer->attr;

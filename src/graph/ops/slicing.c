@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slicing.c: slices whose start is known when running, and the conveniences made of reshape, transpose,
- * slice and concatenate, numpy's slice notation among them. */
+/* slicing.c: slices whose start is known when running, and the conveniences made of reshape,
+ * transpose, slice and concatenate, numpy's slice notation among them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "core/text.h"
 #include "graph/ops/rules.h"
 
-/* ---- dynamic_slice ------------------------------------------------------------------------------------ */
+/* ---- dynamic_slice --------------------------------------------------------------------------- */
 
 /* Operands from `first` on are one start for each axis of an array of that shape. */
 static bool infer_starts(mica_infer *infer, size_t first, mica_shape shape) {
@@ -53,8 +53,8 @@ static bool any_batched(const bool *batched, size_t from, size_t count) {
   return false;
 }
 
-/* The starts of all examples as indices [size, rank] for gather and scatter. With `limits` they are first
- * clamped to 0 .. limits[axis], which gather does by itself and scatter does not. */
+/* The starts of all examples as indices [size, rank] for gather and scatter. With `limits` they
+ * are first clamped to 0 .. limits[axis], which gather does by itself and scatter does not. */
 static mica_value stacked_starts(const mica_rule *rule, const bool *batched, size_t first,
                                  int64_t size, const int64_t *limits) {
   mica_value columns[MICA_MAX_RANK];
@@ -122,7 +122,7 @@ const mica_op_def mica_op_dynamic_slice = {
     .batch = batch_dynamic_slice,
 };
 
-/* ---- dynamic_update_slice -------------------------------------------------------------------------------- */
+/* ---- dynamic_update_slice -------------------------------------------------------------------- */
 
 static bool infer_dynamic_update_slice(mica_infer *infer) {
   if (infer->in_count < 2)
@@ -234,7 +234,7 @@ mica_value mica_dynamic_update_slice(mica_value x, mica_value update, const mica
   return mica_emit(x.graph, MICA_OP_DYNAMIC_UPDATE_SLICE, in, (size_t)rank + 2, NULL);
 }
 
-/* ---- one axis by an index ------------------------------------------------------------------------------------ */
+/* ---- one axis by an index -------------------------------------------------------------------- */
 
 /* Starts that are 0 but along `axis`, where it is `index`. */
 static bool starts_at(const char *op, mica_value x, mica_value index, int64_t axis,
@@ -297,7 +297,7 @@ mica_value mica_slice_axis(mica_value x, int32_t axis, int64_t start, int64_t li
   return mica_emit(x.graph, MICA_OP_SLICE, &x, 1, &attr);
 }
 
-/* ---- numpy's slice notation ------------------------------------------------------------------------------------ */
+/* ---- numpy's slice notation ------------------------------------------------------------------ */
 
 /* One part between commas. */
 typedef struct {
@@ -420,7 +420,7 @@ mica_value mica_slice(mica_value x, const char *ranges) {
   return mica_reshape_if_needed(cut, kept);
 }
 
-/* ---- rank and order ---------------------------------------------------------------------------------------------- */
+/* ---- rank and order -------------------------------------------------------------------------- */
 
 mica_value mica_flatten(mica_value x, int32_t axis) {
   int64_t from = 0;
@@ -477,7 +477,7 @@ mica_value mica_swap_axes(mica_value x, int32_t a, int32_t b) {
   return mica_emit(x.graph, MICA_OP_TRANSPOSE, &x, 1, &attr);
 }
 
-/* ---- several arrays -------------------------------------------------------------------------------------------------- */
+/* ---- several arrays -------------------------------------------------------------------------- */
 
 mica_value mica_stack(const mica_value *x, size_t count, int32_t axis) {
   mica_graph *graph = x ? mica_graph_of(x, count) : NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* softmax.c: probabilities over classes: softmax, its logarithm, one-hot rows and the cross-entropy of
- * both. The largest element is subtracted before exp, so nothing overflows; a row that is -infinity
- * throughout gives NaN. The rules are written with the result, whose Jacobian needs no exp again. */
+/* softmax.c: probabilities over classes: softmax, its logarithm, one-hot rows and the
+ * cross-entropy of both. The largest element is subtracted before exp, so nothing overflows; a
+ * row that is -infinity throughout gives NaN. The rules are written with the result, whose
+ * Jacobian needs no exp again. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -34,7 +35,7 @@ static mica_value emit_along_axis(mica_op op, mica_value x, int32_t axis) {
 static const mica_attr_field softmax_fields[] = {MICA_FIELD(mica_softmax_attr, axis, I64),
                                                  MICA_FIELD_END};
 
-/* ---- softmax --------------------------------------------------------------------------------------------- */
+/* ---- softmax --------------------------------------------------------------------------------- */
 
 /* y (t - sum(y t)): the Jacobian diag(y) - y y' is symmetric, so this is jvp and vjp. */
 static void derive_softmax(const mica_rule *rule, const mica_value *in, mica_value *out) {
@@ -73,7 +74,7 @@ mica_value mica_softmax(mica_value x, int32_t axis) {
   return emit_along_axis(MICA_OP_SOFTMAX, x, axis);
 }
 
-/* ---- log_softmax --------------------------------------------------------------------------------------------- */
+/* ---- log_softmax ----------------------------------------------------------------------------- */
 
 /* t - sum(softmax t) */
 static void jvp_log_softmax(const mica_rule *rule, const mica_value *tangents,
@@ -121,8 +122,8 @@ mica_value mica_log_softmax(mica_value x, int32_t axis) {
   return emit_along_axis(MICA_OP_LOG_SOFTMAX, x, axis);
 }
 
-/* The largest element only shifts the exponents, so it carries no derivative; where it is infinite nothing
- * is shifted, which gives +-infinity instead of NaN. */
+/* The largest element only shifts the exponents, so it carries no derivative; where it is
+ * infinite nothing is shifted, which gives +-infinity instead of NaN. */
 mica_value mica_logsumexp(mica_value x, mica_axes axes) {
   if (!mica_operands_usable("logsumexp", &x, 1)) return mica_no_value(x.graph);
   mica_ints list;
@@ -140,10 +141,11 @@ mica_value mica_logsumexp(mica_value x, mica_axes axes) {
   return mica_convert(result, mica_dtype_of(x));
 }
 
-/* ---- one_hot ------------------------------------------------------------------------------------------------------ */
+/* ---- one_hot --------------------------------------------------------------------------------- */
 
-/* bool, `indices` with an axis of size `depth` at `axis`: where the position there is the index. Compared in
- * a dtype that holds both: 32 bits wrap to negative numbers at worst, which no position has. */
+/* bool, `indices` with an axis of size `depth` at `axis`: where the position there is the index.
+ * Compared in a dtype that holds both: 32 bits wrap to negative numbers at worst, which no
+ * position has. */
 static mica_value index_hits(mica_value indices, int64_t axis, int64_t depth) {
   mica_dtype dtype = mica_dtype_of(indices);
   dtype = mica_dtype_bits(dtype) <= 32 && depth <= INT32_MAX ? MICA_I32 : MICA_I64;
@@ -200,7 +202,7 @@ mica_value mica_one_hot(mica_value indices, int64_t depth, mica_dtype dtype) {
   return mica_emit(indices.graph, MICA_OP_ONE_HOT, &indices, 1, &attr);
 }
 
-/* ---- softmax_cross_entropy -------------------------------------------------------------------------------------- */
+/* ---- softmax_cross_entropy ------------------------------------------------------------------- */
 
 static bool infer_softmax_cross_entropy(mica_infer *infer) {
   mica_type logits = infer->in[0], labels = infer->in[1];

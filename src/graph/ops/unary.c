@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* unary.c: pointwise operators of one operand.
  *
- * `derivative` gives t * f'(x), which serves forward and reverse mode alike since the Jacobian is
- * diagonal. Where f' is a function of the result (exp, tanh, sqrt ...) it is written with `out`, which
- * is in memory anyway. Rules for complex x hold where f is holomorphic. Operators that are flat (floor,
- * sign ...) and those of integers have a derivative of zero, so they never stop a gradient. */
+ * `derivative` gives t * f'(x), which serves forward and reverse mode alike since the Jacobian
+ * is diagonal. Where f' is a function of the result (exp, tanh, sqrt ...) it is written with
+ * `out`, which is in memory anyway. Rules for complex x hold where f is holomorphic. Operators
+ * that are flat (floor, sign ...) and those of integers have a derivative of zero, so they never
+ * stop a gradient. */
 #include "graph/ops/rules.h"
 
 static mica_value emit_unary(mica_op op, mica_value x) {
@@ -112,7 +113,7 @@ UNARY(NOT, not, LOGICAL, mica_derivative_zero, "bool: !x; integers: all bits fli
 UNARY(STOP_GRADIENT, stop_gradient, ANY, mica_derivative_zero, "x, with derivative 0")
 #undef UNARY
 
-/* ---- those of another type or with attributes -------------------------------------------------------- */
+/* ---- those of another type or with attributes ------------------------------------------------ */
 
 static bool infer_is_finite(mica_infer *infer) {
   return mica_infer_one(infer, (mica_type){MICA_BOOL, infer->in[0].shape});
@@ -192,7 +193,7 @@ mica_value mica_mark(mica_value x, const char *label) {
   return mica_emit(x.graph, MICA_OP_MARK, &x, 1, &attr);
 }
 
-/* ---- made of others ------------------------------------------------------------------------------------ */
+/* ---- made of others -------------------------------------------------------------------------- */
 
 mica_value mica_is_nan(mica_value x) { return mica_not_equal(x, x); }
 mica_value mica_square(mica_value x) { return mica_mul(x, x); }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ops_testing.h: what the tests of operators' types and messages are written with. Values are judged
- * elsewhere (tests/conformance); here it is what inference accepts, gives and says. */
+/* ops_testing.h: what the tests of operators' types and messages are written with. Values are
+ * judged elsewhere (tests/conformance); here it is what inference accepts, gives and says. */
 #ifndef OPS_TESTING_H
 #define OPS_TESTING_H
 #include <stdio.h>
@@ -44,7 +44,8 @@ static inline void check_type_text(mica_graph *graph, mica_value value, const ch
     mica_graph_destroy(g);                                                         \
   } while (0)
 
-/* `expression`, built in graph g, fails, gives no value, and the message has every part, and the scope. */
+/* `expression`, built in graph g, fails, gives no value, and the message has every part, and the
+ * scope. */
 static inline void check_failure(mica_graph *graph, mica_value value, const char *const *parts,
                                  const char *text, const char *file, int line) {
   mica_error error = {0};

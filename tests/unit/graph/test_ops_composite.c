@@ -105,7 +105,8 @@ TEST(attention) {
   mica_graph_destroy(g);
 }
 
-/* A composite in vmap stays one node of the same operator, and its gradient can be built inside as well. */
+/* A composite in vmap stays one node of the same operator, and its gradient can be built inside
+ * as well. */
 TEST(batched_composites_stay_whole) {
   static const mica_op ops[] = {MICA_OP_SOFTMAX,
                                 MICA_OP_LOG_SOFTMAX,

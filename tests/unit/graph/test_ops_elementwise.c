@@ -81,7 +81,8 @@ TEST(a_constant_keeps_its_tensor) {
   mica_graph_destroy(g);
 }
 
-/* Each operator of one operand: a dtype it takes, one it does not (NONE: it takes all), and its result. */
+/* Each operator of one operand: a dtype it takes, one it does not (NONE: it takes all), and its
+ * result. */
 typedef struct {
   const char *name;
   mica_value (*build)(mica_value x);

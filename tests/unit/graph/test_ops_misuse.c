@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every builder on every kind of value that is none: {0}, of another graph, stale, of a closed block, of a
- * graph that failed, and in a graph without memory. Nothing crashes, nothing is built, and the message says
- * which operand and why. The builders of products, windows and indexing are swept in their own tests. */
+/* Every builder on every kind of value that is none: {0}, of another graph, stale, of a closed
+ * block, of a graph that failed, and in a graph without memory. Nothing crashes, nothing is
+ * built, and the message says which operand and why. The builders of products, windows and
+ * indexing are swept in their own tests. */
 #include "unit/graph/ops_testing.h"
 
 /* Builds with the bad value b in one place; o is a good f32[2, 2] for the others, k a good key. */
 typedef struct {
   const char *name;
   mica_value (*build)(mica_value b, mica_value o, mica_value k);
-  bool
-      alone; /* has no other operand: {0} has no graph to complain to, a foreign value is not foreign */
+  /* No other operand: {0} has no graph to complain to, a foreign value is not foreign. */
+  bool alone;
 } misuse_case;
 
 #define ALONE(name, expression)                                               \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Data movement: shapes, numpy's slice notation, messages, and which nodes a batching rule makes. */
+/* Data movement: shapes, numpy's slice notation, messages, and which nodes a batching rule
+ * makes. */
 #include "unit/graph/ops_testing.h"
 
 #include "graph/attributes.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values at the edges that tables of generic points do not reach: ties, zeros and infinities, indices wider
- * than their dtype, queries that see nothing, and random numbers against Philox itself. */
+/* Values at the edges that tables of generic points do not reach: ties, zeros and infinities,
+ * indices wider than their dtype, queries that see nothing, and random numbers against Philox
+ * itself. */
 #include <math.h>
 
 #include "mica/backend.h"
@@ -84,7 +85,8 @@ TEST(derivatives_at_kinks) {
   CHECK_VALUES(exponent_slope(ROW(F64, 0, 0, 2, 1), ROW(F64, 2, 0, 3, 5)), 1e-15, 0, 0, 8 * log(2),
                0);
   CHECK_VALUES(rem_slope(ROW(F64, 7, -7), ROW(F64, 2, 2)), 0, -3, 3);
-  /* The quotient 2^52 + 0.5000000000000001 rounds up to a whole number that x / y does not reach. */
+  /* The quotient 2^52 + 0.5000000000000001 rounds up to a whole number that x / y does not
+   * reach. */
   CHECK_VALUES(rem_slope(ROW(F64, 4503599627370496), ROW(F64, nextafter(1, 0))), 0,
                -4503599627370496);
 }
@@ -160,7 +162,7 @@ TEST(queries_that_see_nothing) {
   mica_graph_destroy(g);
 }
 
-/* ---- random numbers: word i of a key is word i % 4 of Philox block i / 4 ------------------------------------ */
+/* ---- random numbers: word i of a key is word i % 4 of Philox block i / 4 --------------------- */
 
 static uint32_t word(const uint32_t key[2], uint64_t i) {
   uint64_t block = i / 4;
