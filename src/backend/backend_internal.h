@@ -25,8 +25,8 @@ struct mica_device {
   void *log_user;
   uint64_t process; /* that opened it: no other can use it, threads do not survive a fork */
   char description[160];
-  mica_mutex mutex;                      /* guards the two lists */
-  mica_trace *all_traces, *free_traces;  /* graphs, kept until the device closes */
+  mica_mutex mutex;                     /* guards the two lists */
+  mica_trace *all_traces, *free_traces; /* graphs, kept until the device closes */
 };
 
 /* Every backend in the library, best first; NULL when no name fits. */

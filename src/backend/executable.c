@@ -61,8 +61,8 @@ static void merge_cells(executable_cell *cells, size_t count, executable_cell *s
   merge_cells(cells + half, count - half, scratch);
   memcpy(scratch, cells, half * sizeof(*cells));
   for (size_t left = 0, right = half, at = 0; left < half; at++) {
-    bool from_right = right < count && (uintptr_t)cells[right].variable <
-                                           (uintptr_t)scratch[left].variable;
+    bool from_right =
+        right < count && (uintptr_t)cells[right].variable < (uintptr_t)scratch[left].variable;
     cells[at] = from_right ? cells[right++] : scratch[left++];
   }
 }
@@ -128,8 +128,7 @@ mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate
   if (status == MICA_OK) status = check_graph(graph, error);
   if (status != MICA_OK) return status;
   mica_executable *executable = mica_allocate_zeroed(&device->allocator, 1, sizeof(*executable));
-  if (executable == NULL)
-    return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
+  if (executable == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
   if (mica_mutex_init(&executable->mutex) != 0) {
     mica_free(&device->allocator, executable, sizeof(*executable));
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no lock for an executable");
@@ -150,8 +149,8 @@ mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate
   if (status == MICA_OK) status = copy_cells(executable, graph, error);
   if (status == MICA_OK) status = plan_forwards(executable, error);
   if (status == MICA_OK)
-    status = device->backend.compile(device->state, device, graph, donate, &executable->program,
-                                     error);
+    status =
+        device->backend.compile(device->state, device, graph, donate, &executable->program, error);
   if (status != MICA_OK) {
     mica_executable_release(executable);
     return status;
@@ -237,8 +236,8 @@ int64_t mica_executable_format(const mica_executable *executable, char *text, si
 static int64_t profile_text(mica_executable *executable, bool trace, char *text, size_t size) {
   if (executable == NULL || executable->device->backend.program_profile == NULL)
     return empty_text(text, size);
-  return executable->device->backend.program_profile(executable->device->state,
-                                                     executable->program, trace, text, size);
+  return executable->device->backend.program_profile(executable->device->state, executable->program,
+                                                     trace, text, size);
 }
 
 int64_t mica_executable_profile(mica_executable *executable, char *text, size_t size) {

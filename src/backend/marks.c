@@ -55,8 +55,7 @@ void mica_call_marks_report(struct mica_call_marks *marks, const mica_device *de
       device->log(device->log_user, line);
       begin += length + 1;
     }
-    if (text->failed)
-      device->log(device->log_user, "marked values are missing: memory ran out");
+    if (text->failed) device->log(device->log_user, "marked values are missing: memory ran out");
   }
   mica_text_clear(text);
   text->failed = false;
@@ -65,12 +64,12 @@ void mica_call_marks_report(struct mica_call_marks *marks, const mica_device *de
 /* ---- NaN and infinity ------------------------------------------------------------------------- */
 
 /* An element is NaN or infinite when its exponent bits are all set. */
-#define FIND_EXPONENT(word, mask)                      \
-  for (int64_t i = 0; i < count; i++) {                \
-    word bits;                                         \
+#define FIND_EXPONENT(word, mask)                                  \
+  for (int64_t i = 0; i < count; i++) {                            \
+    word bits;                                                     \
     memcpy(&bits, bytes + (size_t)i * sizeof(bits), sizeof(bits)); \
-    if ((bits & (word)(mask)) == (word)(mask)) return i; \
-  }                                                    \
+    if ((bits & (word)(mask)) == (word)(mask)) return i;           \
+  }                                                                \
   return -1
 
 int64_t mica_find_not_finite(mica_type type, const void *values) {
@@ -125,11 +124,11 @@ mica_status mica_not_finite_error(const mica_graph *graph, uint32_t id, uint32_t
   char result_type[160];
   mica_type_format(type, result_type, sizeof(result_type));
   const char *scope = mica_scope_text(graph, node->scope);
-  return mica_error_set(
-      error, MICA_DATA_LOSS, "%s(%s) -> %s made %s at [%s] from finite operands%s%s",
-      mica_op_definition((mica_op)node->op)->name, types, result_type,
-      isnan(value)  ? "NaN"
-      : value > 0.0 ? "infinity"
-                    : "-infinity",
-      position, *scope != '\0' ? ", in " : "", scope);
+  return mica_error_set(error, MICA_DATA_LOSS,
+                        "%s(%s) -> %s made %s at [%s] from finite operands%s%s",
+                        mica_op_definition((mica_op)node->op)->name, types, result_type,
+                        isnan(value)  ? "NaN"
+                        : value > 0.0 ? "infinity"
+                                      : "-infinity",
+                        position, *scope != '\0' ? ", in " : "", scope);
 }

@@ -193,8 +193,7 @@ static mica_status enter_cells(const mica_executable *executable, call_frame *fr
                                mica_error *error) {
   const executable_cell *cells = executable->cells;
   mica_status status = MICA_OK;
-  for (size_t i = 0; i < executable->cell_count; i++)
-    mica_mutex_lock(&cells[i].variable->mutex);
+  for (size_t i = 0; i < executable->cell_count; i++) mica_mutex_lock(&cells[i].variable->mutex);
   for (size_t i = 0; i < executable->cell_count; i++) {
     mica_tensor *value = cells[i].variable->value;
     frame->cell_value[i] = value;
@@ -216,9 +215,9 @@ static mica_status enter_cells(const mica_executable *executable, call_frame *fr
         break;
       }
       if (value != NULL && value->data == NULL && value->byte_size > 0) {
-        status = mica_error_set(error, MICA_UNSUPPORTED,
-                                "the value of variable '%s' lies on another device",
-                                variable->name);
+        status =
+            mica_error_set(error, MICA_UNSUPPORTED,
+                           "the value of variable '%s' lies on another device", variable->name);
         break;
       }
       frame->in[cells[i].read] = value == NULL ? NULL : value->data;
@@ -269,8 +268,8 @@ static void lose_cells(const mica_executable *executable, call_frame *frame, cha
     mica_tensor_release(frame->cell_value[i]);
     frame->cell_next[i] = frame->cell_value[i] = NULL;
     if (used + 1 >= size) continue;
-    int length = snprintf(names + used, size - used, "%s'%s'", used == 0 ? "" : ", ",
-                          cell->variable->name);
+    int length =
+        snprintf(names + used, size - used, "%s'%s'", used == 0 ? "" : ", ", cell->variable->name);
     if (length > 0) used += (size_t)length;
   }
 }
@@ -334,9 +333,8 @@ static mica_status enter_outputs(const mica_executable *executable, call_frame *
       if (!taken) tensor = frame->made[i] = mica_tensor_retain(in[forward]);
     }
     if (tensor == NULL) {
-      status = mica_tensor_create_uninitialized(&executable->device->allocator,
-                                                executable->output_types[i], &frame->made[i],
-                                                error);
+      status = mica_tensor_create_uninitialized(
+          &executable->device->allocator, executable->output_types[i], &frame->made[i], error);
       tensor = frame->made[i];
     }
     frame->out[i] = mica_tensor_mutable_data(tensor);
@@ -381,8 +379,8 @@ static mica_status undo(const mica_executable *executable, call_frame *frame, bo
   drop_cells(executable, frame);
   unlock_cells(executable, frame);
   if (names[0] == '\0') return mica_error_set(error, status, "%s", reason->message);
-  return mica_error_set(error, status, "%.500s; lost while it was overwritten: %s",
-                        reason->message, names);
+  return mica_error_set(error, status, "%.500s; lost while it was overwritten: %s", reason->message,
+                        names);
 }
 
 mica_status mica_executable_run(mica_executable *executable, mica_tensor *const *in,

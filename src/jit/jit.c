@@ -187,8 +187,8 @@ static mica_status get_executable(mica_jit *jit, jit_key *key, mica_executable *
   return compile_entry(jit, entry, out_executable, error);
 }
 
-mica_status mica_jit_call(mica_jit *jit, mica_tensor *const *in, size_t in_count,
-                          mica_tensor **out, size_t out_count, mica_error *error) {
+mica_status mica_jit_call(mica_jit *jit, mica_tensor *const *in, size_t in_count, mica_tensor **out,
+                          size_t out_count, mica_error *error) {
   jit_key key = {.tensors = in, .count = in_count};
   mica_executable *executable;
   mica_status status = mica_jit_check(jit, &key, error);

@@ -21,12 +21,12 @@ typedef struct {
 typedef enum { JIT_COMPILING, JIT_READY } jit_state;
 
 typedef struct jit_entry {
-  struct jit_entry *next;           /* in its bucket */
-  struct jit_entry *newer, *older;  /* READY: by last use */
+  struct jit_entry *next;          /* in its bucket */
+  struct jit_entry *newer, *older; /* READY: by last use */
   jit_state state;
-  const void *thread;               /* COMPILING: whose trace it is */
-  mica_executable *executable;      /* READY */
-  jit_key key;                      /* `types` lie behind the entry */
+  const void *thread;          /* COMPILING: whose trace it is */
+  mica_executable *executable; /* READY */
+  jit_key key;                 /* `types` lie behind the entry */
   size_t allocation_size;
 } jit_entry;
 
@@ -65,8 +65,7 @@ jit_entry *mica_jit_cache_insert(mica_jit *jit, const jit_key *key);
 void mica_jit_cache_remove(mica_jit *jit, jit_entry *entry);
 /* Makes the entry READY and the newest; takes over a reference. Returns an executable that the limit
  * pushed out, to be released outside of the lock, or NULL. */
-mica_executable *mica_jit_cache_ready(mica_jit *jit, jit_entry *entry,
-                                      mica_executable *executable);
+mica_executable *mica_jit_cache_ready(mica_jit *jit, jit_entry *entry, mica_executable *executable);
 void mica_jit_cache_use(mica_jit *jit, jit_entry *entry); /* now the newest */
 
 /* MICA_OK, or why nothing can be looked up: NULL, a wrong count of inputs, an input that is NULL. */

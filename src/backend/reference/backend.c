@@ -11,8 +11,8 @@
 /* ---- kernels ---------------------------------------------------------------------------------- */
 
 static const reference_row *const kernel_families[] = {
-    mica_reference_elementwise, mica_reference_shape,       mica_reference_gather,
-    mica_reference_reduce,      mica_reference_window,      mica_reference_dot,
+    mica_reference_elementwise, mica_reference_shape,  mica_reference_gather,
+    mica_reference_reduce,      mica_reference_window, mica_reference_dot,
     mica_reference_convolution, mica_reference_random,
 };
 
@@ -59,8 +59,7 @@ static reference_frame *create_frame(const reference_program *program) {
   if (frame == NULL) return NULL;
   frame->place = (void **)(void *)(frame + 1);
   frame->in = (const void **)(void *)(frame->place + program->graph.count);
-  frame->arena =
-      mica_allocate_aligned(&program->allocator, program->arena_bytes, MICA_ALIGNMENT);
+  frame->arena = mica_allocate_aligned(&program->allocator, program->arena_bytes, MICA_ALIGNMENT);
   if (frame->arena == NULL) {
     mica_free(&program->allocator, frame, program->frame_size);
     return NULL;
@@ -71,8 +70,8 @@ static reference_frame *create_frame(const reference_program *program) {
     if (program->offset[id] != MICA_REFERENCE_NOWHERE)
       frame->place[id] = frame->arena + (program->offset[id] - 1);
     else if (node->op == MICA_OP_CONSTANT) /* read only */
-      frame->place[id] = (void *)(uintptr_t)mica_tensor_data(
-          ((const mica_constant_attr *)node->attr)->value);
+      frame->place[id] =
+          (void *)(uintptr_t)mica_tensor_data(((const mica_constant_attr *)node->attr)->value);
   }
   return frame;
 }

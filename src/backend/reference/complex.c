@@ -102,6 +102,5 @@ reference_complex mica_reference_complex_cos(reference_complex z) {
 reference_complex mica_reference_complex_pow(reference_complex x, reference_complex y) {
   if (y.re == 0 && y.im == 0) return (reference_complex){1, 0};
   if (x.re == 0 && x.im == 0 && y.re > 0) return (reference_complex){0, 0};
-  return mica_reference_complex_exp(
-      mica_reference_complex_mul(y, mica_reference_complex_log(x)));
+  return mica_reference_complex_exp(mica_reference_complex_mul(y, mica_reference_complex_log(x)));
 }

@@ -10,9 +10,9 @@ typedef struct {
   const mica_convolution_attr *a;
   mica_shape x, kernel, y;
   int32_t spatial;
-  int64_t out;                 /* features of y */
-  int64_t kernel_in;           /* in / groups: what one output feature sees */
-  int64_t out_each;            /* output features of one group, of features or of the batch */
+  int64_t out;       /* features of y */
+  int64_t kernel_in; /* in / groups: what one output feature sees */
+  int64_t out_each;  /* output features of one group, of features or of the batch */
   int64_t x_strides[MICA_MAX_RANK], kernel_strides[MICA_MAX_RANK];
   mica_element_class kind;
 } conv_walk;

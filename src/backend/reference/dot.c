@@ -61,17 +61,18 @@ static void widen_permuted(mica_type type, const void *data, const mica_ints *ax
 }
 
 /* row[j] += x[p] * y[p][j], p = 0 .. k - 1. Integers wrap, which unsigned arithmetic does for both. */
-static void dot_row_integers(const uint64_t *x, const uint64_t *y, uint64_t *row, int64_t k,
-                             int64_t n) {
+static void reference_dot_integers(const uint64_t *x, const uint64_t *y, uint64_t *row, int64_t k,
+                                   int64_t n) {
   for (int64_t p = 0; p < k; p++)
     for (int64_t j = 0; j < n; j++) row[j] += x[p] * y[p * n + j];
 }
-static void dot_row_reals(const double *x, const double *y, double *row, int64_t k, int64_t n) {
+static void reference_dot_reals(const double *x, const double *y, double *row, int64_t k,
+                                int64_t n) {
   for (int64_t p = 0; p < k; p++)
     for (int64_t j = 0; j < n; j++) row[j] += x[p] * y[p * n + j];
 }
-static void dot_row_complex(const reference_complex *x, const reference_complex *y,
-                            reference_complex *row, int64_t k, int64_t n) {
+static void reference_dot_complex(const reference_complex *x, const reference_complex *y,
+                                  reference_complex *row, int64_t k, int64_t n) {
   for (int64_t p = 0; p < k; p++) {
     for (int64_t j = 0; j < n; j++) {
       reference_complex product = mica_reference_complex_mul(x[p], y[p * n + j]);
@@ -114,13 +115,13 @@ static void dot_kernel(const reference_step *step) {
     switch (kind) {
       case MICA_ELEMENT_SIGNED:
       case MICA_ELEMENT_UNSIGNED:
-        dot_row_integers(left, right, (uint64_t *)(void *)row, shape.k, shape.n);
+        reference_dot_integers(left, right, (uint64_t *)(void *)row, shape.k, shape.n);
         break;
       case MICA_ELEMENT_FLOAT:
-        dot_row_reals(left, right, (double *)(void *)row, shape.k, shape.n);
+        reference_dot_reals(left, right, (double *)(void *)row, shape.k, shape.n);
         break;
       case MICA_ELEMENT_COMPLEX:
-        dot_row_complex(left, right, (reference_complex *)(void *)row, shape.k, shape.n);
+        reference_dot_complex(left, right, (reference_complex *)(void *)row, shape.k, shape.n);
         break;
     }
     mica_reference_narrow(out.dtype, step->out[0], i * shape.n, shape.n, row);

@@ -81,8 +81,7 @@ static void apply_unary(const unary_functions *f, mica_element_class kind, wide_
       for (int64_t i = 0; f->real != NULL && i < count; i++) x->f64[i] = f->real(x->f64[i]);
       break;
     case MICA_ELEMENT_COMPLEX:
-      for (int64_t i = 0; f->complex != NULL && i < count; i++)
-        x->c128[i] = f->complex(x->c128[i]);
+      for (int64_t i = 0; f->complex != NULL && i < count; i++) x->c128[i] = f->complex(x->c128[i]);
       break;
   }
 }

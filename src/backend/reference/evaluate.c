@@ -8,21 +8,21 @@
 
 #include <string.h>
 
-static mica_status run_region(const reference_program *program, reference_frame *frame,
-                              uint32_t region);
+static mica_status evaluate_region(const reference_program *program, reference_frame *frame,
+                                   uint32_t region);
 
 static void *arena_place(const reference_frame *frame, size_t offset) {
   return frame->arena + (offset - 1);
 }
 
-static uint32_t region_index(const mica_graph *graph, const mica_node *node, uint32_t which) {
+static uint32_t index_of_region(const mica_graph *graph, const mica_node *node, uint32_t which) {
   return graph->owned[node->region_first + which];
 }
 
 /* Binds what region number `which` of an owner captures; its operands come behind the declared ones,
  * region by region. */
-static void bind_captures(const mica_graph *graph, reference_frame *frame, const mica_node *node,
-                          uint32_t which) {
+static void bind_captured_places(const mica_graph *graph, reference_frame *frame,
+                                 const mica_node *node, uint32_t which) {
   uint32_t at = node->declared_count;
   for (uint32_t r = 0; r < which; r++) {
     const mica_region_data *earlier = mica_node_region(graph, node, r);
@@ -47,29 +47,29 @@ static void copy_results(const mica_graph *graph, reference_frame *frame, uint32
 }
 
 /* call, recompute, custom_gradient: the first region, on the operands. */
-static mica_status run_call(const reference_program *program, reference_frame *frame,
-                            uint32_t id) {
+static mica_status evaluate_call(const reference_program *program, reference_frame *frame,
+                                 uint32_t id) {
   const mica_graph *graph = &program->graph;
   const mica_node *node = mica_node_at(graph, id);
   const mica_region_data *region = mica_node_region(graph, node, 0);
-  bind_captures(graph, frame, node, 0);
+  bind_captured_places(graph, frame, node, 0);
   for (uint32_t i = 0; i < region->declared_count; i++)
     frame->place[region->arguments[i]] = frame->place[mica_node_operands(graph, node)[i]];
-  mica_status status = run_region(program, frame, region_index(graph, node, 0));
+  mica_status status = evaluate_region(program, frame, index_of_region(graph, node, 0));
   if (status == MICA_OK) copy_results(graph, frame, id, 0);
   return status;
 }
 
-static mica_status run_switch(const reference_program *program, reference_frame *frame,
-                              uint32_t id) {
+static mica_status evaluate_switch(const reference_program *program, reference_frame *frame,
+                                   uint32_t id) {
   const mica_graph *graph = &program->graph;
   const mica_node *node = mica_node_at(graph, id);
   int32_t index;
   memcpy(&index, frame->place[mica_node_operands(graph, node)[0]], sizeof(index));
-  uint32_t which = index < 0 || index >= node->region_count ? node->region_count - 1u
-                                                            : (uint32_t)index;
-  bind_captures(graph, frame, node, which);
-  mica_status status = run_region(program, frame, region_index(graph, node, which));
+  uint32_t which =
+      index < 0 || index >= node->region_count ? node->region_count - 1u : (uint32_t)index;
+  bind_captured_places(graph, frame, node, which);
+  mica_status status = evaluate_region(program, frame, index_of_region(graph, node, which));
   if (status == MICA_OK) copy_results(graph, frame, id, which);
   return status;
 }
@@ -95,27 +95,27 @@ static void settle_states(const reference_program *program, reference_frame *fra
   }
 }
 
-static mica_status run_while(const reference_program *program, reference_frame *frame,
-                             uint32_t id) {
+static mica_status evaluate_while(const reference_program *program, reference_frame *frame,
+                                  uint32_t id) {
   const mica_graph *graph = &program->graph;
   const mica_node *node = mica_node_at(graph, id);
   const mica_while_attr *attr = node->attr;
   const mica_region_data *condition = mica_node_region(graph, node, 0);
   const mica_region_data *body = mica_node_region(graph, node, 1);
   uint32_t states = node->declared_count;
-  bind_captures(graph, frame, node, 0);
-  bind_captures(graph, frame, node, 1);
+  bind_captured_places(graph, frame, node, 0);
+  bind_captured_places(graph, frame, node, 1);
   for (uint32_t i = 0; i < states; i++)
     frame->place[condition->arguments[i]] = frame->place[body->arguments[i]] =
         frame->place[mica_node_operands(graph, node)[i]];
   int64_t t = 0;
   for (;; t++) {
     if (attr->max_iterations > 0 && t >= attr->max_iterations) break;
-    mica_status status = run_region(program, frame, region_index(graph, node, 0));
+    mica_status status = evaluate_region(program, frame, index_of_region(graph, node, 0));
     if (status != MICA_OK) return status;
     const uint8_t *holds = frame->place[condition->results[0]];
     if (*holds == 0) break;
-    status = run_region(program, frame, region_index(graph, node, 1));
+    status = evaluate_region(program, frame, index_of_region(graph, node, 1));
     if (status != MICA_OK) return status;
     for (uint32_t i = 0; i < states; i++)
       copy_value(graph, id + i, frame->place[body->results[i]],
@@ -139,15 +139,15 @@ static reference_move row_move(mica_type type, int64_t t, bool into_stack) {
   return move;
 }
 
-static mica_status run_scan(const reference_program *program, reference_frame *frame,
-                            uint32_t id) {
+static mica_status evaluate_scan(const reference_program *program, reference_frame *frame,
+                                 uint32_t id) {
   const mica_graph *graph = &program->graph;
   const mica_node *node = mica_node_at(graph, id);
   const mica_scan_attr *attr = node->attr;
   const mica_region_data *body = mica_node_region(graph, node, 0);
   const uint32_t *operands = mica_node_operands(graph, node);
   uint32_t states = (uint32_t)attr->carry_count;
-  bind_captures(graph, frame, node, 0);
+  bind_captured_places(graph, frame, node, 0);
   for (uint32_t i = 0; i < states; i++)
     frame->place[body->arguments[i]] = frame->place[operands[i]];
   for (uint32_t i = states; i < body->declared_count; i++)
@@ -160,7 +160,7 @@ static mica_status run_scan(const reference_program *program, reference_frame *f
       mica_reference_copy(type.dtype, frame->place[operands[i]], frame->place[body->arguments[i]],
                           &move);
     }
-    mica_status status = run_region(program, frame, region_index(graph, node, 0));
+    mica_status status = evaluate_region(program, frame, index_of_region(graph, node, 0));
     if (status != MICA_OK) return status;
     for (uint32_t i = states; i < body->result_count; i++) {
       mica_type type = mica_node_at(graph, body->results[i])->type;
@@ -200,8 +200,8 @@ static mica_status find_first_nan(const mica_graph *graph, const reference_frame
   return MICA_OK;
 }
 
-static mica_status run_kernel(const reference_program *program, reference_frame *frame,
-                              uint32_t id) {
+static mica_status evaluate_kernel(const reference_program *program, reference_frame *frame,
+                                   uint32_t id) {
   const mica_graph *graph = &program->graph;
   const mica_node *node = mica_node_at(graph, id);
   for (uint32_t i = 0; i < node->operand_count; i++)
@@ -214,30 +214,30 @@ static mica_status run_kernel(const reference_program *program, reference_frame 
   return program->device->find_nan ? find_first_nan(graph, frame, id) : MICA_OK;
 }
 
-static mica_status run_node(const reference_program *program, reference_frame *frame,
-                            uint32_t id) {
+static mica_status evaluate_node(const reference_program *program, reference_frame *frame,
+                                 uint32_t id) {
   switch ((mica_op)mica_node_at(&program->graph, id)->op) {
-    case MICA_OP_WHILE: return run_while(program, frame, id);
-    case MICA_OP_SWITCH: return run_switch(program, frame, id);
-    case MICA_OP_SCAN: return run_scan(program, frame, id);
+    case MICA_OP_WHILE: return evaluate_while(program, frame, id);
+    case MICA_OP_SWITCH: return evaluate_switch(program, frame, id);
+    case MICA_OP_SCAN: return evaluate_scan(program, frame, id);
     case MICA_OP_CALL:
     case MICA_OP_RECOMPUTE:
-    case MICA_OP_CUSTOM_GRADIENT: return run_call(program, frame, id);
-    default: return run_kernel(program, frame, id);
+    case MICA_OP_CUSTOM_GRADIENT: return evaluate_call(program, frame, id);
+    default: return evaluate_kernel(program, frame, id);
   }
 }
 
-static mica_status run_region(const reference_program *program, reference_frame *frame,
-                              uint32_t region) {
+static mica_status evaluate_region(const reference_program *program, reference_frame *frame,
+                                   uint32_t region) {
   reference_list list = program->regions[region];
   for (uint32_t i = 0; i < list.count; i++) {
     if (mica_device_is_cancelled(program->device)) return mica_device_cancelled_error(frame->error);
-    mica_status status = run_node(program, frame, program->steps[list.first + i]);
+    mica_status status = evaluate_node(program, frame, program->steps[list.first + i]);
     if (status != MICA_OK) return status;
   }
   return MICA_OK;
 }
 
 mica_status mica_reference_evaluate(const reference_program *program, reference_frame *frame) {
-  return run_region(program, frame, 0);
+  return evaluate_region(program, frame, 0);
 }

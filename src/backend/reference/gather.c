@@ -17,10 +17,10 @@ typedef struct {
   mica_ints map, operand_batch, index_batch;
   int32_t vector_rank; /* axes of the indices without the vector's */
   int64_t vector_dim[MICA_MAX_RANK];
-  int32_t vector_axes[MICA_MAX_RANK];   /* in the indices */
-  int32_t slice_batch[MICA_MAX_RANK];   /* in the slices */
-  int64_t window[MICA_MAX_RANK];        /* sizes along the operand's axes */
-  reference_move move;                  /* from the operand to the slices, offsets of window (0, 0, ..) */
+  int32_t vector_axes[MICA_MAX_RANK]; /* in the indices */
+  int32_t slice_batch[MICA_MAX_RANK]; /* in the slices */
+  int64_t window[MICA_MAX_RANK];      /* sizes along the operand's axes */
+  reference_move move; /* from the operand to the slices, offsets of window (0, 0, ..) */
 } indexed_windows;
 
 static bool list_contains(const mica_ints *list, int64_t axis) {
@@ -118,8 +118,8 @@ static void combine_window(const reference_step *step, mica_reduce_kind kind, mi
   do {
     reference_complex update; /* room for any wide element */
     mica_reference_widen_one(
-        dtype, step->in[2],
-        move->out_offset + reference_place(index, move->out_stride, move->rank), &update);
+        dtype, step->in[2], move->out_offset + reference_place(index, move->out_stride, move->rank),
+        &update);
     mica_reference_combine(kind, dtype, step->scratch,
                            move->in_offset + reference_place(index, move->in_stride, move->rank),
                            &update, 0);

@@ -27,8 +27,8 @@ static void copy_nibble(const uint8_t *in, int64_t from, uint8_t *out, int64_t t
 }
 
 /* `count` elements along one axis. */
-static void copy_line(int32_t bits, const void *in, int64_t from, int64_t in_stride, void *out,
-                      int64_t to, int64_t out_stride, int64_t count) {
+static void copy_along_axis(int32_t bits, const void *in, int64_t from, int64_t in_stride,
+                            void *out, int64_t to, int64_t out_stride, int64_t count) {
   if (bits == 4) {
     for (int64_t i = 0; i < count; i++)
       copy_nibble(in, from + i * in_stride, out, to + i * out_stride);
@@ -41,18 +41,18 @@ static void copy_line(int32_t bits, const void *in, int64_t from, int64_t in_str
     memcpy(target, source, (size_t)count * size);
     return;
   }
-#define COPY_LINE(constant_size)                                                         \
-  for (int64_t i = 0; i < count; i++)                                                    \
+#define COPY_ALONG(constant_size)                                                             \
+  for (int64_t i = 0; i < count; i++)                                                         \
   memcpy(target + i * out_stride * (constant_size), source + i * in_stride * (constant_size), \
          (constant_size))
   switch (size) {
-    case 1: COPY_LINE(1); break;
-    case 2: COPY_LINE(2); break;
-    case 4: COPY_LINE(4); break;
-    case 8: COPY_LINE(8); break;
-    default: COPY_LINE(16); break;
+    case 1: COPY_ALONG(1); break;
+    case 2: COPY_ALONG(2); break;
+    case 4: COPY_ALONG(4); break;
+    case 8: COPY_ALONG(8); break;
+    default: COPY_ALONG(16); break;
   }
-#undef COPY_LINE
+#undef COPY_ALONG
 }
 
 void mica_reference_copy(mica_dtype dtype, const void *in, void *out, const reference_move *move) {
@@ -66,7 +66,7 @@ void mica_reference_copy(mica_dtype dtype, const void *in, void *out, const refe
   do {
     int64_t from = move->in_offset + reference_place(index, move->in_stride, outer);
     int64_t to = move->out_offset + reference_place(index, move->out_stride, outer);
-    copy_line(bits, in, from, in_stride, out, to, out_stride, count);
+    copy_along_axis(bits, in, from, in_stride, out, to, out_stride, count);
   } while (mica_reference_next(move->dim, outer, index));
 }
 

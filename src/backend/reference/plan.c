@@ -18,8 +18,8 @@ typedef struct {
 typedef struct {
   reference_program *program;
   const mica_graph *graph;
-  bool *needed;        /* [count] */
-  uint32_t *last_use;  /* [count] */
+  bool *needed;       /* [count] */
+  uint32_t *last_use; /* [count] */
   planned_buffer *buffers;
   size_t buffer_count, buffer_capacity;
   mica_error *error;
@@ -38,7 +38,7 @@ static void use_at(plan_work *work, uint32_t id, uint32_t time) {
 }
 
 /* Marks from the outputs backwards; an owner comes after its regions, so one pass does it. */
-static void mark_needed(plan_work *work) {
+static void mark_needed_steps(plan_work *work) {
   const mica_graph *graph = work->graph;
   for (uint32_t i = 0; i < work->program->out_count; i++)
     use_at(work, work->program->outputs[i], graph->count);
@@ -105,11 +105,10 @@ static mica_status want_buffer(plan_work *work, mica_type type, uint32_t birth, 
                                size_t *out_offset) {
   if (work->buffer_count == work->buffer_capacity) {
     size_t capacity = work->buffer_capacity == 0 ? 64 : 2 * work->buffer_capacity;
-    planned_buffer *grown = mica_arena_allocate_zeroed(&work->program->memory, capacity,
-                                                       sizeof(*grown));
+    planned_buffer *grown =
+        mica_arena_allocate_zeroed(&work->program->memory, capacity, sizeof(*grown));
     if (grown == NULL) return plan_memory_error(work->error);
-    if (work->buffer_count > 0)
-      memcpy(grown, work->buffers, work->buffer_count * sizeof(*grown));
+    if (work->buffer_count > 0) memcpy(grown, work->buffers, work->buffer_count * sizeof(*grown));
     work->buffers = grown;
     work->buffer_capacity = capacity;
   }
@@ -190,8 +189,7 @@ static mica_status place_buffers(plan_work *work) {
   uint32_t count = work->graph->count;
   size_t total = work->buffer_count, live_count = 0;
   uint32_t *begin = mica_arena_allocate_zeroed(&program->memory, (size_t)count + 2, sizeof(*begin));
-  planned_buffer **sorted =
-      mica_arena_allocate_zeroed(&program->memory, total, sizeof(*sorted));
+  planned_buffer **sorted = mica_arena_allocate_zeroed(&program->memory, total, sizeof(*sorted));
   placed_buffer *live = mica_arena_allocate_zeroed(&program->memory, total + 1, sizeof(*live));
   if (begin == NULL || sorted == NULL || live == NULL) return plan_memory_error(work->error);
   for (size_t i = 0; i < total; i++) begin[work->buffers[i].birth + 1]++;
@@ -280,7 +278,7 @@ mica_status mica_reference_plan(reference_program *program, mica_error *error) {
   mica_status status = check_depth(graph, error);
   if (status == MICA_OK) status = list_call(&work);
   if (status != MICA_OK) return status;
-  mark_needed(&work);
+  mark_needed_steps(&work);
   status = list_steps(&work);
   for (uint32_t id = 1; id < graph->count && status == MICA_OK; id++)
     if (is_step(&work, id)) status = plan_node(&work, id);

@@ -14,8 +14,8 @@ typedef struct {
 typedef struct reference_frame {
   struct reference_frame *next;
   char *arena;
-  void **place;       /* [graph.count] where each value lies */
-  const void **in;    /* [widest] operands of the node that runs */
+  void **place;    /* [graph.count] where each value lies */
+  const void **in; /* [widest] operands of the node that runs */
   const mica_call *call;
   mica_error *error;
 } reference_frame;
@@ -24,15 +24,16 @@ typedef struct reference_frame {
 typedef struct reference_program {
   mica_allocator allocator;
   const mica_device *device;
-  mica_graph graph;  /* composites expanded, calls inlined */
-  mica_arena memory; /* of the arrays */
-  uint32_t *steps;   /* ids in order, region by region */
+  mica_graph graph;        /* composites expanded, calls inlined */
+  mica_arena memory;       /* of the arrays */
+  uint32_t *steps;         /* ids in order, region by region */
   reference_list *regions; /* [region_count] their parts of `steps` */
-  size_t *offset;    /* [count] */
-  size_t *second;    /* [count] results of loops: the other buffer of the state */
-  uint32_t *inputs;  /* [in_count] ids, in the order of the call */
-  uint32_t *outputs; /* [out_count] */
-  size_t *staging;   /* [out_count] outputs that are inputs: where they are kept while outputs are written */
+  size_t *offset;          /* [count] */
+  size_t *second;          /* [count] results of loops: the other buffer of the state */
+  uint32_t *inputs;        /* [in_count] ids, in the order of the call */
+  uint32_t *outputs;       /* [out_count] */
+  size_t *
+      staging; /* [out_count] outputs that are inputs: where they are kept while outputs are written */
   uint32_t in_count, out_count, widest;
   size_t arena_bytes, scratch; /* scratch: its offset */
   mica_mutex mutex;            /* guards `frames` */

@@ -124,9 +124,9 @@ static void dynamic_slice_kernel(const reference_step *step) {
   reference_move move = dense_move(to.shape);
   mica_reference_strides(from.shape, move.in_stride);
   for (int32_t axis = 0; axis < to.shape.rank; axis++)
-    move.in_offset += move.in_stride[axis] * clamped_start(step, (uint32_t)axis + 1,
-                                                           from.shape.dim[axis],
-                                                           to.shape.dim[axis]);
+    move.in_offset +=
+        move.in_stride[axis] *
+        clamped_start(step, (uint32_t)axis + 1, from.shape.dim[axis], to.shape.dim[axis]);
   mica_reference_copy(to.dtype, step->in[0], step->out[0], &move);
 }
 
@@ -136,9 +136,9 @@ static void dynamic_update_slice_kernel(const reference_step *step) {
   reference_move move = dense_move(update.shape);
   mica_reference_strides(to.shape, move.out_stride);
   for (int32_t axis = 0; axis < to.shape.rank; axis++)
-    move.out_offset += move.out_stride[axis] * clamped_start(step, (uint32_t)axis + 2,
-                                                             to.shape.dim[axis],
-                                                             update.shape.dim[axis]);
+    move.out_offset +=
+        move.out_stride[axis] *
+        clamped_start(step, (uint32_t)axis + 2, to.shape.dim[axis], update.shape.dim[axis]);
   mica_reference_copy(to.dtype, step->in[1], step->out[0], &move);
 }
 

@@ -70,7 +70,8 @@ TEST(outputs_are_made_or_overwritten) {
   /* Memory that the tensor does not own is not written. */
   static _Alignas(64) float memory[16];
   mica_tensor *wrapped = NULL, *bad[2] = {NULL, NULL};
-  CHECK_OK(mica_tensor_wrap((mica_type){MICA_F32, MICA_DIMS(2)}, memory, NULL, NULL, &wrapped, NULL));
+  CHECK_OK(
+      mica_tensor_wrap((mica_type){MICA_F32, MICA_DIMS(2)}, memory, NULL, NULL, &wrapped, NULL));
   bad[0] = wrapped;
   mica_error error = {0};
   CHECK_STATUS(mica_executable_run(executable, in, 2, bad, 2, &error), MICA_INVALID);
@@ -102,7 +103,8 @@ TEST(outputs_are_made_or_overwritten) {
 
 TEST(donated_inputs_become_outputs) {
   mica_device *device = open_device();
-  mica_executable *executable = compile_pair(device, UINT64_MAX); /* bits without an input say nothing */
+  mica_executable *executable =
+      compile_pair(device, UINT64_MAX); /* bits without an input say nothing */
   mica_tensor *in[2] = {floats(2, (float[]){1, 2}), floats(2, (float[]){10, 20})};
   mica_tensor *out[2] = {NULL, NULL};
   const void *memory[2] = {mica_tensor_data(in[0]), mica_tensor_data(in[1])};
@@ -164,15 +166,18 @@ TEST(empty_and_narrow_arrays) {
   mica_graph *graph = mica_graph_create(NULL);
   mica_value none = mica_parameter(graph, (mica_type){MICA_F32, MICA_DIMS(0, 3)});
   mica_value nibbles = mica_parameter(graph, (mica_type){MICA_I4, MICA_DIMS(3)});
-  mica_graph_set_outputs(graph, (mica_value[]){mica_add(none, 1), mica_reduce_sum(none, MICA_AXES(0)),
-                                               mica_reverse(nibbles, MICA_AXES(0))}, 3);
+  mica_graph_set_outputs(graph,
+                         (mica_value[]){mica_add(none, 1), mica_reduce_sum(none, MICA_AXES(0)),
+                                        mica_reverse(nibbles, MICA_AXES(0))},
+                         3);
   mica_executable *executable = NULL;
   mica_error error = {0};
   CHECK_OK_ERROR(mica_compile(device, graph, 3, &executable, &error), &error);
   mica_tensor *in[2] = {mica_tensor_from(MICA_F32, MICA_DIMS(0, 3), NULL),
                         mica_tensor_from(MICA_I4, MICA_DIMS(3), (uint8_t[]){0x21, 0x03})};
   mica_tensor *expected = mica_tensor_from(MICA_I4, MICA_DIMS(3), (uint8_t[]){0x23, 0x01});
-  mica_tensor *out[3] = {NULL, NULL, mica_tensor_from(MICA_I4, MICA_DIMS(3), (uint8_t[]){0xFF, 0xFF})};
+  mica_tensor *out[3] = {NULL, NULL,
+                         mica_tensor_from(MICA_I4, MICA_DIMS(3), (uint8_t[]){0xFF, 0xFF})};
   CHECK_OK(mica_executable_run(executable, in, 2, out, 3, NULL));
   CHECK_EQ_INT(mica_tensor_byte_size(out[0]), 0);
   CHECK_NEAR(first_of(out[1]), 0, 0);
@@ -242,7 +247,8 @@ static void keep_line(void *user, const char *text) {
 
 TEST(marked_values_reach_the_log) {
   log_book book = {0};
-  mica_device_options options = {.struct_size = sizeof(options), .log = keep_line, .log_user = &book};
+  mica_device_options options = {
+      .struct_size = sizeof(options), .log = keep_line, .log_user = &book};
   mica_device *device = mica_device_open(&options, NULL);
   mica_graph *graph = mica_graph_create(NULL);
   mica_tensor *zero = mica_tensor_scalar(MICA_F32, 0);
@@ -301,14 +307,16 @@ TEST(the_first_infinity_is_named) {
   mica_device *device = mica_device_open(&options, NULL);
   for (int backward = 0; backward < 2; backward++) {
     bool flag = backward == 1;
-    mica_jit *jit = mica_jit_create(device, build_infinite, .inputs = 1, .outputs = 1, .user = &flag);
+    mica_jit *jit =
+        mica_jit_create(device, build_infinite, .inputs = 1, .outputs = 1, .user = &flag);
     mica_tensor *good = floats(3, (float[]){1, 2, 3}), *bad = floats(3, (float[]){1, 0, 3});
     mica_tensor *infinite = floats(3, (float[]){1, INFINITY, 3}), *out = NULL;
     CHECK_OK(mica_jit_call(jit, &good, 1, &out, 1, NULL));
     CHECK_OK(mica_jit_call(jit, &infinite, 1, &out, 1, NULL)); /* made from what was infinite */
     mica_error error = {0};
     CHECK_STATUS(mica_jit_call(jit, &bad, 1, &out, 1, &error), MICA_DATA_LOSS);
-    CHECK_STR_CONTAINS(error.message, flag ? "div(f32[3], f32[3]) -> f32[3]" : "log(f32[3]) -> f32[3]");
+    CHECK_STR_CONTAINS(error.message,
+                       flag ? "div(f32[3], f32[3]) -> f32[3]" : "log(f32[3]) -> f32[3]");
     CHECK_STR_CONTAINS(error.message, flag ? "made infinity at [1]" : "made -infinity at [1]");
     CHECK_STR_CONTAINS(error.message, flag ? "layer (backward)" : "in layer");
     mica_tensor_release(good);

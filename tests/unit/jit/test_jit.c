@@ -10,9 +10,9 @@ typedef struct {
   int traces;
   double factor;
   bool fail;
-  mica_jit *self;      /* call it from inside of the trace */
-  mica_status inside;  /* what that gave */
-  mica_value kept;     /* a value of an earlier trace, taken as an operand */
+  mica_jit *self;     /* call it from inside of the trace */
+  mica_status inside; /* what that gave */
+  mica_value kept;    /* a value of an earlier trace, taken as an operand */
   bool use_kept;
 } scaling;
 
@@ -349,9 +349,9 @@ TEST(evaluates_single_values) {
 
 TEST(a_missing_device_is_reported_by_the_call) {
   mica_error error = {0};
-  mica_device *device =
-      mica_device_open(&(mica_device_options){.struct_size = sizeof(mica_device_options),
-                                              .backend = "abacus"}, &error);
+  mica_device *device = mica_device_open(
+      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = "abacus"},
+      &error);
   CHECK(device == NULL);
   CHECK_STATUS(error.status, MICA_NOT_FOUND);
   scaling work = {.factor = 2};
