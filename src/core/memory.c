@@ -2,8 +2,8 @@
 /* memory.c: the allocator's one function behind small calls, growing arrays, and the arena.
  *
  * The default allocator is the C library's; alignments above max_align_t go through posix_memalign, whose
- * memory free() takes as well. Under AddressSanitizer an arena keeps a poisoned gap behind each allocation, so that running off the end of
- * one is found as it would be with malloc. */
+ * memory free() takes as well. Under AddressSanitizer an arena keeps a poisoned gap behind each
+ * allocation, so that running off the end of one is found as it would be with malloc. */
 #include "core/memory.h"
 
 #include <stdlib.h>

@@ -2,33 +2,7 @@
 /* Printing against numpy's own output, which tests/golden/make_numpy_text.py writes. */
 #include "check.h"
 #include "mica/core.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static char *read_text(const char *path) {
-  FILE *file = fopen(path, "rb");
-  if (file == NULL) return NULL;
-  char *text = NULL;
-  if (fseek(file, 0, SEEK_END) == 0) {
-    long size = ftell(file);
-    rewind(file);
-    text = size < 0 ? NULL : malloc((size_t)size + 1);
-    if (text != NULL) text[fread(text, 1, (size_t)size, file)] = '\0';
-  }
-  fclose(file);
-  return text;
-}
-
-/* Cuts the next line off *cursor; NULL at the end. */
-static char *next_line(char **cursor) {
-  if (**cursor == '\0') return NULL;
-  char *line = *cursor, *end = strchr(line, '\n');
-  *cursor = end == NULL ? line + strlen(line) : end + 1;
-  if (end != NULL) *end = '\0';
-  return line;
-}
+#include "testing_files.h"
 
 static void check_case_lines(char *header, const char *hex, const char *expected) {
   mica_format_options options = {.struct_size = sizeof(options)};
@@ -52,10 +26,7 @@ static void check_case_lines(char *header, const char *hex, const char *expected
   unsigned char *bytes = malloc(size + 1);
   char *text = malloc(1 << 16);
   if (!CHECK(bytes != NULL && text != NULL)) return;
-  for (size_t i = 0; i < size; i++) {
-    char pair[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
-    bytes[i] = (unsigned char)strtoul(pair, NULL, 16);
-  }
+  testing_from_hex(hex, bytes, size);
   if (CHECK(mica_type_byte_size(type, &wanted)) && CHECK_EQ_INT(size, wanted)) {
     mica_tensor *tensor = mica_tensor_from(type.dtype, type.shape, bytes);
     int64_t length = mica_tensor_format(tensor, &options, text, 1 << 16);
@@ -77,16 +48,16 @@ static void check_case_lines(char *header, const char *hex, const char *expected
 }
 
 TEST(prints_as_numpy) {
-  char *text = read_text(check_source_path("tests/golden/numpy_text.golden"));
+  char *text = testing_read_file(check_source_path("tests/golden/numpy_text.golden"), NULL);
   if (!CHECK(text != NULL)) return;
   char *cursor = text, *header;
   int64_t cases = 0;
-  while ((header = next_line(&cursor)) != NULL) {
-    char *hex = next_line(&cursor), *count_line = next_line(&cursor);
+  while ((header = testing_next_line(&cursor)) != NULL) {
+    char *hex = testing_next_line(&cursor), *count_line = testing_next_line(&cursor);
     if (!CHECK(hex != NULL && count_line != NULL)) break;
     long lines = strtol(count_line + 5, NULL, 10);
     char *expected = cursor;
-    for (long i = 0; i < lines; i++) next_line(&cursor);
+    for (long i = 0; i < lines; i++) testing_next_line(&cursor);
     /* The lines were cut apart: put all newlines but the last one back. */
     char *at = expected;
     for (long i = 0; i + 1 < lines; i++) {
