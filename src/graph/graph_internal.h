@@ -314,6 +314,8 @@ void mica_replay(mica_graph *to, const mica_graph *from, uint32_t region, const 
 void mica_replay_node(mica_graph *to, const mica_graph *from, uint32_t id, const mica_value *in,
                       mica_replay_rule *rule, void *context, mica_value *out);
 
+/* The value that a rebuilt graph has for `id`: of the node that superseded its own, or itself. */
+uint32_t mica_stand_in(const mica_graph *graph, uint32_t id);
 /* Rebuilds all of `from` in the empty graph `to`: parameters, variables, nodes (through `rule`), outputs and
  * assigns keep their order. What every pass is made of. */
 mica_status mica_rewrite(const mica_graph *from, mica_graph *to, mica_replay_rule *rule, void *context,

@@ -207,8 +207,7 @@ static bool parse_field(mica_graph_parser *p, const mica_attr_field *f, char *at
 bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *attr, const char *close) {
   memset(attr, 0, def->attr_size);
   uint32_t seen = 0;
-  while (!accept(p, close)) {
-    if (!*close && p->at == p->end) return true;
+  while (*close ? !accept(p, close) : (mica_parse_space(p), p->at < p->end)) {
     if (seen && !expect(p, ",")) return false;
     char name[64];
     if (!mica_parse_word(p, name, sizeof name) || !expect(p, "=")) return false;
@@ -219,8 +218,6 @@ bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *a
     if (seen & bit) return mica_parse_fail(p, "attribute \"%s\" is given twice", name);
     seen |= bit;
     if (!parse_field(p, f, attr)) return false;
-    mica_parse_space(p);
-    if (!*close && p->at == p->end) return true;
   }
   return true;
 }

@@ -89,15 +89,30 @@ static void replay_one(replay *r, uint32_t id) {
   for (uint32_t i = 0; i < results; i++) r->map[id + i - r->begin] = r->out[i];
 }
 
+uint32_t mica_stand_in(const mica_graph *graph, uint32_t id) {
+  uint32_t index, owner = mica_owner_of_result(graph, id, &index);
+  while (graph->nodes[owner].superseded_by) owner = graph->nodes[owner].superseded_by;
+  return owner + index;
+}
+
+/* A node that stands in for an earlier one is rebuilt in its place, and before it the little that it needs and
+ * the earlier one did not: counters and empty buffers, made of constants. */
+static void replay_early(replay *r, uint32_t id) {
+  for (uint32_t i = 0; i < r->from->nodes[id].operand_count; i++) {
+    uint32_t index, operand = mica_owner_of_result(r->from, mica_node_operands(r->from, &r->from->nodes[id])[i], &index);
+    if (!r->map[operand + index - r->begin].id) replay_early(r, operand);
+  }
+  if (!r->map[id - r->begin].id) replay_one(r, id);
+}
+
 static void replay_nodes(replay *r) {
   for (uint32_t id = r->begin; id < r->end && r->to->status == MICA_OK; id++) {
     const mica_node *node = &r->from->nodes[id];
     if (node->region != r->region || node->op == MICA_OP_ARGUMENT || node->op == MICA_OP_RESULT) continue;
     if (r->map[id - r->begin].id) continue; /* stood in for an earlier node already */
-    uint32_t better = node->superseded_by, results = node->result_count;
-    if (better && better < r->end && r->from->nodes[better].region == r->region) {
-      while (r->from->nodes[better].superseded_by) better = r->from->nodes[better].superseded_by;
-      if (!r->map[better - r->begin].id) replay_one(r, better);
+    uint32_t better = mica_stand_in(r->from, id), results = node->result_count;
+    if (better != id) {
+      replay_early(r, better);
       for (uint32_t i = 0; i < results; i++) r->map[id + i - r->begin] = r->map[better + i - r->begin];
     } else {
       replay_one(r, id);

@@ -62,7 +62,7 @@ static bool batch_node(void *context, mica_graph *to, const mica_graph *from, ui
     return true;
   }
   for (size_t i = 0; i < in_count; i++) {
-    batched[i] = b->batched[mica_node_operands(from, &from->nodes[id])[i] - b->begin];
+    batched[i] = b->batched[mica_stand_in(from, mica_node_operands(from, &from->nodes[id])[i]) - b->begin];
     any = any || batched[i];
   }
   /* Random bits differ between examples even where the key does not. */
@@ -96,7 +96,7 @@ void mica_batch_region(mica_graph *graph, uint32_t region, const mica_value *arg
   for (uint32_t i = 0; i < data->argument_count; i++) b.batched[data->arguments[i] - begin] = batched[i];
   mica_replay(graph, graph, region, arguments, batch_node, &b, results);
   for (uint32_t i = 0; i < result_count && graph->status == MICA_OK; i++) {
-    bool is = b.batched[graph->regions[region].results[i] - begin];
+    bool is = b.batched[mica_stand_in(graph, graph->regions[region].results[i]) - begin];
     if (out_batched) out_batched[i] = is;
     else results[i] = mica_batched(results[i], is, size);
   }

@@ -100,7 +100,11 @@ static mica_device *open_device(int slot, const char *backend, int32_t threads) 
   return devices[slot];
 }
 mica_device *reference_device(void) { return open_device(0, "reference", 1); }
-mica_device *cpu_device(int32_t threads) { return open_device(threads, "cpu", threads); }
+/* The backend under test; $MICA_TEST_BACKEND names another one. */
+mica_device *cpu_device(int32_t threads) {
+  const char *name = getenv("MICA_TEST_BACKEND");
+  return open_device(threads, name && *name ? name : "cpu", threads);
+}
 void close_devices(void) {
   for (int i = 0; i < 8; i++) mica_device_release(devices[i]), devices[i] = NULL;
   release_case_variables();

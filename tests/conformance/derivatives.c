@@ -56,7 +56,7 @@ static void gradient_program(const conformance_case *c, mica_graph *graph, const
       double *weights = malloc((size_t)(size + 1) * sizeof *weights);
       for (int64_t k = 0; k < size; k++) weights[k] = 0.4 + case_random(1234 + i, (uint64_t)k);
       mica_tensor *tensor = mica_tensor_from_doubles(type.dtype, type.shape, weights);
-      loss = mica_add(loss, mica_reduce_sum(mica_mul(d[i], mica_constant(graph, tensor)), MICA_ALL));
+      loss = mica_add(loss, mica_convert(mica_reduce_sum(mica_mul(d[i], mica_constant(graph, tensor)), MICA_ALL), MICA_F64));
       mica_tensor_release(tensor);
       free(weights);
     }
