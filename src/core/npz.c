@@ -211,8 +211,8 @@ static mica_status member_name(mica_npz *npz, const uint8_t *bytes, size_t size,
   return MICA_OK;
 }
 
-static mica_status add_member(mica_npz *npz, const mica_byte_source *source,
-                              const zip_member *member, char *name, mica_error *error) {
+static mica_status npz_add_member(mica_npz *npz, const mica_byte_source *source,
+                                  const zip_member *member, char *name, mica_error *error) {
   size_t needed = (size_t)npz->count + 1;
   if (!mica_grow(NULL, &npz->names, &npz->name_capacity, needed, sizeof(*npz->names)) ||
       !mica_grow(NULL, &npz->tensors, &npz->tensor_capacity, needed, sizeof(*npz->tensors)))
@@ -258,7 +258,7 @@ static mica_status read_members(mica_npz *npz, const mica_byte_source *source,
     if (member.packed_size > source->size - packed_total)
       return npz_damaged(error, "members overlap");
     packed_total += member.packed_size;
-    status = add_member(npz, source, &member, name, error);
+    status = npz_add_member(npz, source, &member, name, error);
     if (status != MICA_OK) return status;
   }
   return MICA_OK;
@@ -430,7 +430,8 @@ static uint8_t *put_end(uint8_t *at, uint64_t count, uint64_t offset, uint64_t s
 }
 
 /* Lays the archive out: `headers` gets all headers, `parts` the pieces of the file in order. */
-static size_t lay_out(npz_output *outputs, int64_t count, uint8_t *headers, mica_file_part *parts) {
+static size_t npz_lay_out(npz_output *outputs, int64_t count, uint8_t *headers,
+                          mica_file_part *parts) {
   uint64_t offset = 0;
   size_t pieces = 0;
   uint8_t *at = headers;
@@ -493,7 +494,7 @@ mica_status mica_npz_save(const char *path, const char *const *names, mica_tenso
     }
   }
   if (status == MICA_OK) {
-    size_t pieces = lay_out(outputs, count, headers, parts);
+    size_t pieces = npz_lay_out(outputs, count, headers, parts);
     status = mica_file_status(mica_file_write_parts(path, parts, pieces), path, "write", error);
   }
   while (made-- > 0) mica_npy_parts_free(&outputs[made].npy);
