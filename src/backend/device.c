@@ -284,6 +284,7 @@ mica_status mica_device_trace_begin(mica_device *device, mica_graph **out_trace,
   if (trace == NULL) {
     trace = mica_allocate_zeroed(&device->allocator, 1, sizeof(*trace));
     if (trace != NULL && !mica_graph_init(&trace->graph, &device->allocator)) {
+      mica_graph_deinit(&trace->graph);
       mica_free(&device->allocator, trace, sizeof(*trace));
       trace = NULL;
     }
