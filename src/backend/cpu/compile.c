@@ -181,6 +181,7 @@ static void copy_outputs(mica_plan *plan, const mica_graph *given) {
   for (uint32_t out = 0; out < count && mica_plan_good(plan); out++) {
     uint32_t id = output_id(plan, given, out);
     mica_type type = mica_plan_type(plan, id);
+    mica_plan_ensure(plan, id);
     from[out] = mica_plan_place(plan, id);
     if (mica_dtype_bits(type.dtype) < 8) from[out] = mica_plan_dense(plan, id);
     if (!mica_plan_good(plan)) return;

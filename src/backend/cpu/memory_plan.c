@@ -107,6 +107,18 @@ static uint32_t input_storage(const mica_plan *plan, uint32_t index) {
   return index >= plan->program->in_count ? MICA_PLAN_NONE : 1 + index;
 }
 
+/* Whether all of a class lives in one iteration of the loop `nest`: what goes through a window that moves. */
+static bool lives_within(const mica_plan *plan, uint32_t root, uint32_t nest) {
+  uint32_t i = root;
+  do {
+    uint32_t at = plan->storages[i].nest;
+    while (at != nest && at != 0) at = plan->nests[at].parent;
+    if (at != nest) return false;
+    i = plan->storages[i].next_member;
+  } while (i != root);
+  return true;
+}
+
 static bool join(mica_plan *plan, uint32_t first, uint32_t second) {
   uint32_t a = mica_plan_class(plan, first), b = mica_plan_class(plan, second);
   if (a == b) return true;
@@ -121,6 +133,7 @@ static bool join(mica_plan *plan, uint32_t first, uint32_t second) {
   /* Now x is the one with an address of its own, if any. */
   if (y->kind != MICA_STORAGE_ARENA || is_read_only(x->kind)) return false;
   if (x->kind != MICA_STORAGE_ARENA && y->size > x->size) return false;
+  if (x->kind == MICA_STORAGE_EMIT && !lives_within(plan, b, x->nest)) return false;
   if (classes_overlap(plan, a, b)) return false;
   if (x->kind == MICA_STORAGE_OUTPUT) {
     uint32_t pair = input_storage(plan, plan->program->out_pair[x->index]);

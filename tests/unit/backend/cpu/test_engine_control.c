@@ -145,24 +145,18 @@ static void build_swapped(mica_graph *graph, const mica_value *in, mica_value *o
   out[1] = in[0];
 }
 TEST(outputs_over_donated_inputs) {
-  /* Every way of laying two outputs over two donated inputs. */
+  /* Both ways of laying two outputs over two donated inputs. */
   engine_case test = {.in = {ENGINE_F32(33), ENGINE_F32(33)}, .in_count = 2, .out_count = 2, .donate = 3};
-  for (int way = 0; way < 4; way++) {
+  for (int way = 0; way < 2; way++) {
     mica_device *device = engine_device(&mica_backend_cpu, 2);
-    mica_executable *executable = engine_compile(device, &test, way < 2 ? build_swapped : build_donated);
-    size_t outputs = way < 2 ? 2 : 0;
-    if (outputs == 0) {
-      mica_executable_release(executable);
-      mica_device_release(device);
-      continue;
-    }
+    mica_executable *executable = engine_compile(device, &test, build_swapped);
     mica_tensor *in[2], *out[2];
     float values[2][33];
     for (int i = 0; i < 2; i++) {
       in[i] = engine_tensor(test.in[i], &test);
       memcpy(values[i], mica_tensor_data(in[i]), sizeof(values[i]));
-      out[i] = in[way == 0 ? i : 1 - i];
     }
+    for (int i = 0; i < 2; i++) out[i] = in[way == 0 ? i : 1 - i];
     mica_error error = {0};
     CHECK_OK_ERROR(mica_executable_run(executable, in, 2, out, 2, &error), &error);
     for (int i = 0; i < 2; i++) CHECK_EQ_BYTES(mica_tensor_data(out[i]), values[1 - i], sizeof(values[i]));
