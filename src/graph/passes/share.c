@@ -7,8 +7,7 @@
  * constant would hide from backends. Owners are shared when their blocks are equal node by node.
  * Effects and barriers are never shared. What depends on a barrier differs by its operands, so that a
  * recomputation stays one. */
-#include "graph/attributes.h"
-#include "graph/graph_internal.h"
+#include "graph/passes/passes_internal.h"
 
 typedef struct {
   mica_allocator allocator;
@@ -56,8 +55,7 @@ static bool is_expensive(mica_op op) {
   }
 }
 
-/* The value of the rebuilt graph that an operand stands for: captured ones are what is captured. */
-static uint32_t outer_id(const mica_graph *graph, uint32_t id) {
+uint32_t mica_captured_source(const mica_graph *graph, uint32_t id) {
   while (graph->nodes[id].op == MICA_OP_ARGUMENT && mica_node_is_open(graph, id)) {
     uint32_t outer = mica_captured_outer(graph, id);
     if (!outer) break;
@@ -103,7 +101,7 @@ static uint64_t hash_node(const mica_graph *graph, const mica_node *node) {
   if (def->attr_size) hash = mix(hash, mica_attr_hash(def, node->attr));
   bool any_order = commutes((mica_op)node->op, node->attr);
   for (uint32_t i = 0; i < node->operand_count; i++) {
-    uint32_t id = outer_id(graph, operands[i]);
+    uint32_t id = mica_captured_source(graph, operands[i]);
     if (any_order)
       sum += mix(0, id);
     else
@@ -127,10 +125,10 @@ static bool nodes_equal(const mica_graph *graph, uint32_t x, uint32_t y) {
   const uint32_t *p = mica_node_operands(graph, a), *q = mica_node_operands(graph, b);
   bool same = true;
   for (uint32_t i = 0; i < a->operand_count; i++)
-    same = same && outer_id(graph, p[i]) == outer_id(graph, q[i]);
+    same = same && mica_captured_source(graph, p[i]) == mica_captured_source(graph, q[i]);
   if (!same && a->operand_count == 2 && commutes((mica_op)a->op, a->attr))
-    same = outer_id(graph, p[0]) == outer_id(graph, q[1]) &&
-           outer_id(graph, p[1]) == outer_id(graph, q[0]);
+    same = mica_captured_source(graph, p[0]) == mica_captured_source(graph, q[1]) &&
+           mica_captured_source(graph, p[1]) == mica_captured_source(graph, q[0]);
   for (uint32_t r = 0; same && r < a->region_count; r++)
     same =
         regions_equal(graph, graph->owned[a->region_first + r], graph->owned[b->region_first + r]);
