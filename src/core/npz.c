@@ -267,6 +267,7 @@ static mica_status read_members(mica_npz *npz, const mica_byte_source *source,
 static mica_status check_duplicates(const char *const *names, int64_t count, mica_status status,
                                     mica_error *error) {
   size_t entries = (size_t)count, bytes = entries * sizeof(*names);
+  if (entries < 2) return MICA_OK;
   const char **sorted = mica_allocate(NULL, bytes);
   if (sorted == NULL) return npz_memory(error);
   memcpy(sorted, names, bytes);
@@ -290,8 +291,7 @@ static mica_status npz_read(const mica_byte_source *source, mica_npz **out_npz, 
     status = mica_byte_source_read(source, directory.offset, bytes, size, error);
   if (status == MICA_OK) status = read_members(npz, source, bytes, size, error);
   mica_free(NULL, bytes, size);
-  if (status == MICA_OK && npz->count > 1)
-    status = check_duplicates(npz->names, npz->count, MICA_DATA_LOSS, error);
+  if (status == MICA_OK) status = check_duplicates(npz->names, npz->count, MICA_DATA_LOSS, error);
   if (status == MICA_OK && npz->count > (int64_t)directory.count)
     status = npz_damaged(error, "the directory has more members than it announces");
   if (status == MICA_OK)
