@@ -28,7 +28,7 @@ typedef struct conv_plan {
 } conv_plan;
 
 static int64_t conv_copy_row(const conv_plan *plan) {
-  return mica_conv_ceil(plan->depth, 16) * 16 + 16;
+  return mica_kernel_ceil(plan->depth, 16) * 16 + 16;
 }
 
 static const int64_t conv_slab_bytes = 256 << 10; /* half of a small L2 cache */
@@ -38,31 +38,31 @@ static void conv_plan_tasks(conv_plan *plan, int32_t threads) {
   const mica_conv *conv = plan->conv;
   const mica_conv_view *view = &plan->view;
   const double pixel_work =
-      (double)mica_conv_max(plan->k, 1) * (double)plan->columns * (double)conv->groups;
+      (double)mica_kernel_max(plan->k, 1) * (double)plan->columns * (double)conv->groups;
   const double work = pixel_work * (double)mica_conv_pixels(view) * (double)conv->batch;
   double wanted = 4.0 * threads;
   if (wanted > work / conv_task_work) wanted = work / conv_task_work;
   const int64_t tasks = threads > 1 ? (int64_t)wanted + 1 : 1;
   if (plan->gathered) {
     const int64_t total = conv->batch * mica_conv_pixels(view);
-    int64_t units = mica_conv_ceil(tasks, plan->column_blocks);
-    units = mica_conv_max(1, mica_conv_min(units, mica_conv_ceil(total, plan->kernels->tile_rows)));
-    plan->unit = mica_conv_ceil(total, units);
-    plan->units = mica_conv_ceil(total, plan->unit);
+    int64_t units = mica_kernel_ceil(tasks, plan->column_blocks);
+    units = mica_kernel_max(1, mica_kernel_min(units, mica_kernel_ceil(total, plan->kernels->tile_rows)));
+    plan->unit = mica_kernel_ceil(total, units);
+    plan->units = mica_kernel_ceil(total, plan->unit);
     return;
   }
   /* As many output rows as keep the slab in L2, fewer if the images alone do not feed the threads. */
   const int64_t planes = conv->batch * view->outputs[0];
-  const int64_t row_bytes = mica_conv_max(plan->slab.row_step, 1) *
-                            mica_conv_max(plan->slab.planes, 1) * (int64_t)sizeof(float);
+  const int64_t row_bytes = mica_kernel_max(plan->slab.row_step, 1) *
+                            mica_kernel_max(plan->slab.planes, 1) * (int64_t)sizeof(float);
   const int64_t halo = (view->taps[1] - 1) * view->dilation[1];
   int64_t rows = (conv_slab_bytes / row_bytes - halo) / view->stride[1];
-  rows = mica_conv_max(1, mica_conv_min(rows, view->outputs[1]));
-  const int64_t blocks = mica_conv_ceil(tasks, mica_conv_max(planes * plan->column_blocks, 1));
-  if (blocks > 1) rows = mica_conv_min(rows, mica_conv_ceil(view->outputs[1], blocks));
-  rows = mica_conv_ceil(view->outputs[1], mica_conv_ceil(view->outputs[1], rows));
+  rows = mica_kernel_max(1, mica_kernel_min(rows, view->outputs[1]));
+  const int64_t blocks = mica_kernel_ceil(tasks, mica_kernel_max(planes * plan->column_blocks, 1));
+  if (blocks > 1) rows = mica_kernel_min(rows, mica_kernel_ceil(view->outputs[1], blocks));
+  rows = mica_kernel_ceil(view->outputs[1], mica_kernel_ceil(view->outputs[1], rows));
   plan->unit = rows;
-  plan->units = planes * mica_conv_ceil(view->outputs[1], rows);
+  plan->units = planes * mica_kernel_ceil(view->outputs[1], rows);
 }
 
 /* False: the view has no outputs. */
@@ -78,28 +78,28 @@ static bool conv_make_plan(conv_plan *plan, const mica_cpu_kernels *table, const
   if (conv->batch <= 0 || mica_conv_pixels(view) <= 0 || plan->columns <= 0) return false;
   plan->k = view->taps[0] * view->taps[1] * view->taps[2] * plan->channels;
   plan->strided = mica_conv_view_count(conv) > 1;
-  plan->padded = mica_conv_ceil(plan->columns, kernels->vector) * kernels->vector;
+  plan->padded = mica_kernel_ceil(plan->columns, kernels->vector) * kernels->vector;
 
   /* One pass over k where B as a whole stays in L2. */
   const bool one_pass = plan->k * plan->padded * size <= kernels->block_bytes;
-  const int64_t longest = one_pass ? mica_conv_max(plan->k, 1) : kernels->block_depth;
-  plan->depth_blocks = mica_conv_max(1, mica_conv_ceil(plan->k, longest));
+  const int64_t longest = one_pass ? mica_kernel_max(plan->k, 1) : kernels->block_depth;
+  plan->depth_blocks = mica_kernel_max(1, mica_kernel_ceil(plan->k, longest));
   plan->depth =
-      mica_conv_max(1, mica_conv_ceil(mica_conv_ceil(plan->k, plan->depth_blocks), 4) * 4);
-  plan->depth_blocks = mica_conv_max(1, mica_conv_ceil(plan->k, plan->depth));
+      mica_kernel_max(1, mica_kernel_ceil(mica_kernel_ceil(plan->k, plan->depth_blocks), 4) * 4);
+  plan->depth_blocks = mica_kernel_max(1, mica_kernel_ceil(plan->k, plan->depth));
 
   const int64_t panel = 2 * kernels->vector;
   int64_t widest = kernels->block_bytes / (plan->depth * size) / panel * panel;
-  widest = mica_conv_max(widest, panel);
-  plan->column_blocks = mica_conv_ceil(plan->columns, widest);
+  widest = mica_kernel_max(widest, panel);
+  plan->column_blocks = mica_kernel_ceil(plan->columns, widest);
   plan->column_block =
-      mica_conv_ceil(mica_conv_ceil(plan->columns, plan->column_blocks), panel) * panel;
-  plan->column_blocks = mica_conv_ceil(plan->columns, plan->column_block);
+      mica_kernel_ceil(mica_kernel_ceil(plan->columns, plan->column_blocks), panel) * panel;
+  plan->column_blocks = mica_kernel_ceil(plan->columns, plan->column_block);
 
   const int64_t width = view->outputs[2], rows = kernels->tile_rows;
-  const int64_t strips = mica_conv_ceil(width, rows);
+  const int64_t strips = mica_kernel_ceil(width, rows);
   plan->gathered = width * 4 < strips * rows * 3 && view->outputs[1] > 1 &&
-                   mica_conv_ceil(plan->columns, panel) > 1;
+                   mica_kernel_ceil(plan->columns, panel) > 1;
   mica_conv_slab_make(conv, view, 1, &plan->slab);
   plan->slab_filled = plan->slab.planes > 0;
   conv_plan_tasks(plan, threads);
@@ -108,7 +108,7 @@ static bool conv_make_plan(conv_plan *plan, const mica_cpu_kernels *table, const
   for (int64_t d = 0; d < plan->depth_blocks; d++) {
     plan->piece_count +=
         mica_conv_pieces(conv, view, d * plan->depth,
-                         mica_conv_min(plan->k, (d + 1) * plan->depth), NULL);
+                         mica_kernel_min(plan->k, (d + 1) * plan->depth), NULL);
   }
   mica_gemm_reserve(&plan->pieces_bytes, plan->piece_count, 1, (int64_t)sizeof(mica_conv_piece));
   mica_gemm_reserve(&plan->segments_bytes, plan->piece_count, 1,
@@ -175,7 +175,7 @@ typedef struct conv_run {
 } conv_run;
 
 static int64_t conv_depth_of(const conv_plan *plan, int64_t depth_block) {
-  return mica_conv_max(0, mica_conv_min(plan->depth, plan->k - depth_block * plan->depth));
+  return mica_kernel_max(0, mica_kernel_min(plan->depth, plan->k - depth_block * plan->depth));
 }
 
 static float *conv_panel_at(const conv_run *run, int64_t group, int64_t depth_block,
@@ -197,7 +197,7 @@ static void conv_pack_task(void *context, int64_t index, int32_t worker) {
   float *to = conv_panel_at(run, group, d, 0);
   for (int64_t k = begin; k < begin + depth;) {
     const int64_t tap = k / plan->channels, channel = k % plan->channels;
-    const int64_t length = mica_conv_min(plan->channels - channel, begin + depth - k);
+    const int64_t length = mica_kernel_min(plan->channels - channel, begin + depth - k);
     const int64_t row_taps = view->taps[1] * view->taps[2];
     const float *from = run->w + view->w_offset + group * weights->group +
                         tap / row_taps * view->w_tap[0] +
@@ -230,7 +230,7 @@ static void conv_multiply(const conv_run *run, const conv_strip *strip, mica_gem
   tile->relu = last && run->finish.relu;
   const int64_t end = strip->column + strip->columns;
   for (int64_t column = strip->column; column < end;) {
-    const int64_t width = mica_conv_min(2 * kernels->vector, end - column);
+    const int64_t width = mica_kernel_min(2 * kernels->vector, end - column);
     tile->b = conv_panel_at(run, strip->group, strip->depth_block, column);
     tile->b_step = width > kernels->vector ? 2 * kernels->vector : kernels->vector;
     tile->c = y + column;
@@ -268,9 +268,9 @@ static void conv_rows_task(void *context, int64_t index, int32_t worker) {
   const mica_conv_view *view = &plan->view;
   const mica_conv_slab *slab = &plan->slab;
   const int64_t column_index = index % plan->column_blocks, unit = index / plan->column_blocks;
-  const int64_t row_blocks = mica_conv_ceil(view->outputs[1], plan->unit);
+  const int64_t row_blocks = mica_kernel_ceil(view->outputs[1], plan->unit);
   const int64_t first_row = unit % row_blocks * plan->unit;
-  const int64_t rows = mica_conv_min(plan->unit, view->outputs[1] - first_row);
+  const int64_t rows = mica_kernel_min(plan->unit, view->outputs[1] - first_row);
   const int64_t depth = unit / row_blocks % view->outputs[0];
   const int64_t image = unit / row_blocks / view->outputs[0];
   const int64_t x_pixels = conv->input[0] * conv->input[1] * conv->input[2];
@@ -286,9 +286,9 @@ static void conv_rows_task(void *context, int64_t index, int32_t worker) {
          view->padding[2] * conv->input_channels;
   }
   const int64_t width = view->outputs[2];
-  const int64_t strips = mica_conv_ceil(width, plan->kernels->tile_rows);
+  const int64_t strips = mica_kernel_ceil(width, plan->kernels->tile_rows);
   conv_strip strip = {.column = column_index * plan->column_block, .step = view->y_step[2]};
-  strip.columns = mica_conv_min(plan->column_block, plan->columns - strip.column);
+  strip.columns = mica_kernel_min(plan->column_block, plan->columns - strip.column);
   for (strip.group = 0; strip.group < conv->groups; strip.group++) {
     for (int64_t d = 0; d < plan->depth_blocks; d++) {
       strip.depth_block = d;
@@ -334,7 +334,7 @@ static void conv_gather(const conv_plan *plan, const mica_conv_piece *pieces, in
         begin >= row_elements) {
       memset(to, 0, (size_t)piece->length * sizeof *to);
     } else {
-      const int64_t left = mica_conv_max(-begin, 0), right = mica_conv_max(end - row_elements, 0);
+      const int64_t left = mica_kernel_max(-begin, 0), right = mica_kernel_max(end - row_elements, 0);
       const int64_t inside = piece->length - left - right;
       const float *from = x + (plane * conv->input[1] + row) * row_elements + begin + left +
                           group * plan->channels;
@@ -355,12 +355,12 @@ static void conv_gather_task(void *context, int64_t index, int32_t worker) {
   const int64_t column_index = index % plan->column_blocks, unit = index / plan->column_blocks;
   const int64_t first = unit * plan->unit;
   const int64_t total = conv->batch * mica_conv_pixels(view);
-  const int64_t end = mica_conv_min(first + plan->unit, total);
+  const int64_t end = mica_kernel_min(first + plan->unit, total);
   const int64_t x_pixels = conv->input[0] * conv->input[1] * conv->input[2];
   const int64_t y_pixels = conv->output[0] * conv->output[1] * conv->output[2];
   float *own = (float *)(void *)(run->workers + (size_t)worker * plan->worker_bytes);
   conv_strip strip = {.column = column_index * plan->column_block, .step = view->y_step[2]};
-  strip.columns = mica_conv_min(plan->column_block, plan->columns - strip.column);
+  strip.columns = mica_kernel_min(plan->column_block, plan->columns - strip.column);
   for (strip.group = 0; strip.group < conv->groups; strip.group++) {
     for (int64_t d = 0; d < plan->depth_blocks; d++) {
       const mica_conv_piece *pieces = run->pieces + run->starts[d];
@@ -373,8 +373,8 @@ static void conv_gather_task(void *context, int64_t index, int32_t worker) {
         /* A view's rows in y lie apart: its strips end where a row does. */
         const int64_t width = view->outputs[2];
         const int64_t left =
-            plan->strided ? mica_conv_min(width - pixel % width, end - pixel) : end - pixel;
-        strip.rows = left / mica_conv_ceil(left, plan->kernels->tile_rows);
+            plan->strided ? mica_kernel_min(width - pixel % width, end - pixel) : end - pixel;
+        strip.rows = left / mica_kernel_ceil(left, plan->kernels->tile_rows);
         for (int64_t r = 0; r < strip.rows; r++) {
           const int64_t p = pixel + r, image = p / mica_conv_pixels(view);
           const int64_t at[3] = {p / width / view->outputs[1] % view->outputs[0],

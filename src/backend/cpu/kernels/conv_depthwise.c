@@ -41,10 +41,10 @@ static void depthwise_row(const depthwise_run *run, int64_t row, const int64_t *
   const int64_t first_line = line * view->stride[1] - view->padding[1];
   const int64_t width = view->outputs[2], stride = view->stride[2], padding = view->padding[2];
   const int64_t reach = in[2] - 1 + padding - (view->taps[2] - 1) * view->dilation[2];
-  int64_t whole = padding > 0 ? mica_conv_ceil(padding, stride) : 0;
+  int64_t whole = padding > 0 ? mica_kernel_ceil(padding, stride) : 0;
   int64_t whole_end = reach >= 0 ? reach / stride + 1 : 0;
-  whole = mica_conv_min(whole, width);
-  whole_end = mica_conv_max(whole, mica_conv_min(whole_end, width));
+  whole = mica_kernel_min(whole, width);
+  whole_end = mica_kernel_max(whole, mica_kernel_min(whole_end, width));
 
   mica_depthwise_tap taps[DEPTHWISE_TAPS_MAX];
   float *y = span.y;
@@ -128,7 +128,7 @@ void mica_conv_depthwise_forward(const mica_cpu_kernels *kernels, const mica_con
                         (double)(view->taps[0] * view->taps[1] * view->taps[2] + 1);
     double tasks = parallel->threads > 1 ? 8.0 * parallel->threads : 1;
     if (tasks > work / depthwise_task_work) tasks = work / depthwise_task_work;
-    run.tasks = mica_conv_max(1, mica_conv_min((int64_t)tasks, run.rows));
+    run.tasks = mica_kernel_max(1, mica_kernel_min((int64_t)tasks, run.rows));
     parallel->run(parallel->self, run.tasks, depthwise_forward_task, &run);
   }
 }
@@ -178,7 +178,7 @@ void mica_conv_depthwise_filter(const mica_cpu_kernels *kernels, const mica_conv
       continue;
     }
     run.rows = conv->batch * view->outputs[0] * view->outputs[1];
-    run.tasks = mica_conv_min(DEPTHWISE_CHUNKS, run.rows);
+    run.tasks = mica_kernel_min(DEPTHWISE_CHUNKS, run.rows);
     parallel->run(parallel->self, run.tasks, depthwise_filter_task, &run);
     for (int64_t tap = 0; tap < taps; tap++) {
       float *to = dw + view->w_offset + tap / view->taps[2] / view->taps[1] * view->w_tap[0] +

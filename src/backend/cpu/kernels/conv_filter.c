@@ -45,8 +45,8 @@ static void filter_flatten(filter_plan *plan, int64_t depth) {
   const int64_t pixels = plan->images * mica_conv_pixels(&plan->view);
   int64_t *outputs = plan->view.outputs;
   outputs[0] = 1;
-  outputs[2] = mica_conv_ceil(pixels, mica_conv_ceil(pixels, depth));
-  outputs[1] = mica_conv_ceil(pixels, outputs[2]);
+  outputs[2] = mica_kernel_ceil(pixels, mica_kernel_ceil(pixels, depth));
+  outputs[1] = mica_kernel_ceil(pixels, outputs[2]);
   plan->last_width = pixels - (outputs[1] - 1) * outputs[2];
   plan->images = 1;
   plan->view.y_step[1] = outputs[2];
@@ -58,7 +58,7 @@ static void filter_plan_pixels(filter_plan *plan) {
   const mica_conv *conv = plan->conv;
   const mica_conv_view *view = &plan->view;
   int64_t depth = plan->kernels->block_bytes / (plan->padded * (int64_t)sizeof(float));
-  depth = mica_conv_max(32, mica_conv_min(depth, FILTER_DEPTH));
+  depth = mica_kernel_max(32, mica_kernel_min(depth, FILTER_DEPTH));
   mica_conv_slab_make(conv, view, 1, &plan->slab);
   plan->images = conv->batch;
   plan->x_image = conv->input[0] * conv->input[1] * conv->input[2] * conv->input_channels;
@@ -66,22 +66,22 @@ static void filter_plan_pixels(filter_plan *plan) {
   plan->last_width = view->outputs[2];
   if (mica_conv_is_flat(conv)) filter_flatten(plan, depth);
   plan->block_columns =
-      mica_conv_ceil(view->outputs[2], mica_conv_ceil(view->outputs[2], depth));
+      mica_kernel_ceil(view->outputs[2], mica_kernel_ceil(view->outputs[2], depth));
   plan->block_rows = plan->strided || plan->block_columns < view->outputs[2]
                          ? 1
-                         : mica_conv_max(1, depth / plan->block_columns);
+                         : mica_kernel_max(1, depth / plan->block_columns);
 
   const int64_t planes = plan->images * view->outputs[0];
-  int64_t unit = mica_conv_ceil(view->outputs[1], mica_conv_ceil(FILTER_CHUNKS, planes));
+  int64_t unit = mica_kernel_ceil(view->outputs[1], mica_kernel_ceil(FILTER_CHUNKS, planes));
   if (plan->slab.planes > 0) {
     const int64_t row_bytes =
-        mica_conv_max(plan->slab.row_step * plan->slab.planes, 1) * (int64_t)sizeof(float);
+        mica_kernel_max(plan->slab.row_step * plan->slab.planes, 1) * (int64_t)sizeof(float);
     const int64_t halo = (view->taps[1] - 1) * view->dilation[1];
     const int64_t fitting = (filter_slab_bytes / row_bytes - halo) / view->stride[1];
-    unit = mica_conv_max(1, mica_conv_min(unit, fitting));
+    unit = mica_kernel_max(1, mica_kernel_min(unit, fitting));
   }
-  plan->unit = mica_conv_ceil(view->outputs[1], mica_conv_ceil(view->outputs[1], unit));
-  plan->row_units = mica_conv_ceil(view->outputs[1], plan->unit);
+  plan->unit = mica_kernel_ceil(view->outputs[1], mica_kernel_ceil(view->outputs[1], unit));
+  plan->row_units = mica_kernel_ceil(view->outputs[1], plan->unit);
   plan->units = planes * plan->row_units;
   if (plan->slab.planes > 0) mica_conv_slab_make(conv, view, plan->unit, &plan->slab);
 }
@@ -94,7 +94,7 @@ static void filter_plan_rows(filter_plan *plan) {
   plan->run = whole ? view->taps[2] * plan->channels : plan->channels;
   plan->runs = plan->rows / plan->run;
   plan->copied = plan->run * 2 <= tile_rows && plan->runs > 1;
-  plan->run_strips = mica_conv_ceil(plan->copied ? plan->rows : plan->run, tile_rows);
+  plan->run_strips = mica_kernel_ceil(plan->copied ? plan->rows : plan->run, tile_rows);
   plan->strips = plan->copied ? plan->run_strips : plan->runs * plan->run_strips;
 }
 
@@ -110,17 +110,17 @@ static bool filter_make_plan(filter_plan *plan, const mica_cpu_kernels *table,
   plan->rows = view->taps[0] * view->taps[1] * view->taps[2] * plan->channels;
   if (plan->rows <= 0 || plan->columns <= 0) return false;
   if (conv->batch <= 0 || mica_conv_pixels(view) <= 0) return false;
-  plan->padded = mica_conv_ceil(plan->columns, vector) * vector;
+  plan->padded = mica_kernel_ceil(plan->columns, vector) * vector;
   plan->strided = mica_conv_view_count(conv) > 1;
   filter_plan_pixels(plan);
   filter_plan_rows(plan);
 
   plan->chunk_elements = conv->groups * plan->rows * plan->columns;
-  plan->chunks = filter_sum_bytes / size / mica_conv_max(plan->chunk_elements, 1);
-  plan->chunks = mica_conv_max(1, mica_conv_min(plan->chunks, FILTER_CHUNKS));
-  plan->chunks = mica_conv_min(plan->chunks, plan->units);
+  plan->chunks = filter_sum_bytes / size / mica_kernel_max(plan->chunk_elements, 1);
+  plan->chunks = mica_kernel_max(1, mica_kernel_min(plan->chunks, FILTER_CHUNKS));
+  plan->chunks = mica_kernel_min(plan->chunks, plan->units);
   plan->strip_blocks =
-      mica_conv_min(plan->strips, mica_conv_ceil(FILTER_CHUNKS, plan->chunks));
+      mica_kernel_min(plan->strips, mica_kernel_ceil(FILTER_CHUNKS, plan->chunks));
   mica_gemm_reserve(&plan->sum_bytes, plan->chunk_elements, plan->chunks, size);
 
   const int64_t block = plan->block_rows * plan->block_columns;
@@ -237,7 +237,7 @@ static void filter_add_block(const filter_plan *plan, const filter_block *block,
       tile.a = block->x + filter_run_offset(plan, row);
     }
     for (int64_t column = 0; column < plan->columns; column += panel) {
-      const int64_t width = mica_conv_min(panel, plan->columns - column);
+      const int64_t width = mica_kernel_min(panel, plan->columns - column);
       tile.b = panels + column * block->depth;
       tile.b_step = width > kernels->vector ? panel : kernels->vector;
       tile.c = sum + row * plan->columns + column;
@@ -258,12 +258,12 @@ static void filter_add_slab(const filter_run *run, const float *x, int64_t y_pix
   float *copy = (float *)(void *)(worker + plan->slab_bytes);
   float *sum = run->sums + group * plan->rows * plan->columns;
   for (int64_t r = 0; r < rows; r += plan->block_rows) {
-    const int64_t count = mica_conv_min(plan->block_rows, rows - r);
+    const int64_t count = mica_kernel_min(plan->block_rows, rows - r);
     const bool ends = row + r + count == view->outputs[1];
     const int64_t row_width = ends && count == 1 ? plan->last_width : width;
     for (int64_t column = 0; column < row_width; column += plan->block_columns) {
       filter_block block = {.segments = count, .first = first};
-      block.row_length = mica_conv_min(plan->block_columns, row_width - column);
+      block.row_length = mica_kernel_min(plan->block_columns, row_width - column);
       block.last_length = ends && count > 1 ? plan->last_width : block.row_length;
       block.depth = (count - 1) * block.row_length + block.last_length;
       block.x = x + r * view->stride[1] * plan->slab.row_step +
@@ -293,7 +293,7 @@ static void filter_task(void *context, int64_t index, int32_t worker) {
   run.sums += chunk * plan->chunk_elements;
   for (int64_t unit = begin; unit < end; unit++) {
     const int64_t row = unit % plan->row_units * plan->unit;
-    const int64_t rows = mica_conv_min(plan->unit, view->outputs[1] - row);
+    const int64_t rows = mica_kernel_min(plan->unit, view->outputs[1] - row);
     const int64_t depth = unit / plan->row_units % view->outputs[0];
     const int64_t image = unit / plan->row_units / view->outputs[0];
     const float *x = run.x + image * plan->x_image;

@@ -7,7 +7,7 @@
 #define MICA_BACKEND_CPU_KERNELS_CONV_INTERNAL_H
 
 #include "backend/cpu/kernels/conv.h"
-#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/gemm_internal.h"
 
 /* Output j, tap t of an axis: x index j * stride - padding + t * dilation. Offsets and steps in
  * elements; w and y begin at theirs. */
@@ -74,8 +74,5 @@ void mica_conv_depthwise_filter(const mica_cpu_kernels *kernels, const mica_conv
 static inline int64_t mica_conv_pixels(const mica_conv_view *view) {
   return view->outputs[0] * view->outputs[1] * view->outputs[2];
 }
-static inline int64_t mica_conv_min(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t mica_conv_max(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t mica_conv_ceil(int64_t a, int64_t unit) { return (a + unit - 1) / unit; }
 
 #endif

@@ -5,7 +5,7 @@
 #include "backend/cpu/kernels/conv_internal.h"
 
 void mica_conv_dense_weights(mica_conv *conv) {
-  const int64_t groups = mica_conv_max(conv->groups, 1);
+  const int64_t groups = mica_kernel_max(conv->groups, 1);
   mica_conv_weights *w = &conv->weights;
   w->offset = 0;
   w->output = 1;
@@ -52,7 +52,7 @@ static int64_t conv_period(const mica_conv *conv, int32_t axis) {
 int64_t mica_conv_view_count(const mica_conv *conv) {
   int64_t count = 1;
   for (int32_t i = 0; i < 3; i++) {
-    count *= mica_conv_min(conv_period(conv, i), mica_conv_max(conv->output[i], 1));
+    count *= mica_kernel_min(conv_period(conv, i), mica_kernel_max(conv->output[i], 1));
   }
   return count;
 }
@@ -64,7 +64,7 @@ void mica_conv_view_make(const mica_conv *conv, int64_t index, mica_conv_view *v
   for (int32_t i = 2; i >= 0; i--) {
     const int64_t base = conv->base_dilation[i], window = conv->window_dilation[i];
     const int64_t period = conv_period(conv, i);
-    const int64_t classes = mica_conv_min(period, mica_conv_max(conv->output[i], 1));
+    const int64_t classes = mica_kernel_min(period, mica_kernel_max(conv->output[i], 1));
     const int64_t first = index % classes;
     index /= classes;
     /* Taps that meet an element rather than a gap: the first of them, and how far to the next. */
@@ -72,9 +72,9 @@ void mica_conv_view_make(const mica_conv *conv, int64_t index, mica_conv_view *v
     const int64_t position = first * conv->stride[i] - conv->padding[i];
     int64_t tap = 0;
     while (tap < tap_step && (position + tap * window) % base != 0) tap++;
-    view->outputs[i] = mica_conv_ceil(conv->output[i] - first, period);
+    view->outputs[i] = mica_kernel_ceil(conv->output[i] - first, period);
     view->taps[i] =
-        tap < tap_step && tap < conv->kernel[i] ? mica_conv_ceil(conv->kernel[i] - tap, tap_step) : 0;
+        tap < tap_step && tap < conv->kernel[i] ? mica_kernel_ceil(conv->kernel[i] - tap, tap_step) : 0;
     view->stride[i] = period * conv->stride[i] / base;
     view->dilation[i] = tap_step * window / base;
     view->padding[i] = view->taps[i] > 0 ? -((position + tap * window) / base) : 0;
@@ -108,7 +108,7 @@ int64_t mica_conv_pieces(const mica_conv *conv, const mica_conv_view *view, int6
   int64_t count = 0;
   for (int64_t k = begin; k < end;) {
     const int64_t index = k / run, inside = k % run;
-    const int64_t length = mica_conv_min(run - inside, end - k);
+    const int64_t length = mica_kernel_min(run - inside, end - k);
     if (pieces) {
       const int64_t row = index / row_runs;
       pieces[count] = (mica_conv_piece){
@@ -125,7 +125,7 @@ void mica_conv_slab_make(const mica_conv *conv, const mica_conv_view *view, int6
                          mica_conv_slab *slab) {
   const int64_t channels = conv->input_channels;
   if (mica_conv_view_is_padded(conv, view)) {
-    slab->planes = mica_conv_max(view->taps[0], 0);
+    slab->planes = mica_kernel_max(view->taps[0], 0);
     slab->rows = (output_rows - 1) * view->stride[1] + (view->taps[1] - 1) * view->dilation[1] + 1;
     slab->columns =
         (view->outputs[2] - 1) * view->stride[2] + (view->taps[2] - 1) * view->dilation[2] + 1;
@@ -150,9 +150,9 @@ void mica_conv_slab_fill(const mica_conv *conv, const mica_conv_view *view,
   const int64_t rows =
       (output_rows - 1) * view->stride[1] + (view->taps[1] - 1) * view->dilation[1] + 1;
   const int64_t first_column = -view->padding[2];
-  const int64_t left = mica_conv_min(mica_conv_max(-first_column, 0), slab->columns);
+  const int64_t left = mica_kernel_min(mica_kernel_max(-first_column, 0), slab->columns);
   const int64_t inside =
-      mica_conv_max(mica_conv_min(conv->input[2] - first_column, slab->columns) - left, 0);
+      mica_kernel_max(mica_kernel_min(conv->input[2] - first_column, slab->columns) - left, 0);
   const size_t left_bytes = (size_t)(left * channels) * sizeof(float);
   const size_t inside_bytes = (size_t)(inside * channels) * sizeof(float);
   const size_t right_bytes = (size_t)((slab->columns - left - inside) * channels) * sizeof(float);

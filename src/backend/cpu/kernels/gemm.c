@@ -10,7 +10,7 @@
  * A plan may look at the number of threads: no choice it makes changes the order of the sums. */
 #include <string.h>
 
-#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/gemm_internal.h"
 
 typedef enum gemm_b_source {
   GEMM_B_DIRECT, /* rows where they lie; the last columns, less than a vector, packed by the block */
@@ -24,8 +24,6 @@ typedef enum gemm_a_source { GEMM_A_DIRECT, GEMM_A_ROWS, GEMM_A_COLUMNS, GEMM_A_
 typedef struct gemm_plan {
   const mica_gemm_kernels *kernels;
   int64_t items; /* products in the batch */
-  bool thin;
-  bool thin_swapped;      /* n is the thin side */
   bool b_shared;          /* one B for the whole batch */
   gemm_b_source b_source;
   gemm_a_source a_source;
@@ -36,18 +34,15 @@ typedef struct gemm_plan {
   int64_t column_block, column_blocks; /* a multiple of panel */
   int64_t items_per_task;              /* more than one: a task takes whole products */
   int64_t group_columns, group_depth_blocks; /* GEMM_B_SHARED: packed at a time */
+  bool fetch;                          /* C does not stay in cache */
   size_t copy_bytes;                   /* a worker's A */
   size_t worker_bytes;                 /* a worker's A and B */
   size_t shared_bytes;
 } gemm_plan;
 
-static const double gemm_task_work = 1 << 16;  /* multiply-adds that are worth a task */
+const double mica_gemm_task_work = 1 << 16;
+enum { GEMM_STRIPS = 4, GEMM_STRIP_STEPS = 8 }; /* of a transposed A, copied at a time */
 static const int64_t gemm_group_bytes = 8 << 20; /* of B packed at a time: stays in L3 */
-
-static int64_t gemm_ceil(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
-static int64_t gemm_round(int64_t value, int64_t unit) { return gemm_ceil(value, unit) * unit; }
-static int64_t gemm_min(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t gemm_max(int64_t a, int64_t b) { return a > b ? a : b; }
 
 void mica_gemm_reserve(size_t *bytes, int64_t count, int64_t unit, int64_t size) {
   int64_t total;
@@ -61,11 +56,22 @@ void mica_gemm_reserve(size_t *bytes, int64_t count, int64_t unit, int64_t size)
   *bytes = (size_t)total & ~(size_t)63;
 }
 
-/* k in equal blocks of at most block_depth. */
-static void gemm_plan_depth(gemm_plan *plan, int64_t k) {
-  plan->depth_blocks = gemm_max(1, gemm_ceil(k, plan->kernels->block_depth));
-  plan->depth = gemm_max(1, gemm_round(gemm_ceil(k, plan->depth_blocks), 4));
-  plan->depth_blocks = gemm_max(1, gemm_ceil(k, plan->depth));
+int64_t mica_gemm_depth(const mica_gemm_kernels *kernels, int64_t k, int64_t *blocks) {
+  *blocks = mica_kernel_max(1, mica_kernel_ceil(k, kernels->block_depth));
+  const int64_t depth = mica_kernel_max(1, mica_kernel_round(mica_kernel_ceil(k, *blocks), 4));
+  *blocks = mica_kernel_max(1, mica_kernel_ceil(k, depth));
+  return depth;
+}
+
+/* A double: only compared with thresholds. */
+double mica_gemm_work(const mica_gemm *g) {
+  return (double)g->m * (double)g->n * (double)mica_kernel_max(g->k, 1);
+}
+
+int64_t mica_gemm_items(const mica_gemm *g) {
+  int64_t items = 1;
+  for (int32_t i = 0; i < g->batch_rank; i++) items *= g->batch[i];
+  return items;
 }
 
 static bool gemm_is_batch_shared(const mica_gemm *g, const int64_t *strides) {
@@ -75,24 +81,19 @@ static bool gemm_is_batch_shared(const mica_gemm *g, const int64_t *strides) {
   return true;
 }
 
-/* Multiply-adds, saturating: only compared with thresholds. */
-static double gemm_work(int64_t m, int64_t n, int64_t k) {
-  return (double)m * (double)n * (double)gemm_max(k, 1);
-}
-
 /* Blocks of C: columns so that their share of B fits L2, then enough of them for the threads. */
 static void gemm_plan_blocks(gemm_plan *plan, const mica_gemm *g, int32_t threads) {
   const mica_gemm_kernels *kernels = plan->kernels;
-  const double work = gemm_work(g->m, g->n, g->k);
+  const double work = mica_gemm_work(g);
   int64_t widest = kernels->block_bytes / (plan->depth * kernels->element_size);
-  widest = gemm_max(widest / plan->panel, 1) * plan->panel;
-  plan->column_blocks = gemm_ceil(g->n, widest);
+  widest = mica_kernel_max(widest / plan->panel, 1) * plan->panel;
+  plan->column_blocks = mica_kernel_ceil(g->n, widest);
   plan->row_blocks = 1;
   plan->items_per_task = 1;
 
   double wanted = threads > 1 ? 4.0 * threads : 1;
-  if (wanted > work * (double)plan->items / gemm_task_work) {
-    wanted = work * (double)plan->items / gemm_task_work;
+  if (wanted > work * (double)plan->items / mica_gemm_task_work) {
+    wanted = work * (double)plan->items / mica_gemm_task_work;
   }
   const bool split = threads > 1 && wanted > 1 && (double)plan->items < wanted;
   if (g->b_packed && plan->b_shared) {
@@ -107,33 +108,33 @@ static void gemm_plan_blocks(gemm_plan *plan, const mica_gemm *g, int32_t thread
     const int64_t each = (int64_t)(wanted / (double)plan->items) + 1;
     if (plan->b_source == GEMM_B_BLOCK) {
       /* Column blocks alone need no second phase, while they stay wide enough. */
-      const int64_t narrow = gemm_max(1, g->n / (4 * plan->panel));
+      const int64_t narrow = mica_kernel_max(1, g->n / (4 * plan->panel));
       if (narrow >= threads) {
-        plan->column_blocks = gemm_max(plan->column_blocks, gemm_min(each, narrow));
+        plan->column_blocks = mica_kernel_max(plan->column_blocks, mica_kernel_min(each, narrow));
       } else {
         plan->b_source = GEMM_B_SHARED;
       }
     }
     if (plan->b_source != GEMM_B_BLOCK && plan->column_blocks < each) {
-      const int64_t strips = gemm_ceil(g->m, kernels->tile_rows);
-      plan->row_blocks = gemm_min(gemm_ceil(each, plan->column_blocks), strips);
+      const int64_t strips = mica_kernel_ceil(g->m, kernels->tile_rows);
+      plan->row_blocks = mica_kernel_min(mica_kernel_ceil(each, plan->column_blocks), strips);
       if (plan->row_blocks * plan->column_blocks < each) {
-        const int64_t panels = gemm_ceil(g->n, plan->panel);
-        plan->column_blocks = gemm_min(gemm_ceil(each, plan->row_blocks), panels);
+        const int64_t panels = mica_kernel_ceil(g->n, plan->panel);
+        plan->column_blocks = mica_kernel_min(mica_kernel_ceil(each, plan->row_blocks), panels);
       }
     }
   } else if (plan->items > 1 && threads > 0) {
-    const double alone = gemm_task_work / work;
-    plan->items_per_task = alone > 1 ? gemm_min((int64_t)alone, plan->items) : 1;
+    const double alone = mica_gemm_task_work / work;
+    plan->items_per_task = alone > 1 ? mica_kernel_min((int64_t)alone, plan->items) : 1;
   }
-  plan->row_block = gemm_ceil(g->m, plan->row_blocks);
-  plan->row_blocks = gemm_ceil(g->m, plan->row_block);
-  plan->column_block = gemm_round(gemm_ceil(g->n, plan->column_blocks), plan->panel);
-  plan->column_blocks = gemm_ceil(g->n, plan->column_block);
+  plan->row_block = mica_kernel_ceil(g->m, plan->row_blocks);
+  plan->row_blocks = mica_kernel_ceil(g->m, plan->row_block);
+  plan->column_block = mica_kernel_round(mica_kernel_ceil(g->n, plan->column_blocks), plan->panel);
+  plan->column_blocks = mica_kernel_ceil(g->n, plan->column_block);
 }
 
 static void gemm_plan_a(gemm_plan *plan, const mica_gemm *g) {
-  const int64_t panels = gemm_ceil(gemm_min(plan->column_block, g->n), plan->panel);
+  const int64_t panels = mica_kernel_ceil(mica_kernel_min(plan->column_block, g->n), plan->panel);
   if (g->a_column == 1 || g->k <= 1) {
     plan->a_source = panels <= 3 ? GEMM_A_DIRECT : GEMM_A_ROWS;
   } else if (g->a_row == 1 || g->m <= 1) {
@@ -144,23 +145,25 @@ static void gemm_plan_a(gemm_plan *plan, const mica_gemm *g) {
 }
 
 /* Elements between the copied rows of A: no multiple of a page. */
-static int64_t gemm_copy_row(const gemm_plan *plan) { return gemm_round(plan->depth, 16) + 16; }
+static int64_t gemm_copy_row(const gemm_plan *plan) { return mica_kernel_round(plan->depth, 16) + 16; }
 
 /* False: nothing to do. */
 static bool gemm_make_plan(gemm_plan *plan, const mica_cpu_kernels *table, const mica_gemm *g,
                            int32_t threads) {
-  *plan = (gemm_plan){.kernels = table->gemm[g->type], .items = 1};
-  for (int32_t i = 0; i < g->batch_rank; i++) plan->items *= g->batch[i];
+  *plan = (gemm_plan){.kernels = table->gemm[g->type], .items = mica_gemm_items(g)};
   if (plan->items <= 0 || g->m <= 0 || g->n <= 0) return false;
   const mica_gemm_kernels *kernels = plan->kernels;
   plan->panel = 2 * kernels->vector;
   plan->b_shared = gemm_is_batch_shared(g, g->b_batch);
-  gemm_plan_depth(plan, g->k);
+  plan->depth = mica_gemm_depth(kernels, g->k, &plan->depth_blocks);
   gemm_plan_blocks(plan, g, threads);
   gemm_plan_a(plan, g);
+  plan->fetch = (double)g->m * (double)g->n * kernels->element_size > (double)(128 << 10);
 
   const int64_t size = kernels->element_size;
-  if (plan->a_source != GEMM_A_DIRECT) {
+  if (plan->a_source == GEMM_A_COLUMNS) {
+    mica_gemm_reserve(&plan->copy_bytes, GEMM_STRIPS * kernels->tile_rows, plan->depth, size);
+  } else if (plan->a_source != GEMM_A_DIRECT) {
     mica_gemm_reserve(&plan->copy_bytes, kernels->tile_rows, gemm_copy_row(plan), size);
   }
   plan->worker_bytes = plan->copy_bytes;
@@ -172,10 +175,10 @@ static bool gemm_make_plan(gemm_plan *plan, const mica_cpu_kernels *table, const
     const int64_t block = plan->depth * size;
     const int64_t columns = gemm_group_bytes / (block * plan->depth_blocks);
     plan->group_columns =
-        gemm_min(gemm_max(1, columns / plan->column_block) * plan->column_block,
-                 gemm_round(g->n, plan->panel));
+        mica_kernel_min(mica_kernel_max(1, columns / plan->column_block) * plan->column_block,
+                 mica_kernel_round(g->n, plan->panel));
     const int64_t depth_blocks = gemm_group_bytes / (block * plan->group_columns);
-    plan->group_depth_blocks = gemm_min(gemm_max(1, depth_blocks), plan->depth_blocks);
+    plan->group_depth_blocks = mica_kernel_min(mica_kernel_max(1, depth_blocks), plan->depth_blocks);
     mica_gemm_reserve(&plan->shared_bytes, plan->group_columns,
                  plan->depth * plan->group_depth_blocks, size);
   }
@@ -185,6 +188,9 @@ static bool gemm_make_plan(gemm_plan *plan, const mica_cpu_kernels *table, const
 size_t mica_gemm_scratch_size(const mica_cpu_kernels *kernels, const mica_gemm *problem,
                               int32_t threads) {
   gemm_plan plan;
+  if (mica_gemm_is_thin(kernels, problem)) {
+    return mica_gemm_thin_scratch_size(kernels, problem, threads);
+  }
   if (!gemm_make_plan(&plan, kernels, problem, threads)) return 0;
   size_t bytes = plan.shared_bytes;
   if (plan.worker_bytes == SIZE_MAX) return SIZE_MAX;
@@ -209,7 +215,7 @@ typedef struct gemm_run {
 } gemm_run;
 
 static int64_t gemm_depth_of(const gemm_plan *plan, int64_t k, int64_t depth_block) {
-  return gemm_max(0, gemm_min(plan->depth, k - depth_block * plan->depth));
+  return mica_kernel_max(0, mica_kernel_min(plan->depth, k - depth_block * plan->depth));
 }
 
 static const char *gemm_panel_at(const gemm_plan *plan, const gemm_panels *panels, int64_t k,
@@ -219,7 +225,7 @@ static const char *gemm_panel_at(const gemm_plan *plan, const gemm_panels *panel
   return panels->base + (before * panels->columns + inside) * plan->kernels->element_size;
 }
 
-static int64_t gemm_item_offset(const mica_gemm *g, const int64_t *strides, int64_t item) {
+int64_t mica_gemm_item_offset(const mica_gemm *g, const int64_t *strides, int64_t item) {
   int64_t offset = 0;
   for (int32_t i = g->batch_rank - 1; i >= 0; i--) {
     offset += item % g->batch[i] * strides[i];
@@ -245,10 +251,9 @@ static void gemm_strip(const gemm_plan *plan, const mica_gemm *g, const char *a,
       tile->a_step = g->a_column;
       return;
     case GEMM_A_COLUMNS:
-      plan->kernels->copy_columns(rows, depth, from, g->a_column, copy);
       tile->a_row = 1;
       tile->a_step = plan->kernels->tile_rows;
-      return;
+      return; /* gemm_copy_strips has copied it */
     case GEMM_A_ROWS:
     case GEMM_A_ANY: break;
   }
@@ -267,6 +272,22 @@ static void gemm_strip(const gemm_plan *plan, const mica_gemm *g, const char *a,
   }
 }
 
+/* Copies the columns of GEMM_STRIPS strips at a time, a few steps of k for each in turn: a line of a
+ * transposed A belongs to several strips, and its rows may all fall into one set of the cache. */
+static void gemm_copy_strips(const gemm_plan *plan, const mica_gemm *g, const char *from,
+                             const int64_t *rows, int64_t strips, int64_t depth, char *copy) {
+  const int64_t size = plan->kernels->element_size, tile_rows = plan->kernels->tile_rows;
+  for (int64_t p = 0; p < depth; p += GEMM_STRIP_STEPS) {
+    const int64_t steps = mica_kernel_min(GEMM_STRIP_STEPS, depth - p);
+    int64_t row = 0;
+    for (int64_t s = 0; s < strips; s++) {
+      plan->kernels->copy_columns(rows[s], steps, gemm_at(from, row + p * g->a_column, size),
+                                  g->a_column, copy + (s * plan->depth + p) * tile_rows * size);
+      row += rows[s];
+    }
+  }
+}
+
 typedef struct gemm_block {
   int64_t item, row, rows, column, columns;
   int64_t depth_block, depth_blocks; /* to add in this pass */
@@ -277,19 +298,19 @@ static void gemm_run_block(const gemm_run *run, const gemm_block *block, char *w
   const mica_gemm *g = run->g;
   const mica_gemm_kernels *kernels = plan->kernels;
   const int64_t size = kernels->element_size, panel = plan->panel, vector = kernels->vector;
-  const char *a = gemm_at(g->a, gemm_item_offset(g, g->a_batch, block->item), size);
-  const char *b = gemm_at(g->b, gemm_item_offset(g, g->b_batch, block->item), size);
-  char *c = (char *)g->c + gemm_item_offset(g, g->c_batch, block->item) * size;
+  const char *a = gemm_at(g->a, mica_gemm_item_offset(g, g->a_batch, block->item), size);
+  const char *b = gemm_at(g->b, mica_gemm_item_offset(g, g->b_batch, block->item), size);
+  char *c = (char *)g->c + mica_gemm_item_offset(g, g->c_batch, block->item) * size;
   char *own = worker + plan->copy_bytes;
   gemm_panels panels = run->panels;
   if (plan->b_source == GEMM_B_BLOCK) {
-    panels = (gemm_panels){own, gemm_round(block->columns, vector), block->column, 0};
+    panels = (gemm_panels){own, mica_kernel_round(block->columns, vector), block->column, 0};
   }
   const int64_t column_end = block->column + block->columns;
   const int64_t tail = plan->b_source == GEMM_B_DIRECT && column_end == g->n
                            ? g->n - g->n % vector
                            : column_end; /* from here on a direct B is packed */
-  const int64_t strips = gemm_ceil(block->rows, kernels->tile_rows);
+  const int64_t strips = mica_kernel_ceil(block->rows, kernels->tile_rows);
 
   for (int64_t d = block->depth_block; d < block->depth_block + block->depth_blocks; d++) {
     const int64_t k = d * plan->depth, depth = gemm_depth_of(plan, g->k, d);
@@ -304,15 +325,26 @@ static void gemm_run_block(const gemm_run *run, const gemm_block *block, char *w
     } else if (tail < column_end) {
       kernels->pack(depth, column_end - tail, gemm_at(b, k * g->b_row + tail, size), g->b_row, 1, own, depth, 0);
     }
+    tile.fetch = plan->fetch;
     int64_t row = block->row;
     for (int64_t s = 0; s < strips; s++) {
       const int64_t rows = (block->rows + s) / strips;
-      gemm_strip(plan, g, a, row, rows, k, depth, worker, &tile);
+      char *copy = worker;
+      if (plan->a_source == GEMM_A_COLUMNS) {
+        if (s % GEMM_STRIPS == 0) {
+          int64_t heights[GEMM_STRIPS], count = mica_kernel_min(GEMM_STRIPS, strips - s);
+          for (int64_t i = 0; i < count; i++) heights[i] = (block->rows + s + i) / strips;
+          gemm_copy_strips(plan, g, gemm_at(a, row + k * g->a_column, size), heights, count, depth,
+                           worker);
+        }
+        copy += s % GEMM_STRIPS * plan->depth * kernels->tile_rows * size;
+      }
+      gemm_strip(plan, g, a, row, rows, k, depth, copy, &tile);
       for (int64_t column = block->column; column < column_end;) {
-        int64_t width = gemm_min(panel, column_end - column);
+        int64_t width = mica_kernel_min(panel, column_end - column);
         if (plan->b_source == GEMM_B_DIRECT) {
           if (column < tail) {
-            width = gemm_min(width, tail - column);
+            width = mica_kernel_min(width, tail - column);
             tile.b = gemm_at(b, k * g->b_row + column, size);
             tile.b_step = g->b_row;
           } else {
@@ -351,10 +383,10 @@ static void gemm_block_task(void *context, int64_t index, int32_t worker) {
                       .column = column_block * plan->column_block,
                       .depth_block = 0,
                       .depth_blocks = plan->depth_blocks};
-  block.rows = gemm_min(plan->row_block, g->m - block.row);
-  block.columns = gemm_min(plan->column_block, g->n - block.column);
+  block.rows = mica_kernel_min(plan->row_block, g->m - block.row);
+  block.columns = mica_kernel_min(plan->column_block, g->n - block.column);
   const int64_t first = unit * plan->items_per_task;
-  const int64_t end = gemm_min(first + plan->items_per_task, plan->items);
+  const int64_t end = mica_kernel_min(first + plan->items_per_task, plan->items);
   for (block.item = first; block.item < end; block.item++) gemm_run_block(run, &block, scratch);
 }
 
@@ -363,14 +395,14 @@ static void gemm_group_task(void *context, int64_t index, int32_t worker) {
   const gemm_run *run = context;
   const gemm_plan *plan = run->plan;
   const mica_gemm *g = run->g;
-  const int64_t column_blocks = gemm_ceil(run->columns, plan->column_block);
+  const int64_t column_blocks = mica_kernel_ceil(run->columns, plan->column_block);
   gemm_block block = {.item = run->item + index / column_blocks / plan->row_blocks,
                       .row = index / column_blocks % plan->row_blocks * plan->row_block,
                       .column = run->column + index % column_blocks * plan->column_block,
                       .depth_block = run->depth_block,
                       .depth_blocks = run->depth_blocks};
-  block.rows = gemm_min(plan->row_block, g->m - block.row);
-  block.columns = gemm_min(plan->column_block, run->column + run->columns - block.column);
+  block.rows = mica_kernel_min(plan->row_block, g->m - block.row);
+  block.columns = mica_kernel_min(plan->column_block, run->column + run->columns - block.column);
   gemm_run_block(run, &block, run->workers + plan->worker_bytes * (size_t)worker);
 }
 
@@ -384,11 +416,11 @@ static void gemm_pack_task(void *context, int64_t index, int32_t worker) {
   const mica_gemm *g = run->g;
   const int64_t size = plan->kernels->element_size;
   const int64_t step = GEMM_PACK_PANELS * plan->panel;
-  const int64_t column_tasks = gemm_ceil(run->columns, step);
+  const int64_t column_tasks = mica_kernel_ceil(run->columns, step);
   const int64_t column = run->column + index % column_tasks * step;
-  const int64_t columns = gemm_min(step, run->column + run->columns - column);
+  const int64_t columns = mica_kernel_min(step, run->column + run->columns - column);
   const int64_t d = run->depth_block + index / column_tasks, k = d * plan->depth;
-  const char *b = gemm_at(g->b, gemm_item_offset(g, g->b_batch, run->item), size);
+  const char *b = gemm_at(g->b, mica_gemm_item_offset(g, g->b_batch, run->item), size);
   char *to = run->shared + (gemm_panel_at(plan, &run->panels, g->k, d, column) - run->panels.base);
   const int64_t depth = gemm_depth_of(plan, g->k, d);
   plan->kernels->pack(depth, columns, gemm_at(b, k * g->b_row + column * g->b_column, size),
@@ -396,7 +428,7 @@ static void gemm_pack_task(void *context, int64_t index, int32_t worker) {
 }
 
 static int64_t gemm_pack_task_count(const gemm_run *run) {
-  return gemm_ceil(run->columns, GEMM_PACK_PANELS * run->plan->panel) * run->depth_blocks;
+  return mica_kernel_ceil(run->columns, GEMM_PACK_PANELS * run->plan->panel) * run->depth_blocks;
 }
 
 /* B in groups that fit L3: all threads pack one, then all multiply by it. */
@@ -406,17 +438,17 @@ static void gemm_run_shared(gemm_run *run, const mica_parallel *parallel) {
   const int64_t items = plan->b_shared ? plan->items : 1;
   for (run->item = 0; run->item < plan->items; run->item += items) {
     for (run->column = 0; run->column < g->n; run->column += plan->group_columns) {
-      run->columns = gemm_min(plan->group_columns, g->n - run->column);
+      run->columns = mica_kernel_min(plan->group_columns, g->n - run->column);
       for (run->depth_block = 0; run->depth_block < plan->depth_blocks;
            run->depth_block += plan->group_depth_blocks) {
         run->depth_blocks =
-            gemm_min(plan->group_depth_blocks, plan->depth_blocks - run->depth_block);
+            mica_kernel_min(plan->group_depth_blocks, plan->depth_blocks - run->depth_block);
         run->panels =
-            (gemm_panels){run->shared, gemm_round(run->columns, plan->kernels->vector), run->column,
+            (gemm_panels){run->shared, mica_kernel_round(run->columns, plan->kernels->vector), run->column,
                           run->depth_block};
         parallel->run(parallel->self, gemm_pack_task_count(run), gemm_pack_task, run);
         parallel->run(parallel->self,
-                      items * plan->row_blocks * gemm_ceil(run->columns, plan->column_block),
+                      items * plan->row_blocks * mica_kernel_ceil(run->columns, plan->column_block),
                       gemm_group_task, run);
       }
     }
@@ -425,6 +457,10 @@ static void gemm_run_shared(gemm_run *run, const mica_parallel *parallel) {
 
 void mica_gemm_run(const mica_cpu_kernels *kernels, const mica_gemm *problem,
                    const mica_parallel *parallel, void *scratch) {
+  if (mica_gemm_is_thin(kernels, problem)) {
+    mica_gemm_thin_run(kernels, problem, parallel, scratch);
+    return;
+  }
   gemm_plan plan;
   if (!gemm_make_plan(&plan, kernels, problem, parallel->threads)) return;
   gemm_run run = {.plan = &plan, .g = problem, .shared = scratch,
@@ -435,17 +471,17 @@ void mica_gemm_run(const mica_cpu_kernels *kernels, const mica_gemm *problem,
   }
   if (plan.b_source == GEMM_B_READY) {
     run.panels =
-        (gemm_panels){problem->b_packed, gemm_round(problem->n, plan.kernels->vector), 0, 0};
+        (gemm_panels){problem->b_packed, mica_kernel_round(problem->n, plan.kernels->vector), 0, 0};
   }
   parallel->run(parallel->self,
-                plan.column_blocks * plan.row_blocks * gemm_ceil(plan.items, plan.items_per_task),
+                plan.column_blocks * plan.row_blocks * mica_kernel_ceil(plan.items, plan.items_per_task),
                 gemm_block_task, &run);
 }
 
 size_t mica_gemm_packed_size(const mica_cpu_kernels *kernels, const mica_gemm *problem) {
   const mica_gemm_kernels *own = kernels->gemm[problem->type];
   size_t bytes = 0;
-  mica_gemm_reserve(&bytes, gemm_max(problem->k, 0), gemm_round(gemm_max(problem->n, 0), own->vector),
+  mica_gemm_reserve(&bytes, mica_kernel_max(problem->k, 0), mica_kernel_round(mica_kernel_max(problem->n, 0), own->vector),
                own->element_size);
   return bytes;
 }
@@ -455,11 +491,11 @@ void mica_gemm_pack(const mica_cpu_kernels *kernels, const mica_gemm *problem,
   if (problem->k <= 0 || problem->n <= 0) return;
   gemm_plan plan = {.kernels = kernels->gemm[problem->type]};
   plan.panel = 2 * plan.kernels->vector;
-  gemm_plan_depth(&plan, problem->k);
+  plan.depth = mica_gemm_depth(plan.kernels, problem->k, &plan.depth_blocks);
   mica_gemm single = *problem;
   single.batch_rank = 0;
   gemm_run run = {.plan = &plan, .g = &single, .shared = packed, .columns = problem->n,
                   .depth_blocks = plan.depth_blocks};
-  run.panels = (gemm_panels){packed, gemm_round(problem->n, plan.kernels->vector), 0, 0};
+  run.panels = (gemm_panels){packed, mica_kernel_round(problem->n, plan.kernels->vector), 0, 0};
   parallel->run(parallel->self, gemm_pack_task_count(&run), gemm_pack_task, &run);
 }

@@ -27,6 +27,7 @@ typedef struct mica_gemm_tile {
   void *c;
   int64_t c_row;
   int64_t columns; /* stored; fewer than the tile's width at the right edge */
+  bool fetch;      /* C is large: ask for its lines before the sum */
   const void *bias;
   bool accumulate, relu;
 } mica_gemm_tile;
@@ -46,13 +47,13 @@ typedef struct mica_gemm_kernels {
                void *packed, int64_t panel_depth, int64_t first_row);
   /* Copies A[rows, depth] to [depth][tile_rows] when a_row is 1. */
   void (*copy_columns)(int64_t rows, int64_t depth, const void *a, int64_t a_column, void *copy);
-  /* Long thin products, `thin` <= 4 vectors t: out [thin, count] = t [thin, depth] * big, where
-   * big's element (p, j) is at p * big_row + j (streaming rows) ... */
-  void (*thin_rows)(int64_t thin, int64_t count, int64_t depth, const void *t, const void *big,
-                    int64_t big_row, void *out, int64_t out_row);
-  /* ... or at p + j * big_column (dot products). */
-  void (*thin_dots)(int64_t thin, int64_t count, int64_t depth, const void *t, const void *big,
-                    int64_t big_column, void *out, int64_t out_row);
+  /* Long thin products, thin <= 4: out [thin, count] = t [thin, depth] * big, where big's element
+   * (p, j) lies at p * big_row + j (rows pass by; out_row >= count rounded up to vectors) ... */
+  void (*thin_rows)(int64_t thin, int64_t count, int64_t depth, const void *t, int64_t t_row,
+                    const void *big, int64_t big_row, void *out, int64_t out_row);
+  /* ... or at p + j * big_column (dot products, summed in lanes). */
+  void (*thin_dots)(int64_t thin, int64_t count, int64_t depth, const void *t, int64_t t_row,
+                    const void *big, int64_t big_column, void *out, int64_t out_row);
 } mica_gemm_kernels;
 
 /* A run of pixels in a row of a depthwise convolution, all of which meet the same taps. Forward:
@@ -96,10 +97,6 @@ extern const mica_cpu_kernels mica_cpu_kernels_avx512;
  * the best that this CPU and its operating system support. NULL when the name is unknown or the CPU
  * lacks it. Reads the environment at each call: call it when a device opens. */
 const mica_cpu_kernels *mica_cpu_kernels_select(const char *name);
-
-/* *bytes += count * unit * size, rounded up to 64 bytes; SIZE_MAX where that overflows, and from
- * then on. */
-void mica_gemm_reserve(size_t *bytes, int64_t count, int64_t unit, int64_t size);
 
 /* Row `index` of those that this CPU supports, best last; NULL past the end. */
 const mica_cpu_kernels *mica_cpu_kernels_at(int32_t index);
