@@ -23,5 +23,6 @@ void mica_strided_copy_task(const mica_strided_copy *copy, int64_t task, const c
 /* All of it, on several threads when it is worth it. */
 void mica_strided_copy_run(const mica_strided_copy *copy, const void *from, void *to,
                            const mica_parallel *parallel);
+void mica_copy_bytes(void *to, const void *from, size_t size, const mica_parallel *parallel);
 
 #endif

@@ -2,6 +2,7 @@
 /* schedule.c: the order of steps: that of the graph, but for what a fused group needs earlier. Values that
  * only change a view are made when somebody reads them. */
 #include "backend/cpu/fusion_internal.h"
+#include "backend/cpu/moves_internal.h"
 #include "backend/cpu/products_internal.h"
 
 /* The ways to lower a node, best first. */
@@ -11,6 +12,7 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_mark,
     mica_plan_dot,
     mica_plan_convolution,
+    mica_plan_move,
     mica_plan_reference_node,
 };
 

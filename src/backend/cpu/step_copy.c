@@ -217,6 +217,16 @@ void mica_strided_copy_run(const mica_strided_copy *copy, const void *from, void
   parallel->run(parallel->self, (copy->tasks + job.group - 1) / job.group, copy_group, &job);
 }
 
+void mica_copy_bytes(void *to, const void *from, size_t size, const mica_parallel *parallel) {
+  if (size < COPY_PARALLEL_BYTES) {
+    memcpy(to, from, size);
+    return;
+  }
+  mica_strided_copy copy;
+  mica_strided_copy_init(&copy, 1, (mica_shape){1, {(int64_t)size}}, (int64_t[]){1}, (int64_t[]){1});
+  mica_strided_copy_run(&copy, from, to, parallel);
+}
+
 /* ---- steps ------------------------------------------------------------------------------------ */
 
 static mica_status run_copy(const mica_cpu_step *step, mica_cpu_context *context) {
@@ -235,13 +245,7 @@ static mica_status run_copy_bytes(const mica_cpu_step *step, mica_cpu_context *c
   const char *from = mica_cpu_address(step, context, 0);
   char *to = mica_cpu_address(step, context, 1);
   if (from == to) return MICA_OK; /* a donated input that is the output too */
-  if (argument->size < COPY_PARALLEL_BYTES) {
-    memcpy(to, from, argument->size);
-    return MICA_OK;
-  }
-  mica_strided_copy copy;
-  mica_strided_copy_init(&copy, 1, (mica_shape){1, {(int64_t)argument->size}}, (int64_t[]){1}, (int64_t[]){1});
-  mica_strided_copy_run(&copy, from, to, &context->parallel);
+  mica_copy_bytes(to, from, argument->size, &context->parallel);
   return MICA_OK;
 }
 

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* moves_internal.h: steps that move elements. */
+#ifndef MICA_BACKEND_CPU_MOVES_INTERNAL_H
+#define MICA_BACKEND_CPU_MOVES_INTERNAL_H
+#include "backend/cpu/plan_internal.h"
+
+bool mica_plan_move(mica_plan *plan, uint32_t id);    /* concatenate, pad, dynamic slices */
+bool mica_plan_indexed(mica_plan *plan, uint32_t id); /* gather, scatter */
+
+#endif
