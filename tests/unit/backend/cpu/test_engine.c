@@ -123,6 +123,29 @@ TEST(counters) {
   engine_check("counters", &test, build_counters);
 }
 
+/* ---- indexing --------------------------------------------------------------------------------- */
+
+static void build_indexed(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  out[0] = mica_take(in[0], in[1], 0);
+  out[1] = mica_take(in[0], in[1], 1);
+  out[2] = mica_scatter_add(in[0], in[1], mica_mul(mica_take(in[0], in[1], 0), 0.5));
+  out[3] = mica_scatter_set(in[0], in[1], mica_neg(mica_take(in[0], in[1], 0)));
+  mica_gradients(mica_reduce_sum(mica_square(out[1]), MICA_ALL), in, 1, &out[4]);
+  out[5] = mica_take_along_axis(in[0], in[2], 1);
+  mica_gradients(mica_reduce_sum(mica_square(out[5]), MICA_ALL), in, 1, &out[6]);
+}
+TEST(indexing) {
+  engine_case test = {.in = {ENGINE_F32(9, 12), {MICA_I32, MICA_DIMS(4, 5)}, {MICA_I32, MICA_DIMS(9, 3)}},
+                      .in_count = 3, .out_count = 7, .integers = 9};
+  engine_check("indexing", &test, build_indexed);
+  test.integers = 0; /* some are out of range */
+  engine_check("clamped indexing", &test, build_indexed);
+  engine_case large = {.in = {ENGINE_F32(700, 128), {MICA_I32, MICA_DIMS(40, 50)}, {MICA_I32, MICA_DIMS(700, 3)}},
+                       .in_count = 3, .out_count = 7, .integers = 128};
+  engine_check("large indexing", &large, build_indexed);
+}
+
 /* ---- products --------------------------------------------------------------------------------- */
 
 static void build_products(mica_graph *graph, const mica_value *in, mica_value *out) {
@@ -159,4 +182,4 @@ TEST(networks) {
 }
 
 TEST_MAIN(TEST_CASE(chains), TEST_CASE(integers), TEST_CASE(reductions), TEST_CASE(rows), TEST_CASE(views),
-          TEST_CASE(reshapes_in_groups), TEST_CASE(counters), TEST_CASE(products), TEST_CASE(networks))
+          TEST_CASE(reshapes_in_groups), TEST_CASE(counters), TEST_CASE(indexing), TEST_CASE(products), TEST_CASE(networks))

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* step_indexed.c: gather and scatter. Both walk over the index vectors; each names the corner of a window
+ * of the operand, whose elements correspond to a block of the slices (the gather's result, the scatter's
+ * updates). Gathers run side by side by vectors. Scatters give each task a range of the operand's corners
+ * and let it look at all vectors, so that updates of one place keep their order whatever the threads. */
+#include "backend/cpu/copy.h"
+#include "backend/cpu/moves_internal.h"
+
+#include <string.h>
+
+enum { INDEXED_TASK_BYTES = 1 << 16, SCATTER_RANGES = 16, SCATTER_PARALLEL_BYTES = 1 << 18 };
+
+typedef struct {
+  int32_t vector_rank;                      /* axes of the indices without the vector's */
+  int64_t vector_size[MICA_MAX_RANK];       /* and the number of vectors behind each of them */
+  int64_t vector_count;
+  int64_t index_stride[MICA_MAX_RANK];      /* bytes, along those axes */
+  int64_t slice_stride[MICA_MAX_RANK];      /* bytes, of the slices along them */
+  int32_t batch_axis[MICA_MAX_RANK];        /* the operand's axis that a batch axis steps along, or -1 */
+  int32_t component_count;
+  int64_t component_stride;                 /* bytes between the components of an index vector */
+  int32_t component_axis[MICA_MAX_RANK];
+  int32_t rank;                             /* of the operand */
+  int64_t last[MICA_MAX_RANK];              /* largest corner */
+  int64_t operand_stride[MICA_MAX_RANK];    /* bytes */
+  bool wide_index;
+  mica_dtype dtype;
+  size_t whole_size;                        /* scatter: bytes of the operand */
+  int64_t run;                              /* bytes of a window when it is one run on both sides, else 0 */
+  bool apart;                               /* two windows that overlap are at the same place */
+  mica_strided_copy copy;                   /* of a window: gather from the operand, scatter to it */
+  void (*combine)(const mica_strided_copy *copy, const char *update, char *to);
+} indexed_argument;
+
+/* ---- walking over index vectors --------------------------------------------------------------- */
+
+/* Where vector number `index` leads: offsets in the slices and the operand; false when the window does
+ * not lie in the operand as a whole and may not be clamped. */
+static bool window_of_vector(const indexed_argument *argument, const char *indices, int64_t index, bool clamp,
+                             int64_t *out_slice, int64_t *out_operand) {
+  int64_t corner[MICA_MAX_RANK] = {0}, slice = 0, operand = 0;
+  for (int32_t axis = argument->vector_rank - 1; axis >= 0; axis--) {
+    int64_t at = index % argument->vector_size[axis];
+    index /= argument->vector_size[axis];
+    indices += at * argument->index_stride[axis];
+    slice += at * argument->slice_stride[axis];
+    if (argument->batch_axis[axis] >= 0) corner[argument->batch_axis[axis]] = at;
+  }
+  for (int32_t i = 0; i < argument->component_count; i++) {
+    const char *component = indices + i * argument->component_stride;
+    if (argument->wide_index) {
+      memcpy(&corner[argument->component_axis[i]], component, sizeof(int64_t));
+    } else {
+      int32_t narrow;
+      memcpy(&narrow, component, sizeof(narrow));
+      corner[argument->component_axis[i]] = narrow;
+    }
+  }
+  for (int32_t axis = 0; axis < argument->rank; axis++) {
+    int64_t at = corner[axis], last = argument->last[axis];
+    if (at < 0 || at > last) {
+      if (!clamp) return false;
+      at = at < 0 ? 0 : last;
+    }
+    operand += at * argument->operand_stride[axis];
+  }
+  *out_slice = slice;
+  *out_operand = operand;
+  return true;
+}
+
+typedef struct {
+  const indexed_argument *argument;
+  const char *indices, *from;
+  char *to;
+  int64_t group, range; /* gather: vectors a task takes; scatter: bytes of the operand */
+} indexed_job;
+
+static void copy_window(const indexed_argument *argument, const char *from, char *to) {
+  if (argument->run == 4) {
+    memcpy(to, from, 4);
+  } else if (argument->run == 8) {
+    memcpy(to, from, 8);
+  } else if (argument->run > 0) {
+    memcpy(to, from, (size_t)argument->run);
+  } else {
+    for (int64_t task = 0; task < argument->copy.tasks; task++)
+      mica_strided_copy_task(&argument->copy, task, from, to);
+  }
+}
+
+static void gather_group(void *context, int64_t index, int32_t worker) {
+  const indexed_job *job = context;
+  const indexed_argument *argument = job->argument;
+  (void)worker;
+  int64_t end = (index + 1) * job->group;
+  if (end > argument->vector_count) end = argument->vector_count;
+  for (int64_t i = index * job->group; i < end; i++) {
+    int64_t slice, operand;
+    window_of_vector(argument, job->indices, i, true, &slice, &operand);
+    copy_window(argument, job->from + operand, job->to + slice);
+  }
+}
+
+static mica_status run_gather(const mica_cpu_step *step, mica_cpu_context *context) {
+  const indexed_argument *argument = step->argument;
+  indexed_job job = {.argument = argument, .from = mica_cpu_address(step, context, 0),
+                     .indices = mica_cpu_address(step, context, 1), .to = mica_cpu_address(step, context, 2)};
+  /* A short window costs its look-up, about what 64 bytes cost to copy. */
+  int64_t each = argument->copy.bytes + 64;
+  job.group = INDEXED_TASK_BYTES / each + 1;
+  int64_t count = (argument->vector_count + job.group - 1) / job.group;
+  if (count <= 4) {
+    for (int64_t i = 0; i < count; i++) gather_group(&job, i, 0);
+    return MICA_OK;
+  }
+  context->parallel.run(context->parallel.self, count, gather_group, &job);
+  return MICA_OK;
+}
+
+/* ---- scatter ---------------------------------------------------------------------------------- */
+
+static void scatter_range(void *context, int64_t index, int32_t worker) {
+  const indexed_job *job = context;
+  const indexed_argument *argument = job->argument;
+  (void)worker;
+  for (int64_t i = 0; i < argument->vector_count; i++) {
+    int64_t slice, operand;
+    if (!window_of_vector(argument, job->indices, i, false, &slice, &operand)) continue;
+    if (job->range > 0 && operand / job->range != index) continue;
+    argument->combine(&argument->copy, job->from + slice, job->to + operand);
+  }
+}
+
+static mica_status run_scatter(const mica_cpu_step *step, mica_cpu_context *context) {
+  const indexed_argument *argument = step->argument;
+  const char *whole = mica_cpu_address(step, context, 0);
+  indexed_job job = {.argument = argument, .indices = mica_cpu_address(step, context, 1),
+                     .from = mica_cpu_address(step, context, 2), .to = mica_cpu_address(step, context, 3)};
+  if (job.to != whole) mica_copy_bytes(job.to, whole, argument->whole_size, &context->parallel);
+  int64_t bytes = argument->vector_count * argument->copy.bytes;
+  /* Only windows that stand apart, such as rows, surely lie in one range. */
+  if (context->parallel.threads == 1 || bytes < SCATTER_PARALLEL_BYTES || !argument->apart) {
+    scatter_range(&job, 0, 0);
+    return MICA_OK;
+  }
+  int64_t runs = (int64_t)argument->whole_size / argument->run;
+  int64_t ranges = context->parallel.threads < SCATTER_RANGES ? context->parallel.threads : SCATTER_RANGES;
+  job.range = (runs + ranges - 1) / ranges * argument->run;
+  context->parallel.run(context->parallel.self, ((int64_t)argument->whole_size + job.range - 1) / job.range,
+                        scatter_range, &job);
+  return MICA_OK;
+}
+
+/* The window's elements one by one, innermost axis in a plain loop. */
+#define COMBINE_WINDOWS(name, type, expression)                                                  \
+  static void combine_##name(const mica_strided_copy *copy, const char *update, char *to) {      \
+    int64_t at[MICA_MAX_RANK] = {0};                                                             \
+    const int32_t last = copy->rank - 1;                                                         \
+    for (;;) {                                                                                   \
+      const char *from = update;                                                                 \
+      char *place = to;                                                                          \
+      for (int32_t axis = 0; axis < last; axis++) {                                              \
+        from += at[axis] * copy->from[axis];                                                     \
+        place += at[axis] * copy->to[axis];                                                      \
+      }                                                                                          \
+      for (int64_t i = 0; i < copy->size[last]; i++) {                                           \
+        type x, y;                                                                               \
+        memcpy(&x, place + i * copy->to[last], sizeof(x));                                       \
+        memcpy(&y, from + i * copy->from[last], sizeof(y));                                      \
+        x = (expression);                                                                        \
+        memcpy(place + i * copy->to[last], &x, sizeof(x));                                       \
+      }                                                                                          \
+      int32_t axis = last - 1;                                                                   \
+      while (axis >= 0 && ++at[axis] == copy->size[axis]) at[axis--] = 0;                        \
+      if (axis < 0) return;                                                                      \
+    }                                                                                            \
+  }
+
+COMBINE_WINDOWS(add_float, float, x + y)
+COMBINE_WINDOWS(add_double, double, x + y)
+COMBINE_WINDOWS(add_int, uint32_t, x + y)
+COMBINE_WINDOWS(add_long, uint64_t, x + y)
+#undef COMBINE_WINDOWS
+
+static void combine_set(const mica_strided_copy *copy, const char *update, char *to) {
+  for (int64_t task = 0; task < copy->tasks; task++) mica_strided_copy_task(copy, task, update, to);
+}
+
+static void (*combiner(int32_t kind, mica_dtype dtype))(const mica_strided_copy *, const char *, char *) {
+  if (kind == MICA_SCATTER_SET) return combine_set;
+  if (kind != MICA_SCATTER_ADD) return NULL;
+  switch (dtype) {
+    case MICA_F32: return combine_add_float;
+    case MICA_F64: return combine_add_double;
+    case MICA_I32:
+    case MICA_U32: return combine_add_int;
+    case MICA_I64:
+    case MICA_U64: return combine_add_long;
+    default: return NULL;
+  }
+}
+
+/* ---- lowering --------------------------------------------------------------------------------- */
+
+static bool ints_contain(const mica_ints *list, int64_t axis) {
+  for (int32_t i = 0; i < list->count; i++)
+    if (list->at[i] == axis) return true;
+  return false;
+}
+
+/* What gather and scatter call by different names. */
+typedef struct {
+  mica_ints window_axes, dropped_axes, operand_batch, index_batch, map;
+  int64_t vector_axis;
+} indexed_axes;
+
+static bool fill_indexed(const indexed_axes *axes, mica_type operand, const mica_view *operand_view,
+                         mica_type indices, const mica_view *index_view, mica_shape slices,
+                         const mica_view *slice_view, bool gather, indexed_argument *out) {
+  int64_t element = mica_dtype_bits(operand.dtype) / 8;
+  if (indices.dtype != MICA_I32 && indices.dtype != MICA_I64) return false;
+  *out = (indexed_argument){.rank = operand.shape.rank, .dtype = operand.dtype, .vector_count = 1,
+                            .wide_index = indices.dtype == MICA_I64, .component_count = axes->map.count};
+  int64_t index_size = out->wide_index ? 8 : 4;
+  bool implicit = axes->vector_axis >= indices.shape.rank;
+  out->component_stride = implicit ? 0 : index_view->stride[axes->vector_axis] * index_size;
+  for (int32_t i = 0; i < axes->map.count; i++) out->component_axis[i] = (int32_t)axes->map.at[i];
+  int32_t slice_axis = 0;
+  for (int32_t axis = 0; axis < indices.shape.rank; axis++) {
+    if (axis == axes->vector_axis) continue;
+    while (ints_contain(&axes->window_axes, slice_axis)) slice_axis++;
+    int32_t at = out->vector_rank++;
+    out->vector_size[at] = indices.shape.dim[axis];
+    out->vector_count *= indices.shape.dim[axis];
+    out->index_stride[at] = index_view->stride[axis] * index_size;
+    out->slice_stride[at] = slice_view->stride[slice_axis++] * element;
+    out->batch_axis[at] = -1;
+    for (int32_t i = 0; i < axes->index_batch.count; i++)
+      if (axes->index_batch.at[i] == axis) out->batch_axis[at] = (int32_t)axes->operand_batch.at[i];
+  }
+  mica_shape window = {.rank = operand.shape.rank};
+  int64_t along_slice[MICA_MAX_RANK] = {0};
+  int32_t kept = 0;
+  for (int32_t axis = 0; axis < operand.shape.rank; axis++) {
+    bool gone = ints_contain(&axes->dropped_axes, axis) || ints_contain(&axes->operand_batch, axis);
+    int64_t from = gone ? 0 : axes->window_axes.at[kept++];
+    window.dim[axis] = gone ? 1 : slices.dim[from];
+    along_slice[axis] = gone ? 0 : slice_view->stride[from];
+    out->last[axis] = operand.shape.dim[axis] - window.dim[axis];
+    out->operand_stride[axis] = operand_view->stride[axis] * element;
+    if (out->last[axis] < 0) return false;
+  }
+  if (gather)
+    mica_strided_copy_init(&out->copy, (size_t)element, window, operand_view->stride, along_slice);
+  else
+    mica_strided_copy_init(&out->copy, (size_t)element, window, along_slice, operand_view->stride);
+  bool run = out->copy.rank == 1 && out->copy.from[0] == element && out->copy.to[0] == element;
+  out->run = run ? out->copy.bytes : 0;
+  out->apart = run;
+  for (int32_t axis = 0; axis < out->rank && run; axis++)
+    if (out->last[axis] > 0 && out->operand_stride[axis] % out->run != 0) out->apart = false;
+  return true;
+}
+
+static bool lower_gather(mica_plan *plan, uint32_t id) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  const uint32_t *operands = mica_node_operands(plan->graph, node);
+  const mica_gather_attr *attr = node->attr;
+  mica_type operand = mica_plan_type(plan, operands[0]), indices = mica_plan_type(plan, operands[1]);
+  indexed_axes axes = {attr->offset_axes, attr->collapsed_slice_axes, attr->operand_batch_axes,
+                       attr->index_batch_axes, attr->start_index_map, attr->index_vector_axis};
+  mica_view from = mica_plan_place(plan, operands[0]), index_view = mica_plan_place(plan, operands[1]), to;
+  indexed_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
+  if (argument == NULL) return true;
+  mica_view_dense(&to, 0, node->type.shape);
+  if (!fill_indexed(&axes, operand, &from, indices, &index_view, node->type.shape, &to, true, argument)) return false;
+  mica_plan_step_add(plan, run_gather, argument, id);
+  mica_plan_read(plan, operands[0], from);
+  mica_plan_read(plan, operands[1], index_view);
+  mica_plan_result(plan, id);
+  int64_t bytes = argument->vector_count * argument->copy.bytes;
+  mica_plan_cost(plan, 0, 2 * bytes, 50 + argument->vector_count * 15 + bytes / 10);
+  return true;
+}
+
+static bool lower_scatter(mica_plan *plan, uint32_t id) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  const uint32_t *operands = mica_node_operands(plan->graph, node);
+  const mica_scatter_attr *attr = node->attr;
+  mica_type type = node->type, indices = mica_plan_type(plan, operands[1]), updates = mica_plan_type(plan, operands[2]);
+  indexed_axes axes = {attr->update_window_axes, attr->inserted_window_axes, attr->operand_batch_axes,
+                       attr->index_batch_axes, attr->index_map, attr->index_vector_axis};
+  if (combiner(attr->kind, type.dtype) == NULL) return false;
+  mica_view index_view = mica_plan_place(plan, operands[1]), update_view = mica_plan_place(plan, operands[2]), to;
+  indexed_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
+  if (argument == NULL) return true;
+  mica_view_dense(&to, 0, type.shape);
+  if (!fill_indexed(&axes, type, &to, indices, &index_view, updates.shape, &update_view, false, argument)) return false;
+  mica_view whole = mica_plan_dense(plan, operands[0]);
+  argument->combine = combiner(attr->kind, type.dtype);
+  argument->whole_size = mica_plan_bytes(plan, type);
+  mica_plan_step_add(plan, run_scatter, argument, id);
+  mica_plan_read(plan, operands[0], whole);
+  mica_plan_read(plan, operands[1], index_view);
+  mica_plan_read(plan, operands[2], update_view);
+  mica_plan_result(plan, id);
+  if (mica_plan_good(plan) && whole.offset == 0 && whole.storage != update_view.storage &&
+      whole.storage != index_view.storage)
+    mica_plan_meet(plan, whole.storage, plan->values[id].view.storage, true);
+  int64_t bytes = argument->vector_count * argument->copy.bytes;
+  mica_plan_cost(plan, 0, 3 * bytes, 50 + argument->vector_count * 15 + bytes / 5);
+  return true;
+}
+
+bool mica_plan_indexed(mica_plan *plan, uint32_t id) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  const uint32_t *operands = mica_node_operands(plan->graph, node);
+  if (node->op != MICA_OP_GATHER && node->op != MICA_OP_SCATTER) return false;
+  if (mica_dtype_bits(node->type.dtype) < 8) return false;
+  for (uint32_t i = 0; i < node->operand_count; i++)
+    if (mica_shape_count(mica_plan_type(plan, operands[i]).shape) == 0) return false;
+  if (mica_shape_count(node->type.shape) == 0) return false;
+  return node->op == MICA_OP_GATHER ? lower_gather(plan, id) : lower_scatter(plan, id);
+}
