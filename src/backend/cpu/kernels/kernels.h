@@ -9,6 +9,7 @@
 #define MICA_BACKEND_CPU_KERNELS_KERNELS_H
 
 #include "backend/cpu/kernels/gemm.h"
+#include "backend/cpu/kernels/window.h"
 
 /* A run of the k axis inside one register tile: A's elements start at `offset` and `length` of them
  * follow, a_step apart. A plain product has one; a convolution one for each row of its window. */
@@ -85,6 +86,7 @@ typedef struct mica_cpu_kernels {
   const mica_conv_kernels *conv;
   const mica_gemm_kernels *gemm[MICA_GEMM_TYPE_COUNT];
   const struct mica_tile_kernels *tile; /* tile_kernels.h */
+  const mica_window_kernels *window;
 } mica_cpu_kernels;
 
 extern const mica_cpu_kernels mica_cpu_kernels_baseline;
