@@ -158,6 +158,7 @@ void mica_replay(mica_graph *to, const mica_graph *from, uint32_t region, const 
 mica_status mica_rewrite(const mica_graph *from, mica_graph *to, mica_replay_rule *rule, void *context,
                          mica_error *error) {
   mica_status status = mica_graph_status(from, error);
+  if (status == MICA_OK) status = mica_graph_status(to, error);
   if (status != MICA_OK) return status;
   replay r = {.to = to, .from = from, .region = 0, .begin = 1, .end = from->count, .rule = rule, .context = context};
   const mica_allocator *a = &to->allocator;
