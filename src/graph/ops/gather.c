@@ -82,7 +82,9 @@ static mica_value largest_starts(mica_value indices, const mica_gather_attr *att
   mica_graph *graph = indices.graph;
   mica_type type = mica_type_of(indices);
   const mica_ints *map = &attr->start_index_map;
-  int64_t ceiling = INT64_MAX >> (64 - mica_dtype_bits(type.dtype)), bounds[MICA_MAX_RANK];
+  int32_t bits = mica_dtype_bits(type.dtype);
+  if (bits == 0) return mica_no_value(graph); /* the graph has failed */
+  int64_t ceiling = INT64_MAX >> (64 - bits), bounds[MICA_MAX_RANK];
   char bytes[sizeof(bounds)];
   bool equal = true;
   for (int32_t i = 0; i < map->count; i++) {
