@@ -73,14 +73,11 @@ static void forward_node(forward_sweep *s, uint32_t id) {
             s->made[0], mica_mutated((mica_op)node.op, MICA_RULE_JVP, i, def->derivative(&rule, i, s->given[i])));
   } else if (def->kind == MICA_KIND_LINEAR) {
     s->made[0] = forward_linear(s, &rule, (mica_op)node.op);
-  } else if (def->jvp) {
-    def->jvp(&rule, s->given, s->made);
-    for (uint32_t i = 0; i < node.result_count; i++)
-      s->made[i] = mica_mutated((mica_op)node.op, MICA_RULE_JVP, i, s->made[i]);
-  } else if (def->expand) {
-    forward_expansion(&rule, s->given, s->made);
-    for (uint32_t i = 0; i < node.result_count; i++)
-      s->made[i] = mica_mutated((mica_op)node.op, MICA_RULE_JVP, i, s->made[i]);
+  } else if (def->jvp || def->expand) {
+    for (uint32_t i = 0; i < node.operand_count; i++)
+      s->given[i] = mica_mutated((mica_op)node.op, MICA_RULE_JVP, i, s->given[i]);
+    if (def->jvp) def->jvp(&rule, s->given, s->made);
+    else forward_expansion(&rule, s->given, s->made);
   } else {
     mica_rule_failed(&rule, "cannot be differentiated in forward mode");
   }

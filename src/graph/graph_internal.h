@@ -341,12 +341,15 @@ uint32_t mica_captured_outer(const mica_graph *graph, uint32_t id); /* of an arg
 uint32_t mica_backward_scope(mica_graph *graph, uint32_t scope); /* "path (backward)" */
 
 #ifdef MICA_MUTATION
-/* Test builds only: spoils one rule at run time, to see that a test notices. */
+/* Test builds only: spoils what one rule gives for one operand (jvp: what it is given, batch: one result) at
+ * run time, to see that a test notices; and records which of them a test reaches at all. */
 typedef enum { MICA_MUTATE_NEGATE = 1, MICA_MUTATE_DOUBLE, MICA_MUTATE_DROP } mica_mutation_kind;
-typedef enum { MICA_RULE_VJP = 1, MICA_RULE_JVP, MICA_RULE_BATCH } mica_rule_kind;
+typedef enum { MICA_RULE_VJP = 1, MICA_RULE_JVP, MICA_RULE_BATCH, MICA_RULE_KINDS } mica_rule_kind;
 typedef struct {
   int32_t op, rule, kind, operand; /* op 0: off */
   int64_t hits;
+  bool recording;
+  uint64_t seen[MICA_OP_COUNT][MICA_RULE_KINDS]; /* bit i: operand (batch: result) i */
 } mica_mutation;
 extern mica_mutation mica_mutate;
 mica_value mica_mutated(mica_op op, mica_rule_kind rule, size_t operand, mica_value value);

@@ -9,18 +9,26 @@
 
 #ifdef MICA_MUTATION
 mica_mutation mica_mutate;
+
+/* The mutants of a value: -x, 2 x (both not x for bool), and none or zero. */
+static mica_value mutant_of(const mica_mutation *m, mica_value value) {
+  bool negate = m->kind == MICA_MUTATE_NEGATE, truth = mica_dtype_of(value) == MICA_BOOL;
+  if (m->kind == MICA_MUTATE_DROP)
+    return m->rule == MICA_RULE_VJP ? mica_no_value(value.graph) : mica_zeros_like(value);
+  return truth ? mica_not(value) : negate ? mica_neg(value) : mica_add_values(value, value);
+}
+
 mica_value mica_mutated(mica_op op, mica_rule_kind rule, size_t operand, mica_value value) {
   mica_mutation *m = &mica_mutate;
-  if (m->op != (int32_t)op || m->rule != (int32_t)rule || !value.id) return value;
   mica_dtype dtype = mica_dtype_of(value);
-  if (!mica_dtype_is_float(dtype) && !mica_dtype_is_complex(dtype)) return value;
-  if (m->operand >= 0 && (size_t)m->operand != operand) return value;
+  bool spoilt = rule == MICA_RULE_BATCH || mica_dtype_is_float(dtype) || mica_dtype_is_complex(dtype);
+  if (!value.id || !spoilt || operand > 63) return value;
+  if (m->recording) m->seen[op][rule] |= (uint64_t)1 << operand;
+  if (m->op != (int32_t)op || m->rule != (int32_t)rule || (size_t)m->operand != operand) return value;
   m->hits++;
   int32_t op_kept = m->op;
   m->op = 0; /* the spoiling nodes are not spoiled themselves */
-  if (m->kind == MICA_MUTATE_NEGATE) value = mica_neg(value);
-  else if (m->kind == MICA_MUTATE_DOUBLE) value = mica_add_values(value, value);
-  else value = rule == MICA_RULE_BATCH ? mica_zeros_like(value) : mica_no_value(value.graph);
+  value = mutant_of(m, value);
   m->op = op_kept;
   return value;
 }

@@ -97,8 +97,10 @@ static void reverse_node(reverse_sweep *s, uint32_t id) {
     }
     if (def->vjp) def->vjp(&rule, s->results, given);
     else reverse_expansion(&rule, s->results, given);
-    for (uint32_t i = 0; i < node.operand_count; i++)
-      give(s, mica_node_operands(graph, &node)[i], mica_mutated((mica_op)node.op, MICA_RULE_VJP, i, given[i]));
+    for (uint32_t i = 0; i < node.operand_count; i++) {
+      uint32_t operand = mica_node_operands(graph, &node)[i];
+      if (s->depends[operand]) give(s, operand, mica_mutated((mica_op)node.op, MICA_RULE_VJP, i, given[i]));
+    }
     return;
   }
   for (uint32_t i = 0; i < node.operand_count; i++) {

@@ -57,6 +57,17 @@ static mica_value repeated_map(mica_value x, mica_value w) {
   return final[0];
 }
 
+/* The number of the iteration matters, so it has to be saved as well. */
+static mica_value counted(mica_value x) {
+  mica_value state[2] = {x, mica_scalar(x.graph, MICA_I32, 0)}, final[2];
+  mica_region loop = mica_while_begin(x.graph, state, 2, 4);
+  mica_value y = mica_argument(loop, 0), i = mica_argument(loop, 1);
+  mica_while_body(loop, mica_less(i, 3));
+  mica_value next[2] = {mica_sin(mica_mul(y, mica_convert(mica_add(i, 1), mica_dtype_of(y)))), mica_add(i, 1)};
+  mica_while_end(loop, next, final);
+  return final[0];
+}
+
 static mica_value branches(mica_value condition, mica_value x, mica_value y) {
   mica_region choice = mica_if_begin(condition);
   mica_value r = mica_mul(x, mica_tanh(y)), out;
@@ -73,6 +84,20 @@ static mica_value three_cases(mica_value index, mica_value x, mica_value y) {
   r = mica_sin(mica_add(x, y));
   mica_switch_next(choice, &r, 1);
   r = mica_mul(mica_square(x), mica_tanh(y));
+  mica_switch_end(choice, &r, 1, &out);
+  return out;
+}
+
+/* Three cases, each of two rows of its own of x [6, n]. */
+static mica_value cases_apart(mica_value index, mica_value x) {
+  mica_value row[6], out;
+  for (int32_t i = 0; i < 6; i++) row[i] = mica_squeeze(mica_slice_axis(x, 0, i, i + 1, 1), MICA_AXES(0));
+  mica_region choice = mica_switch_begin(index);
+  mica_value r = mica_mul(mica_tanh(row[0]), row[1]);
+  mica_switch_next(choice, &r, 1);
+  r = mica_mul(mica_square(row[2]), mica_sin(row[3]));
+  mica_switch_next(choice, &r, 1);
+  r = mica_sub(mica_exp(row[4]), mica_mul(row[4], row[5]));
   mica_switch_end(choice, &r, 1, &out);
   return out;
 }

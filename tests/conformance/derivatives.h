@@ -5,7 +5,8 @@
 #define DERIVATIVES_H
 #include "conformance/conformance.h"
 
-extern bool derivatives_quiet; /* no reports: the mutation check expects failures */
+extern bool derivatives_quiet;  /* no reports: the mutation check expects failures */
+extern bool derivatives_broken; /* set when a program did not build or run, rather than gave other numbers */
 
 bool check_gradient(const conformance_case *c, int order); /* 1 or 2 */
 bool check_tangent(const conformance_case *c);
