@@ -66,11 +66,8 @@ static size_t nested(mica_graph *g, const mica_value *in, mica_value *out) {
   mica_scan_end(scan, &next, &chosen, 1, &total, &result);
   mica_vmap_end(each, (mica_value[]){total, result}, 2, values);
   out[0] = values[0];
-  mica_gradients(
-      mica_reduce_sum(
-          mica_mul(values[0], values[1].id ? mica_reduce_sum(values[1], MICA_AXES(1)) : values[0]),
-          MICA_ALL),
-      in, 2, out + 1);
+  mica_value both = mica_mul(values[0], mica_reduce_sum(values[1], MICA_AXES(1)));
+  mica_gradients(mica_reduce_sum(both, MICA_ALL), in, 2, out + 1);
   return 3;
 }
 
