@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gives the values of a pass their places: sorts the code by stages, shares registers among values that do
+ * not live at the same time, lays out the thread's scratch, and estimates what a unit costs. */
+#include "backend/cpu/tile_emit_internal.h"
+
+typedef struct {
+  tile_emitter *e;
+  tile_staged *sorted;
+  int32_t begin[2 * MICA_TILE_MAX_LOOPS + 4]; /* of each stage in `sorted` */
+  int32_t stage_count;
+  int32_t *register_end, *register_value; /* last use and holder of each register */
+  int32_t registers, splats, states;
+} tile_placement;
+
+static bool sort_code(tile_placement *p) {
+  tile_emitter *e = p->e;
+  p->sorted = mica_arena_allocate_zeroed(e->arena, (size_t)e->code_count + 1, sizeof(*p->sorted));
+  p->register_end = mica_arena_allocate_zeroed(e->arena, (size_t)e->value_count + 1, sizeof(int32_t));
+  p->register_value = mica_arena_allocate_zeroed(e->arena, (size_t)e->value_count + 1, sizeof(int32_t));
+  if (!p->sorted || !p->register_end || !p->register_value) {
+    e->status = MICA_OUT_OF_MEMORY;
+    return false;
+  }
+  p->stage_count = TILE_ROWS(e->loop_count) + 1;
+  int32_t at = 0;
+  for (int32_t stage = 0; stage < p->stage_count; stage++) {
+    p->begin[stage] = at;
+    for (int32_t i = 0; i < e->code_count; i++)
+      if (e->code[i].stage == stage) p->sorted[at++] = e->code[i];
+  }
+  p->begin[p->stage_count] = at;
+  return true;
+}
+
+static void find_lifetimes(tile_placement *p) {
+  tile_emitter *e = p->e;
+  for (int32_t i = 0; i < e->code_count; i++) {
+    const mica_tile_instruction *code = &p->sorted[i].code;
+    if (code->out >= 0) {
+      tile_value *out = &e->values[code->out];
+      const int32_t from = out->accumulates ? p->begin[p->sorted[i].stage] : i;
+      if (out->defined < 0) out->defined = from;
+      if (out->last_use < i) out->last_use = i;
+    }
+    for (int32_t k = 0; k < 3; k++)
+      if (code->in[k] >= 0) e->values[code->in[k]].last_use = i;
+  }
+  for (int32_t i = 0; i < e->value_count; i++) {
+    if (!e->values[i].lasting) continue;
+    e->values[i].defined = 0;
+    e->values[i].last_use = INT32_MAX;
+  }
+}
+
+/* Whether the register may be taken over at `position`, in which its value is read for the last time: only
+ * by the result of a kernel that works element by element on the same size. */
+static bool can_take_over(const tile_placement *p, int32_t reg, int32_t position, const tile_value *value) {
+  const tile_value *before = &p->e->values[p->register_value[reg]];
+  return p->sorted[position].code.kind == MICA_TILE_COMPUTE && value->defined == position &&
+         before->size_log2 == value->size_log2 && before->extent == value->extent;
+}
+
+static void allocate_register(tile_placement *p, int32_t id, int32_t position) {
+  tile_value *value = &p->e->values[id];
+  int32_t reg = 0;
+  for (; reg < p->registers; reg++) {
+    if (p->register_end[reg] < position) break;
+    if (p->register_end[reg] == position && can_take_over(p, reg, position, value)) break;
+  }
+  if (reg == p->registers) p->registers++;
+  value->index = reg;
+  p->register_end[reg] = value->last_use;
+  p->register_value[reg] = id;
+}
+
+static void allocate_values(tile_placement *p) {
+  tile_emitter *e = p->e;
+  for (int32_t i = 0; i < e->value_count; i++) {
+    tile_value *value = &e->values[i];
+    if (value->holder == TILE_IN_SPLAT) value->index = p->splats++;
+    if (value->holder == TILE_IN_STATE) value->index = p->states++;
+    if (value->holder == TILE_IN_REGISTER && value->lasting) allocate_register(p, i, 0);
+  }
+  for (int32_t stage = 0; stage < p->stage_count; stage++) {
+    for (int32_t i = p->begin[stage]; i < p->begin[stage + 1]; i++)
+      if (p->sorted[i].code.kind == MICA_TILE_ACCUMULATE) allocate_register(p, p->sorted[i].code.out, p->begin[stage]);
+    for (int32_t i = p->begin[stage]; i < p->begin[stage + 1]; i++) {
+      const int32_t out = p->sorted[i].code.out;
+      if (out < 0) continue;
+      const tile_value *value = &e->values[out];
+      if (value->holder == TILE_IN_REGISTER && value->defined == i && !value->lasting && !value->accumulates)
+        allocate_register(p, out, i);
+    }
+  }
+}
+
+/* What is read after a value has been written to the array where it will be stored. */
+static void find_hazards(tile_placement *p) {
+  tile_emitter *e = p->e;
+  for (int32_t d = 0; d < e->direct_count; d++) {
+    mica_tile_direct *direct = &e->direct[d];
+    for (int32_t i = e->values[direct->reg].defined + 1; i < e->code_count; i++) {
+      const mica_tile_instruction *code = &p->sorted[i].code;
+      if (code->kind == MICA_TILE_GATHER || code->kind == MICA_TILE_BROADCAST)
+        direct->hazards |= UINT64_C(1) << (code->access & 63);
+      for (int32_t k = 0; k < 3; k++) {
+        if (code->in[k] < 0 || e->values[code->in[k]].holder != TILE_IN_MEMORY) continue;
+        direct->hazards |= UINT64_C(1) << (e->values[code->in[k]].cursor & 63);
+      }
+    }
+  }
+}
+
+/* ---- places -------------------------------------------------------------------------------------- */
+
+static int16_t place_of_value(const tile_placement *p, int32_t id) {
+  const tile_emitter *e = p->e;
+  const tile_value *value = &e->values[id];
+  const int32_t splats = e->cursor_count, registers = splats + p->splats, states = registers + p->registers;
+  switch (value->holder) {
+    case TILE_IN_MEMORY: return (int16_t)value->cursor;
+    case TILE_IN_SPLAT: return (int16_t)(splats + value->index);
+    case TILE_IN_STATE: return (int16_t)(states + value->index);
+    case TILE_IN_REGISTER: break;
+  }
+  if (value->direct >= 0) return (int16_t)(states + p->states + value->direct);
+  return (int16_t)(registers + value->index);
+}
+
+static bool name_places(tile_placement *p, mica_tile_pass *pass) {
+  tile_emitter *e = p->e;
+  mica_tile_instruction *code =
+      mica_arena_allocate_zeroed(e->arena, (size_t)e->code_count + 1, sizeof(*code));
+  if (!code) {
+    e->status = MICA_OUT_OF_MEMORY;
+    return false;
+  }
+  for (int32_t i = 0; i < e->code_count; i++) {
+    code[i] = p->sorted[i].code;
+    if (code[i].out >= 0) code[i].out = place_of_value(p, code[i].out);
+    for (int32_t k = 0; k < 3; k++)
+      if (code[i].in[k] >= 0) code[i].in[k] = place_of_value(p, code[i].in[k]);
+  }
+  for (int32_t stage = 0; stage < p->stage_count; stage++) {
+    mica_tile_code *part = stage == TILE_PROLOGUE ? &pass->prologue
+                           : stage % 2 == 1       ? &pass->rows[(stage - 1) / 2]
+                                                  : &pass->loops[(stage - 2) / 2];
+    *part = (mica_tile_code){code + p->begin[stage], p->begin[stage + 1] - p->begin[stage]};
+  }
+  for (int32_t i = 0; i < e->constant_count; i++)
+    e->constants[i].place = place_of_value(p, e->constants[i].place);
+  for (int32_t i = 0; i < e->direct_count; i++) {
+    const int32_t id = e->direct[i].reg;
+    e->direct[i].place = place_of_value(p, id);
+    e->direct[i].reg = (int16_t)(e->cursor_count + p->splats + e->values[id].index);
+  }
+  return true;
+}
+
+static size_t reserve(size_t *total, int64_t count, int64_t size) {
+  const size_t at = *total;
+  /* Tiles have at most MICA_TILE_LARGEST elements and places are few: no overflow. */
+  *total += ((size_t)(count * size) + 63) & ~(size_t)63;
+  return at;
+}
+
+static void lay_out(tile_placement *p, mica_tile_pass *pass) {
+  const tile_emitter *e = p->e;
+  int64_t element = 1, capacity = pass->geometry.capacity;
+  if (pass->geometry.row_capacity > capacity) capacity = pass->geometry.row_capacity;
+  for (int32_t i = 0; i < e->value_count; i++)
+    if (e->values[i].holder == TILE_IN_REGISTER && element < 1 << e->values[i].size_log2)
+      element = 1 << e->values[i].size_log2;
+  pass->cursor_count = e->cursor_count;
+  pass->splat_count = p->splats;
+  pass->register_count = p->registers;
+  pass->state_count = p->states;
+  pass->direct_count = e->direct_count;
+  pass->place_count = e->cursor_count + p->splats + p->registers + p->states + e->direct_count;
+  pass->loop_count = e->loop_count;
+  pass->cursors = e->cursors;
+  pass->direct = e->direct;
+  pass->constants = e->constants;
+  pass->constant_count = e->constant_count;
+  size_t total = 0;
+  reserve(&total, pass->place_count + pass->cursor_count, (int64_t)sizeof(void *));
+  pass->splats_at = reserve(&total, pass->splat_count, MICA_TILE_SLOT);
+  pass->register_bytes = (size_t)(capacity * element + 63) & ~(size_t)63;
+  pass->registers_at = reserve(&total, pass->register_count, (int64_t)pass->register_bytes);
+  pass->states_at = reserve(&total, pass->state_count, (int64_t)sizeof(mica_reduce_state));
+  pass->staging_at = reserve(&total, capacity, 8);
+  pass->scratch_size = total;
+  for (int32_t i = 0; i < pass->cursor_count; i++) pass->streams |= pass->cursors[i].stream;
+}
+
+/* ---- what it costs ------------------------------------------------------------------------------------ */
+
+/* Picoseconds an element, on one core of a present machine. */
+static int64_t element_cost(const tile_emitter *e, const mica_tile_instruction *code) {
+  switch (code->kind) {
+    case MICA_TILE_CAST: return 3000;
+    case MICA_TILE_GATHER:
+    case MICA_TILE_POSITION: return 500;
+    case MICA_TILE_COMPUTE: break;
+    default: return 60;
+  }
+  static const mica_tile_op slow[] = {MICA_TILE_EXP,  MICA_TILE_EXPM1,    MICA_TILE_LOG,
+                                      MICA_TILE_LOG1P, MICA_TILE_TANH,    MICA_TILE_LOGISTIC,
+                                      MICA_TILE_ERF,  MICA_TILE_GELU,     MICA_TILE_GELU_TANH,
+                                      MICA_TILE_SIN,  MICA_TILE_COS,      MICA_TILE_POW, MICA_TILE_REM};
+  if (code->kernel == e->kernels->pairs[MICA_TILE_SUB_EXP]) return 300;
+  for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++) {
+    if (code->kernel == e->kernels->compute[slow[i]][MICA_TILE_CLASS_F32]) return 500;
+    if (code->kernel == e->kernels->compute[slow[i]][MICA_TILE_CLASS_F64]) return 8000;
+  }
+  return 60;
+}
+
+static int64_t unit_cost(const tile_placement *p, const mica_tile_pass *pass) {
+  const mica_tile_geometry *g = &pass->geometry;
+  const int64_t tiles = (g->tile.total + pass->chunks - 1) / pass->chunks;
+  int64_t picoseconds = 10000;
+  for (int32_t i = 0; i < p->e->code_count; i++) {
+    const int32_t stage = p->sorted[i].stage;
+    const mica_tile_instruction *code = &p->sorted[i].code;
+    if (stage == TILE_PROLOGUE) continue;
+    const int64_t times = stage % 2 == 0 ? tiles : 1;
+    const int64_t count = code->extent == MICA_TILE_ALL    ? g->capacity
+                          : code->extent == MICA_TILE_ROWS ? g->row_capacity
+                                                           : 1;
+    picoseconds += times * (8000 + count * element_cost(p->e, code));
+  }
+  for (int32_t i = 0; i < pass->cursor_count; i++)
+    if (!pass->cursors[i].rows) picoseconds += tiles * g->capacity * (int64_t)(20 << pass->cursors[i].size_log2);
+  return picoseconds / 1000 + 1;
+}
+
+void mica_tile_place(tile_emitter *emitter, mica_tile_pass *pass, int64_t *out_footprint) {
+  tile_placement p = {.e = emitter};
+  if (emitter->cursor_count > 64) { /* hazards do not fit their mask */
+    for (int32_t i = 0; i < emitter->value_count; i++) emitter->values[i].direct = -1;
+    for (int32_t i = 0; i < emitter->code_count; i++) emitter->code[i].code.direct = -1;
+    emitter->direct_count = 0;
+  }
+  if (!sort_code(&p)) return;
+  find_lifetimes(&p);
+  allocate_values(&p);
+  if (emitter->cursor_count + p.splats + p.registers + p.states + emitter->direct_count > INT16_MAX) {
+    emitter->status = MICA_UNSUPPORTED;
+    return;
+  }
+  find_hazards(&p);
+  if (!name_places(&p, pass)) return;
+  lay_out(&p, pass);
+  pass->unit_cost = unit_cost(&p, pass);
+  int64_t footprint = (int64_t)pass->register_bytes * pass->register_count;
+  for (int32_t i = 0; i < pass->cursor_count; i++)
+    if (pass->cursors[i].dense && !pass->cursors[i].rows)
+      footprint += pass->geometry.capacity << pass->cursors[i].size_log2;
+  *out_footprint = footprint;
+}
