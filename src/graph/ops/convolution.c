@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* convolution.c: cross-correlation of x [batch, spatial..., in] with a kernel [spatial..., in / groups, out],
- * and its two transposes as operators of their own.
+/* convolution.c: cross-correlation of x [batch, spatial..., in] with a kernel [spatial..., in /
+ * groups, out], and its two transposes as operators of their own.
  *
- * A convolution y = f(x, k) is linear in x and in k, so there are three of a kind, each of which takes two of
- * (x, k, y) and gives the third:
- *   convolution(x, k) -> y,  convolution_backward_data(y, k) -> x,  convolution_backward_kernel(x, y) -> k.
- * With <f(x, k), y> seen as a form that is linear in all three, each is the derivative by the missing one, so
- * their transposes and batching rules are one piece of code each. The transposes are composites: backends
- * with kernels for them take them whole; elsewhere they expand into a plain convolution. */
+ * A convolution y = f(x, k) is linear in x and in k, so there are three of a kind, each of which
+ * takes two of (x, k, y) and gives the third:
+ *   convolution(x, k) -> y
+ *   convolution_backward_data(y, k) -> x
+ *   convolution_backward_kernel(x, y) -> k
+ * With <f(x, k), y> seen as a form that is linear in all three, each is the derivative by the
+ * missing one, so their transposes and batching rules are one piece of code each. The transposes
+ * are composites: backends with kernels for them take them whole; elsewhere they expand into a
+ * plain convolution. */
 #include <inttypes.h>
 
 #include "graph/ops/rules.h"
@@ -40,7 +43,8 @@ static mica_sliding conv_axis(const mica_convolution_attr *a, mica_shape x, mica
                         a->high.at[i]};
 }
 
-/* The operator that gives `role` from the other two; `shape` is that of the result (not used for y). */
+/* The operator that gives `role` from the other two; `shape` is that of the result (not used for
+ * y). */
 static mica_value conv_build(mica_graph *graph, conv_role role, mica_value x, mica_value kernel,
                              mica_value y, const mica_convolution_attr *forward, mica_shape shape) {
   mica_convolution_backward_attr back = {.forward = *forward, .shape = shape};
@@ -55,7 +59,7 @@ static mica_value conv_build(mica_graph *graph, conv_role role, mica_value x, mi
   return mica_emit(graph, MICA_OP_CONVOLUTION, (mica_value[]){x, kernel}, 2, forward);
 }
 
-/* ---- inference -------------------------------------------------------------------------------------------- */
+/* ---- inference ------------------------------------------------------------------------------- */
 
 static bool infer_conv_attr(mica_infer *infer, const mica_convolution_attr *a, int32_t spatial) {
   const struct {
@@ -156,10 +160,10 @@ static bool infer_convolution_backward_kernel(mica_infer *infer) {
   return infer_conv_backward(infer, false);
 }
 
-/* ---- transposes --------------------------------------------------------------------------------------------- */
+/* ---- transposes ------------------------------------------------------------------------------ */
 
-/* The form is linear in all three: the cotangent of one is the operator that gives it, with the result's
- * cotangent in the place of the result. */
+/* The form is linear in all three: the cotangent of one is the operator that gives it, with the
+ * result's cotangent in the place of the result. */
 static mica_value transpose_conv(const mica_rule *rule, size_t operand,
                                  const mica_value *cotangents) {
   const conv_role *roles = conv_roles(rule);
@@ -170,10 +174,12 @@ static mica_value transpose_conv(const mica_rule *rule, size_t operand,
                     conv_forward(rule), mica_shape_of(rule->in[operand]));
 }
 
-/* ---- batching ------------------------------------------------------------------------------------------------
- * No axis is added: the examples are folded into one that is there. Those of x and y go into the batch axis,
- * of kernel and y into the out features, of x and kernel into the in features; if all three have examples,
- * each is a group of its own. Within an axis that is cut into groups, examples come behind the group. */
+/* ---- batching
+ * ------------------------------------------------------------------------------------------------
+ * No axis is added: the examples are folded into one that is there. Those of x and y go into the
+ * batch axis, of kernel and y into the out features, of x and kernel into the in features; if
+ * all three have examples, each is a group of its own. Within an axis that is cut into groups,
+ * examples come behind the group. */
 
 typedef struct {
   int32_t axis;  /* of one example, that the examples join */
@@ -267,7 +273,7 @@ static void batch_conv(const mica_rule *rule, const bool *batched, int64_t size,
   out[0] = unfold_examples(result, fold, size, example);
 }
 
-/* ---- expansions ------------------------------------------------------------------------------------------------ */
+/* ---- expansions ------------------------------------------------------------------------------ */
 
 static bool conv_is_empty(const mica_rule *rule, mica_shape shape) {
   return mica_shape_count(shape) == 0 || mica_shape_count(mica_shape_of(rule->in[0])) == 0 ||
@@ -283,8 +289,9 @@ static void set_conv_axis(mica_convolution_attr *a, int32_t i, const mica_slidin
   a->high.at[i] = s->high;
 }
 
-/* dx = the cotangent, spread by the stride, convolved with the kernel turned around, whose in and out
- * features change places group by group. Batch groups become groups of features and then examples. */
+/* dx = the cotangent, spread by the stride, convolved with the kernel turned around, whose in
+ * and out features change places group by group. Batch groups become groups of features and then
+ * examples. */
 static void expand_backward_data(const mica_rule *rule, mica_value *out) {
   const mica_convolution_backward_attr *back = rule->attr;
   mica_convolution_attr a = back->forward;
@@ -331,8 +338,9 @@ static void expand_backward_data(const mica_rule *rule, mica_value *out) {
   out[0] = dx;
 }
 
-/* dk = x, with examples as in features and in features as examples, convolved with the cotangent as the
- * kernel, whose cells are as far apart as the stride. Groups and batch groups change places. */
+/* dk = x, with examples as in features and in features as examples, convolved with the cotangent
+ * as the kernel, whose cells are as far apart as the stride. Groups and batch groups change
+ * places. */
 static void expand_backward_kernel(const mica_rule *rule, mica_value *out) {
   const mica_convolution_backward_attr *back = rule->attr;
   mica_convolution_attr a = back->forward;
@@ -364,7 +372,7 @@ static void expand_backward_kernel(const mica_rule *rule, mica_value *out) {
   out[0] = mica_move_axis(dk, 0, spatial); /* [in, spatial.., out] -> [spatial.., in, out] */
 }
 
-/* ---- definitions ------------------------------------------------------------------------------------------------ */
+/* ---- definitions ----------------------------------------------------------------------------- */
 
 #define CONV_FIELD(type, path, member, KIND) \
   { .name = #member, .kind = MICA_ATTR_##KIND, .offset = (uint32_t)offsetof(type, path member) }
@@ -434,7 +442,7 @@ const mica_op_def mica_op_convolution_backward_kernel = {
     .expand = expand_backward_kernel,
 };
 
-/* ---- builder ---------------------------------------------------------------------------------------------------- */
+/* ---- builder --------------------------------------------------------------------------------- */
 
 /* Lists of the argument struct for `spatial` axes; false when the graph failed. */
 static bool conv_lists(const mica_conv_args *a, const mica_value *in, int32_t spatial,

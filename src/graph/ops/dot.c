@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dot.c: sums of products over axes of two operands: dot_general as StableHLO has it, and numpy's matmul
- * built on it. The result may have a wider dtype than the operands; sums of narrow floats are formed in f32
- * in any case.
+/* dot.c: sums of products over axes of two operands: dot_general as StableHLO has it, and
+ * numpy's matmul built on it. The result may have a wider dtype than the operands; sums of
+ * narrow floats are formed in f32 in any case.
  *
- * Derivatives. Linear in each operand. The cotangent of one operand is the dot of the result's cotangent
- * with the other operand over the latter's free axes, in the result's dtype, with axes put in order. */
+ * Derivatives. Linear in each operand. The cotangent of one operand is the dot of the result's
+ * cotangent with the other operand over the latter's free axes, in the result's dtype, with axes
+ * put in order. */
 #include <inttypes.h>
 
 #include "graph/ops/rules.h"
 
-/* ---- inference -------------------------------------------------------------------------------------------- */
+/* ---- inference ------------------------------------------------------------------------------- */
 
 static bool dot_result_dtype(mica_dtype in, mica_dtype out) {
   if (in == out) return true;
@@ -91,7 +92,7 @@ static bool infer_dot_general(mica_infer *infer) {
   return mica_infer_one(infer, out);
 }
 
-/* ---- rules -------------------------------------------------------------------------------------------------- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 /* Positions of sorted entries: order[k] is the index in `list` of its k-th smallest entry. */
 static mica_ints sorted_order(const mica_ints *list) {
@@ -105,9 +106,9 @@ static mica_ints sorted_order(const mica_ints *list) {
   return order;
 }
 
-/* For the operand "mine" of the node the dot of the cotangent with "other". The left operand's result is
- * [batch, my free axes, my contracted axes], the right one's has the last two exchanged, so that matrices
- * come out as they are needed; then axes go where they belong. */
+/* For the operand "mine" of the node the dot of the cotangent with "other". The left operand's
+ * result is [batch, my free axes, my contracted axes], the right one's has the last two
+ * exchanged, so that matrices come out as they are needed; then axes go where they belong. */
 static mica_value transpose_dot_general(const mica_rule *rule, size_t operand,
                                         const mica_value *cotangents) {
   const mica_dot_attr *a = rule->attr;
@@ -192,7 +193,7 @@ const mica_op_def mica_op_dot_general = {
     .batch = batch_dot_general,
 };
 
-/* ---- builders ------------------------------------------------------------------------------------------------ */
+/* ---- builders -------------------------------------------------------------------------------- */
 
 mica_value mica_dot_general_with(const mica_dot_general_args *args) {
   mica_dot_general_args a;
@@ -217,9 +218,9 @@ static mica_value drop_unit_axes(mica_value x, const bool drop[MICA_MAX_RANK]) {
   return mica_reshape_if_needed(x, left);
 }
 
-/* Leading axes, counted from the matrix outwards, are batch axes where both operands have them. Where one
- * lacks an axis or has size 1, it is a free axis of the other: nothing is repeated in memory. What remains
- * is to put the result's axes in numpy's order. */
+/* Leading axes, counted from the matrix outwards, are batch axes where both operands have them.
+ * Where one lacks an axis or has size 1, it is a free axis of the other: nothing is repeated in
+ * memory. What remains is to put the result's axes in numpy's order. */
 mica_value mica_matmul(mica_value x, mica_value y) {
   mica_value in[2] = {x, y};
   mica_graph *graph = mica_graph_of(in, 2);
@@ -238,7 +239,8 @@ mica_value mica_matmul(mica_value x, mica_value y) {
                               ": expected equal ones, "
                               "as x [..., m, k] and y [..., k, n] have",
                               k, other_k);
-  /* place[0 .. lead): which axis of the result's lead each batch or free axis is; lists of what each keeps. */
+  /* place[0 .. lead): which axis of the result's lead each batch or free axis is; lists of what
+   * each keeps. */
   int32_t lead = a_lead > b_lead ? a_lead : b_lead, batch_count = 0, a_count = 0, b_count = 0;
   int64_t batch[MICA_MAX_RANK], a_own[MICA_MAX_RANK], b_own[MICA_MAX_RANK];
   bool a_drop[MICA_MAX_RANK] = {false}, b_drop[MICA_MAX_RANK] = {false};

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gather.c: reading windows at places that indices name, as StableHLO's gather with batching axes. A start
- * is clamped so that its window lies in x. Linear in x; the transpose adds each window back (scatter). */
+/* gather.c: reading windows at places that indices name, as StableHLO's gather with batching
+ * axes. A start is clamped so that its window lies in x. Linear in x; the transpose adds each
+ * window back (scatter). */
 #include <inttypes.h>
 #include <string.h>
 
 #include "graph/ops/indexing.h"
 
-/* ---- what gather and scatter share ------------------------------------------------------------------- */
+/* ---- what gather and scatter share ----------------------------------------------------------- */
 
 static bool lists_disjoint(const mica_ints *a, const mica_ints *b) {
   for (int32_t i = 0; i < a->count; i++)
@@ -165,7 +166,7 @@ mica_scatter_attr mica_scatter_like(const mica_gather_attr *attr, mica_scatter_k
                              .index_vector_axis = attr->index_vector_axis};
 }
 
-/* ---- definition ---------------------------------------------------------------------------------------- */
+/* ---- definition ------------------------------------------------------------------------------ */
 
 static bool infer_slice_sizes(mica_infer *infer, const mica_gather_attr *a) {
   mica_shape x = infer->in[0].shape;
@@ -270,7 +271,7 @@ const mica_op_def mica_op_gather = {
     .batch = batch_gather,
 };
 
-/* ---- builders -------------------------------------------------------------------------------------------- */
+/* ---- builders -------------------------------------------------------------------------------- */
 
 mica_value mica_take(mica_value x, mica_value indices, int32_t axis) {
   mica_value in[2] = {x, indices};

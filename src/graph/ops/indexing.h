@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* indexing.h: what gather and scatter have in common. Both walk over index vectors; each points at a window
- * of the operand. A scatter is described here by the gather that reads the windows it writes. */
+/* indexing.h: what gather and scatter have in common. Both walk over index vectors; each points
+ * at a window of the operand. A scatter is described here by the gather that reads the windows
+ * it writes. */
 #ifndef MICA_GRAPH_OPS_INDEXING_H
 #define MICA_GRAPH_OPS_INDEXING_H
 #include "graph/ops/rules.h"
@@ -10,13 +11,14 @@ typedef struct {
   const char *dropped, *map;
 } mica_index_names;
 
-/* Checks everything about x and indices but slice sizes and window axes. *out_batch is the shape of the
- * indices without their vector axis. */
+/* Checks everything about x and indices but slice sizes and window axes. *out_batch is the shape
+ * of the indices without their vector axis. */
 bool mica_infer_indexing(mica_infer *infer, mica_gather_attr *attr, const mica_index_names *names,
                          mica_shape *out_batch);
 
-/* Whether every window fits into x at some place. It does not where x is empty along an axis from which
- * the window takes one element: nothing can be read there, and a scatter skips everything. */
+/* Whether every window fits into x at some place. It does not where x is empty along an axis
+ * from which the window takes one element: nothing can be read there, and a scatter skips
+ * everything. */
 bool mica_windows_fit(const mica_gather_attr *attr, mica_shape x);
 
 /* Index vectors moved to where gather reads: each window clamped into x of that shape. */
@@ -25,8 +27,8 @@ mica_value mica_clamp_indices(mica_value indices, const mica_gather_attr *attr, 
 mica_value mica_window_inside(mica_value indices, const mica_gather_attr *attr, mica_shape x,
                               mica_shape result);
 
-/* The gather of one more axis 0: of examples in x only (`examples` of them), in the indices only, or in
- * both (then it is a batch axis of the gather). */
+/* The gather of one more axis 0: of examples in x only (`examples` of them), in the indices
+ * only, or in both (then it is a batch axis of the gather). */
 mica_gather_attr mica_batch_indexing(const mica_gather_attr *attr, bool x_batched,
                                      bool indices_batched, int64_t examples);
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reduce.c: folding axes away, and the position of an extreme.
  *
- * Derivatives. Sums are linear. Equal extremes share the gradient equally, as in JAX. A product needs for
- * each element the product of all others; it comes from a tree of halves of logarithmic depth without any
- * division, so that it is right with zeros and can be differentiated again. */
+ * Derivatives. Sums are linear. Equal extremes share the gradient equally, as in JAX. A product
+ * needs for each element the product of all others; it comes from a tree of halves of
+ * logarithmic depth without any division, so that it is right with zeros and can be
+ * differentiated again. */
 #include <inttypes.h>
 
 #include "graph/ops/rules.h"
 
 static const char *const reduce_kinds[] = {"sum", "prod", "max", "min", "and", "or", NULL};
 
-/* ---- reduce -------------------------------------------------------------------------------------------- */
+/* ---- reduce ---------------------------------------------------------------------------------- */
 
 static bool infer_reduce(mica_infer *infer) {
   mica_reduce_attr *a = infer->attr;
@@ -57,8 +58,9 @@ static mica_value share_equally(mica_value total, mica_value count) {
                       mica_dtype_of(total));
 }
 
-/* x [n, m] with n >= 1 -> [n, m]: the product of the other elements of the column. Going up, each level
- * multiplies its two halves; coming down, a half's others are its parent's others times the other half. */
+/* x [n, m] with n >= 1 -> [n, m]: the product of the other elements of the column. Going up,
+ * each level multiplies its two halves; coming down, a half's others are its parent's others
+ * times the other half. */
 static mica_value column_others(mica_value x) {
   enum { LEVELS = 64 };
   mica_value left[LEVELS], right[LEVELS];
@@ -181,7 +183,7 @@ const mica_op_def mica_op_reduce = {
     .batch = batch_reduce,
 };
 
-/* ---- arg_reduce ---------------------------------------------------------------------------------------- */
+/* ---- arg_reduce ------------------------------------------------------------------------------ */
 
 static bool infer_arg_reduce(mica_infer *infer) {
   mica_arg_reduce_attr *a = infer->attr;
@@ -231,7 +233,7 @@ const mica_op_def mica_op_arg_reduce = {
     .batch = batch_arg_reduce,
 };
 
-/* ---- builders --------------------------------------------------------------------------------------------- */
+/* ---- builders -------------------------------------------------------------------------------- */
 
 static mica_value keep_axes(mica_value reduced, mica_value x, const mica_ints *axes) {
   mica_shape shape = mica_shape_of(x);

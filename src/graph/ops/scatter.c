@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scatter.c: writing windows at places that indices name, as StableHLO's scatter with a fixed combiner. A
- * window that does not lie in x as a whole is skipped, as XLA does. Updates are applied in their row-major
- * order, which matters to SET alone: the last one stays.
+/* scatter.c: writing windows at places that indices name, as StableHLO's scatter with a fixed
+ * combiner. A window that does not lie in x as a whole is skipped, as XLA does. Updates are
+ * applied in their row-major order, which matters to SET alone: the last one stays.
  *
- * Derivatives. ADD and SET are linear in x and updates jointly. MAX and MIN share an element's cotangent
- * equally among all that equal the result there. MUL needs for each update the product of the others that
- * hit the same element; it is taken by division among those that are not zero, with zeros counted apart,
- * so that it is exact with zeros too, and twice differentiable. */
+ * Derivatives. ADD and SET are linear in x and updates jointly. MAX and MIN share an element's
+ * cotangent equally among all that equal the result there. MUL needs for each update the product
+ * of the others that hit the same element; it is taken by division among those that are not
+ * zero, with zeros counted apart, so that it is exact with zeros too, and twice differentiable. */
 #include <inttypes.h>
 
 #include "graph/ops/indexing.h"
@@ -107,7 +107,7 @@ static bool infer_scatter(mica_infer *infer) {
   return infer_update_sizes(infer, a, batch) && mica_infer_one(infer, infer->in[0]);
 }
 
-/* ---- derivatives ------------------------------------------------------------------------------------------ */
+/* ---- derivatives ----------------------------------------------------------------------------- */
 
 static mica_value scatter_as(const mica_rule *rule, mica_scatter_kind kind, mica_value x,
                              mica_value updates) {
@@ -140,7 +140,8 @@ static int64_t index_vector_count(const mica_rule *rule) {
       mica_shape_remove(mica_shape_of(rule->in[1]), (int32_t)a->index_vector_axis));
 }
 
-/* SET: whether each update is the last one at its place. The largest number of an update wins there. */
+/* SET: whether each update is the last one at its place. The largest number of an update wins
+ * there. */
 static mica_value updates_that_stay(const mica_rule *rule) {
   mica_shape updates = mica_shape_of(rule->in[2]);
   int64_t count = mica_shape_count(updates);
@@ -181,9 +182,10 @@ static mica_value where(mica_value condition, mica_value x) {
   return mica_has_value(x) ? mica_select(condition, x, mica_zeros_like(x)) : x;
 }
 
-/* MUL: for each update the product of the other updates at its element. With n the product of those that
- * are not 0, z how many are 0, s their sum (0, but not its derivative):
- *   u != 0: n / u if z = 0, (n / u) s if z = 1, else 0;  u = 0: n if z = 1, n (s - u) if z = 2, else 0. */
+/* MUL: for each update the product of the other updates at its element. With n the product of
+ * those that are not 0, z how many are 0, s their sum (0, but not its derivative):
+ *   u != 0: n / u if z = 0, (n / u) s if z = 1, else 0
+ *   u = 0: n if z = 1, n (s - u) if z = 2, else 0 */
 static mica_value product_of_others(const mica_rule *rule) {
   mica_value u = rule->in[2], x = rule->in[0];
   mica_value is_zero = mica_equal_number(u, 0);
@@ -310,7 +312,7 @@ const mica_op_def mica_op_scatter = {
     .batch = batch_scatter,
 };
 
-/* ---- builders -------------------------------------------------------------------------------------------- */
+/* ---- builders -------------------------------------------------------------------------------- */
 
 static mica_value scatter_rows(const char *op, mica_scatter_kind kind, mica_value x,
                                mica_value indices, mica_value updates) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sliding.c: the geometry of one axis along which a window slides; sliding.h has the definitions. */
+/* sliding.c: the geometry of one axis along which a window slides; sliding.h has the
+ * definitions. */
 #include "graph/ops/sliding.h"
 
 bool mica_sliding_spread(int64_t size, int64_t dilation, int64_t *out) {
@@ -21,7 +22,8 @@ bool mica_sliding_output(const mica_sliding *s, int64_t *out) {
   return true;
 }
 
-/* Sets `high` of an axis that has all else, so that its output is `wanted` cells with nothing left over. */
+/* Sets `high` of an axis that has all else, so that its output is `wanted` cells with nothing
+ * left over. */
 static bool pad_for_output(mica_sliding *s, int64_t wanted) {
   int64_t base, window, padded;
   if (wanted <= 0 || !mica_sliding_spread(s->size, s->base_dilation, &base) ||
@@ -33,8 +35,9 @@ static bool pad_for_output(mica_sliding *s, int64_t wanted) {
 }
 
 bool mica_sliding_transpose(const mica_sliding *s, int64_t output, mica_sliding *out) {
-  /* x[i] receives output o through cell w where o * stride = i * base_dilation + low - w * dilation; with
-   * the cells counted from the other end, w = window - 1 - w', this slides forward again. */
+  /* x[i] receives output o through cell w where o * stride = i * base_dilation + low - w *
+   * dilation; with the cells counted from the other end, w = window - 1 - w', this slides
+   * forward again. */
   int64_t reach;
   *out = (mica_sliding){.size = output,
                         .window = s->window,

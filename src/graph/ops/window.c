@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* window.c: sliding windows that are folded, and the two operators through which maxima pass derivatives.
+/* window.c: sliding windows that are folded, and the two operators through which maxima pass
+ * derivatives.
  *
- * Derivatives. A sum of windows transposes to a sum of windows with stride and base dilation exchanged. A
- * maximum's cotangents go to the selected cells (select_and_scatter), its tangents come from them
- * (select_and_gather); those two are linear in their second operand and each other's transpose. A product
- * is differentiated as a product along an axis of patches. */
+ * Derivatives. A sum of windows transposes to a sum of windows with stride and base dilation
+ * exchanged. A maximum's cotangents go to the selected cells (select_and_scatter), its tangents
+ * come from them (select_and_gather); those two are linear in their second operand and each
+ * other's transpose. A product is differentiated as a product along an axis of patches. */
 #include <inttypes.h>
 
 #include "graph/ops/rules.h"
@@ -22,7 +23,7 @@ static mica_sliding window_axis(const mica_window_attr *a, mica_shape x, int32_t
                         a->high.at[axis]};
 }
 
-/* ---- inference ------------------------------------------------------------------------------------------- */
+/* ---- inference ------------------------------------------------------------------------------- */
 
 static bool infer_positive(mica_infer *infer, const char *name, const mica_ints *list,
                            int32_t rank) {
@@ -86,7 +87,7 @@ static bool infer_select_and_gather(mica_infer *infer) {
          mica_infer_one(infer, out);
 }
 
-/* ---- rules ------------------------------------------------------------------------------------------------- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 /* The same windows with a window of one cell along a new axis 0. */
 static mica_window_attr window_of_examples(const mica_window_attr *a) {
@@ -141,8 +142,8 @@ static mica_value window_positions(mica_graph *graph, const mica_sliding *s, int
                   mica_mul_number(mica_iota(graph, type, 1), step));
 }
 
-/* x -> [cells of a window, windows...], ones for padding. Axis by axis: with [p, before, n, after] the axis
- * of n cells becomes [window, output], and `window` joins p. */
+/* x -> [cells of a window, windows...], ones for padding. Axis by axis: with [p, before, n,
+ * after] the axis of n cells becomes [window, output], and `window` joins p. */
 static mica_value window_patches(const mica_rule *rule, mica_value x, mica_shape windows) {
   const mica_window_attr *a = rule->attr;
   mica_shape shape = mica_shape_of(x);
@@ -173,7 +174,8 @@ static mica_value window_patches(const mica_rule *rule, mica_value x, mica_shape
                                 (mica_shape){.rank = 2, .dim = {cells, mica_shape_count(windows)}});
 }
 
-/* PROD as operators with right derivatives; *out_floor is where they begin, *out_x the operand they use. */
+/* PROD as operators with right derivatives; *out_floor is where they begin, *out_x the operand
+ * they use. */
 static mica_value window_product(const mica_rule *rule, uint32_t *out_floor, mica_value *out_x) {
   mica_graph *graph = rule->graph;
   mica_shape windows = mica_shape_of(rule->out[0]);
@@ -245,7 +247,7 @@ static mica_value transpose_select_and_gather(const mica_rule *rule, size_t oper
                    (mica_value[]){rule->in[0], cotangents[0]}, 2, rule->attr);
 }
 
-/* ---- definitions ------------------------------------------------------------------------------------------- */
+/* ---- definitions ----------------------------------------------------------------------------- */
 
 static const mica_attr_field window_fields[] = {
     MICA_FIELD_ENUM(mica_window_attr, kind, window_kinds),
@@ -306,9 +308,10 @@ const mica_op_def mica_op_select_and_gather = {
     .batch = batch_window,
 };
 
-/* ---- builders ------------------------------------------------------------------------------------------------ */
+/* ---- builders -------------------------------------------------------------------------------- */
 
-/* A list of an argument struct: `rank` entries, 0 standing for `missing`, and nothing behind them. */
+/* A list of an argument struct: `rank` entries, 0 standing for `missing`, and nothing behind
+ * them. */
 static bool window_list(mica_value x, const char *name, const int64_t given[8], int64_t missing,
                         mica_ints *out) {
   *out = (mica_ints){.count = mica_rank_of(x)};

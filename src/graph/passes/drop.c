@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* drop.c: leaves out what nothing needs: nodes, results and operands of blocks, and with them what the blocks
- * captured. A loop's state is needed when its final value is, or when it feeds a state that is needed; so a
- * counter that only counts itself goes. Parameters, variables and effects stay.
+/* drop.c: leaves out what nothing needs: nodes, results and operands of blocks, and with them
+ * what the blocks captured. A loop's state is needed when its final value is, or when it feeds a
+ * state that is needed; so a counter that only counts itself goes. Parameters, variables and
+ * effects stay.
  *
- * First everything that is needed is marked, through a list of marked values whose sources are still to be
- * marked; then the graph is rebuilt from what is marked. */
+ * First everything that is needed is marked, through a list of marked values whose sources are
+ * still to be marked; then the graph is rebuilt from what is marked. */
 #include <string.h>
 
 #include "graph/attributes.h"
@@ -13,8 +14,9 @@
 typedef struct {
   const mica_graph *graph;
   mica_allocator allocator;
-  /* By id: what is needed, where each result and each argument has an entry of its own; owners that run;
-   * and the results of rebuilt owners, since one that replaces an earlier one is met twice. */
+  /* By id: what is needed, where each result and each argument has an entry of its own; owners
+   * that run; and the results of rebuilt owners, since one that replaces an earlier one is met
+   * twice. */
   bool *needed, *runs;
   mica_value **made;
   uint32_t *pending;
@@ -22,7 +24,7 @@ typedef struct {
   bool failed; /* out of memory */
 } need_marking;
 
-/* ---- marking --------------------------------------------------------------------------------------------- */
+/* ---- marking --------------------------------------------------------------------------------- */
 
 /* The entry that stands for `id` in the rebuilt graph. */
 static uint32_t current_entry(const mica_graph *graph, uint32_t id) {
@@ -163,7 +165,7 @@ static void mark_needed(need_marking *m) {
   }
 }
 
-/* ---- rebuilding ----------------------------------------------------------------------------------------------- */
+/* ---- rebuilding ------------------------------------------------------------------------------ */
 
 /* Whether result `index` of a region is needed: what the owner does with it is. */
 static bool region_result_needed(const need_marking *m, uint32_t owner, uint32_t region,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* expand.c: composites that a backend does not take whole become simpler operators, and blocks that run
- * exactly once (calls, recomputed and custom-gradient blocks) become the nodes they hold: their meaning for
- * derivatives has been used up when a graph is compiled. */
+/* expand.c: composites that a backend does not take whole become simpler operators, and blocks
+ * that run exactly once (calls, recomputed and custom-gradient blocks) become the nodes they
+ * hold: their meaning for derivatives has been used up when a graph is compiled. */
 #include "graph/graph_internal.h"
 
 typedef struct {
@@ -66,7 +66,8 @@ mica_status mica_pass_expand(const mica_graph *from, mica_graph *to,
   enum { MAX_DEPTH = 16 };
   expansion e = {keep, context};
   mica_status status = mica_rewrite(from, to, expand_node, &e, error);
-  /* An expansion may hold composites itself. A graph has no pointers into itself, so that it can be moved. */
+  /* An expansion may hold composites itself. A graph has no pointers into itself, so that it can
+   * be moved. */
   for (int depth = 0; status == MICA_OK && has_refused(&e, to); depth++) {
     if (depth == MAX_DEPTH)
       return mica_error_set(error, MICA_INTERNAL,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fold.c: elementwise operators whose operands are all constants of one number become that number's result.
- * Only operators whose result is the same on every backend bit by bit: those that IEEE 754 rounds correctly.
- * Computing in f64 and rounding once gives f32's, f16's and bf16's own result, since f64 has more than twice
- * their digits (Figueroa, "When is double rounding innocuous?", SIGNUM 1995). Integers are folded while
- * everything is exact in f64. */
+/* fold.c: elementwise operators whose operands are all constants of one number become that
+ * number's result. Only operators whose result is the same on every backend bit by bit: those
+ * that IEEE 754 rounds correctly. Computing in f64 and rounding once gives f32's, f16's and
+ * bf16's own result, since f64 has more than twice their digits (Figueroa, "When is double
+ * rounding innocuous?", SIGNUM 1995). Integers are folded while everything is exact in f64. */
 #include <math.h>
 
 #include "graph/passes/passes_internal.h"
@@ -49,7 +49,8 @@ static bool fold_numbers(mica_op op, const double *n, const void *attr, mica_dty
   }
 }
 
-/* Whether `number` is an element of the integer dtype, and small enough to be computed with in f64. */
+/* Whether `number` is an element of the integer dtype, and small enough to be computed with in
+ * f64. */
 static bool is_exact_integer(mica_dtype dtype, double number) {
   int32_t bits = mica_dtype_bits(dtype);
   bool is_signed = mica_dtype_is_signed(dtype);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* movement.c: reshapes, transposes, broadcasts, slices and pads that do nothing, that undo or continue each
- * other, or that an operator behind them can take along in its own attributes. Part of simplify.c. */
+/* movement.c: reshapes, transposes, broadcasts, slices and pads that do nothing, that undo or
+ * continue each other, or that an operator behind them can take along in its own attributes.
+ * Part of simplify.c. */
 #include <math.h>
 #include <string.h>
 
@@ -49,7 +50,7 @@ static bool in_list(const mica_ints *list, int64_t number) {
   return false;
 }
 
-/* ---- transpose ----------------------------------------------------------------------------------------------- */
+/* ---- transpose ------------------------------------------------------------------------------- */
 
 static mica_value simplify_transpose(mica_graph *graph, mica_value x,
                                      const mica_transpose_attr *a) {
@@ -87,20 +88,21 @@ static mica_value simplify_transpose(mica_graph *graph, mica_value x,
   return mica_no_value(graph);
 }
 
-/* ---- reshape, broadcast ---------------------------------------------------------------------------------------- */
+/* ---- reshape, broadcast ---------------------------------------------------------------------- */
 
 static mica_value simplify_reshape(mica_graph *graph, mica_value x, const mica_reshape_attr *a) {
   if (mica_shape_equal(mica_shape_of(x), a->shape)) return x;
   const mica_node *inner = mica_made_by(graph, x, MICA_OP_RESHAPE);
   if (inner) return reshape_to(graph, mica_operand_of(graph, inner, 0), a->shape);
-  /* A constant itself is reshaped where it stands; only what repeats it can take the new shape instead. */
+  /* A constant itself is reshaped where it stands; only what repeats it can take the new shape
+   * instead. */
   if (mica_made_by(graph, x, MICA_OP_BROADCAST) && is_repeated(graph, x))
     return mica_repeat_constant(graph, x, a->shape);
   return mica_no_value(graph);
 }
 
-/* A reshape that only puts axes of size 1 between those of its operand, which has none itself: where the
- * operand's axes are in the result. */
+/* A reshape that only puts axes of size 1 between those of its operand, which has none itself:
+ * where the operand's axes are in the result. */
 static bool inserts_unit_axes(mica_shape from, mica_shape to, mica_ints *out_places) {
   int32_t next = 0;
   out_places->count = from.rank;
@@ -134,7 +136,7 @@ static mica_value simplify_broadcast(mica_graph *graph, mica_value x,
                               (mica_value[]){mica_operand_of(graph, inner, 0)}, 1, &attr);
 }
 
-/* ---- slice, reverse, pad, concatenate ------------------------------------------------------------------------------ */
+/* ---- slice, reverse, pad, concatenate -------------------------------------------------------- */
 
 static mica_value slice_of(mica_graph *graph, mica_value x, const mica_slice_attr *attr) {
   return mica_emit_simplified(graph, MICA_OP_SLICE, &x, 1, attr);
@@ -176,7 +178,8 @@ static mica_value simplify_slice(mica_graph *graph, mica_value x, const mica_sli
   mica_slice_attr both = *first;
   for (int32_t i = 0; i < from.rank; i++) {
     int64_t step = first->stride.at[i];
-    /* With one element left the stride says nothing; otherwise the products are below the operand's size. */
+    /* With one element left the stride says nothing; otherwise the products are below the
+     * operand's size. */
     both.stride.at[i] = to.dim[i] > 1 ? step * a->stride.at[i] : 1;
     both.start.at[i] = first->start.at[i] + (to.dim[i] > 0 ? step * a->start.at[i] : 0);
     both.limit.at[i] =
@@ -251,7 +254,7 @@ static mica_value simplify_dynamic_slice(mica_graph *graph, const mica_value *in
   return slice_of(graph, in[0], &attr);
 }
 
-/* ---- operators that take a transpose along -------------------------------------------------------------------------- */
+/* ---- operators that take a transpose along --------------------------------------------------- */
 
 static mica_value simplify_reduce(mica_graph *graph, mica_value x, const mica_reduce_attr *a) {
   mica_shape from = mica_shape_of(x), to = {0};
@@ -278,7 +281,8 @@ static mica_value simplify_reduce(mica_graph *graph, mica_value x, const mica_re
                               (mica_value[]){mica_operand_of(graph, inner, 0)}, 1, &attr);
 }
 
-/* One operand's lists for what the transpose moved; false when its free axes would change their order. */
+/* One operand's lists for what the transpose moved; false when its free axes would change their
+ * order. */
 static bool take_transpose_along(const mica_ints *permutation, mica_ints *batch,
                                  mica_ints *contract) {
   mica_ints free_axes = {0};

@@ -15,7 +15,8 @@ mica_value mica_simplify(mica_graph *graph, mica_op op, const mica_value *in, si
 mica_value mica_emit_simplified(mica_graph *graph, mica_op op, const mica_value *in,
                                 size_t in_count, const void *attr);
 
-/* Its parts: elementwise operators on constants; arithmetic; data movement and what it reaches into. */
+/* Its parts: elementwise operators on constants; arithmetic; data movement and what it reaches
+ * into. */
 mica_value mica_simplify_constants(mica_graph *graph, mica_op op, const mica_value *in,
                                    size_t in_count, const void *attr);
 mica_value mica_simplify_arithmetic(mica_graph *graph, mica_op op, const mica_value *in,

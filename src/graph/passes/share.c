@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* share.c: equal nodes become one. While the graph is rebuilt, each new node is looked up among those that
- * stand already: the same operator and attributes on the same values of the rebuilt graph.
+/* share.c: equal nodes become one. While the graph is rebuilt, each new node is looked up among
+ * those that stand already: the same operator and attributes on the same values of the rebuilt
+ * graph.
  *
- * Regions: a node is shared within its region. An expensive one is also taken from a region around it, by
- * capture; a cheap one is not, since computing it again costs less than a captured array, and a captured
- * constant would hide from backends. Owners are shared when their blocks are equal node by node.
- * Effects and barriers are never shared. What depends on a barrier differs by its operands, so that a
- * recomputation stays one. */
+ * Regions: a node is shared within its region. An expensive one is also taken from a region
+ * around it, by capture; a cheap one is not, since computing it again costs less than a captured
+ * array, and a captured constant would hide from backends. Owners are shared when their blocks
+ * are equal node by node. Effects and barriers are never shared. What depends on a barrier
+ * differs by its operands, so that a recomputation stays one. */
 #include "graph/passes/passes_internal.h"
 
 typedef struct {
@@ -64,9 +65,10 @@ uint32_t mica_captured_source(const mica_graph *graph, uint32_t id) {
   return id;
 }
 
-/* ---- equal blocks ---------------------------------------------------------------------------------------------- */
+/* ---- equal blocks ---------------------------------------------------------------------------- */
 
-/* Ids and regions of two closed regions are compared by their distance from the first of the region. */
+/* Ids and regions of two closed regions are compared by their distance from the first of the
+ * region. */
 static bool regions_equal(const mica_graph *graph, uint32_t a, uint32_t b) {
   const mica_region_data *x = &graph->regions[a], *y = &graph->regions[b];
   if (x->end - x->begin != y->end - y->begin || x->argument_count != y->argument_count ||
@@ -92,7 +94,7 @@ static bool regions_equal(const mica_graph *graph, uint32_t a, uint32_t b) {
   return true;
 }
 
-/* ---- the table --------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static uint64_t hash_node(const mica_graph *graph, const mica_node *node) {
   const mica_op_def *def = mica_op_definition((mica_op)node->op);
@@ -158,7 +160,8 @@ static bool grow_table(sharing *s, const mica_graph *graph) {
   return true;
 }
 
-/* An earlier node that is equal to the newest one, `id`; 0 when there is none: then it is entered. */
+/* An earlier node that is equal to the newest one, `id`; 0 when there is none: then it is
+ * entered. */
 static uint32_t find_or_enter(sharing *s, mica_graph *graph, uint32_t id) {
   if (!grow_table(s, graph)) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
@@ -177,7 +180,7 @@ static uint32_t find_or_enter(sharing *s, mica_graph *graph, uint32_t id) {
   return 0;
 }
 
-/* ---- the pass --------------------------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 static bool share_node(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                        const mica_value *in, size_t in_count, mica_value *out) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* simplify.c: what can be computed with less, and with the same bits. Each node is looked at once, when it
- * is rebuilt, and its operands have been simplified before it; what replaces it is simplified again. Floats
- * keep their signed zeros, infinities and NaN: x * 0 and x + 0 stay as they are, while x * 1 and x - 0 do
- * not (a square by pow may get better bits: it becomes a product). Movement of data is in movement.c, constants in fold.c. */
+/* simplify.c: what can be computed with less, and with the same bits. Each node is looked at
+ * once, when it is rebuilt, and its operands have been simplified before it; what replaces it is
+ * simplified again. Floats keep their signed zeros, infinities and NaN: x * 0 and x + 0 stay as
+ * they are, while x * 1 and x - 0 do not (a square by pow may get better bits: it becomes a
+ * product). Movement of data is in movement.c, constants in fold.c. */
 #include <math.h>
 #include <string.h>
 
@@ -18,9 +19,9 @@ mica_value mica_operand_of(mica_graph *graph, const mica_node *node, uint32_t in
   return mica_value_of(graph, mica_captured_source(graph, mica_node_operands(graph, node)[index]));
 }
 
-/* ---- arithmetic ---------------------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
-/* A number that both zeros are not equal to: -0 has its sign. */
+/* Equal with its sign: 0 is not -0. */
 static bool is_number(const mica_graph *graph, mica_value value, double number) {
   double found;
   return mica_has_value(value) &&
@@ -69,7 +70,8 @@ static mica_value simplify_mul(mica_graph *graph, const mica_value *in) {
   return mica_emit_simplified(graph, MICA_OP_MUL, plain, 2, NULL);
 }
 
-/* Division by a power of two is multiplication by another one, if both are normal numbers of the dtype. */
+/* Division by a power of two is multiplication by another one, if both are normal numbers of the
+ * dtype. */
 static bool reciprocal_is_exact(mica_dtype dtype, double number) {
   int exponent;
   if (frexp(fabs(number), &exponent) != 0.5) return false;
@@ -217,7 +219,7 @@ mica_value mica_simplify_arithmetic(mica_graph *graph, mica_op op, const mica_va
   }
 }
 
-/* ---- the pass ---------------------------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 mica_value mica_simplify(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count,
                          const void *attr) {
@@ -260,7 +262,8 @@ static bool pick_case(void *context, mica_graph *to, const mica_graph *from, uin
   return true;
 }
 
-/* A dot whose only use exchanges the free axes of its operands: the dot of the operands exchanged. */
+/* A dot whose only use exchanges the free axes of its operands: the dot of the operands
+ * exchanged. */
 static bool exchange_dot(const simplification *s, mica_graph *to, const mica_graph *from,
                          uint32_t id, const mica_value *in, mica_value *out) {
   const mica_node *node = &from->nodes[id];

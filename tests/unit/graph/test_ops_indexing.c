@@ -129,7 +129,8 @@ TEST(scatters) {
   CHECK(!mica_has_value(mica_scatter_with(NULL)));
 }
 
-/* The examples become an axis of the window, of the index vectors, or a batch axis: one node in any case. */
+/* The examples become an axis of the window, of the index vectors, or a batch axis: one node in
+ * any case. */
 TEST(batching_adds_no_loop) {
   static const struct {
     int32_t x, indices;

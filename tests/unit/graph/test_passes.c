@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each pass makes of a program, text against text. That values stay is tested in test_passes_values.c. */
+/* What each pass makes of a program, text against text. That values stay is tested in
+ * test_passes_values.c. */
 #include "unit/graph/ops_testing.h"
 
 #include "graph/attributes.h"
@@ -43,7 +44,7 @@ static void check_pass(graph_pass *pass, bool then_drop, const char *program, co
   CHECK_PASS_AND_DROP(mica_pass_simplify, parameter body, parameter expected)
 #define CHECK_KEPT(parameter, body) CHECK_SIMPLIFIED(parameter, body, body)
 
-/* ---- drop ------------------------------------------------------------------------------------------------ */
+/* ---- drop ------------------------------------------------------------------------------------ */
 
 TEST(drops_unused_nodes) {
   CHECK_PASS(mica_pass_drop,
@@ -87,7 +88,8 @@ TEST(drops_states_that_feed_themselves_only) {
              "return %7\n");
 }
 
-/* The condition needs the counter, the counter nothing else; what the body does with x is not needed. */
+/* The condition needs the counter, the counter nothing else; what the body does with x is not
+ * needed. */
 TEST(drops_states_of_while) {
   CHECK_PASS(
       mica_pass_drop,
@@ -172,7 +174,7 @@ TEST(keeps_effects) {
              "return %0\n");
 }
 
-/* ---- share -------------------------------------------------------------------------------------------------- */
+/* ---- share ----------------------------------------------------------------------------------- */
 
 TEST(shares_equal_nodes) {
   CHECK_PASS_AND_DROP(mica_pass_share,
@@ -219,7 +221,8 @@ TEST(shares_nothing_across_barriers) {
                       "return %1, %3, %5\n");
 }
 
-/* An expensive value of the block is taken from outside, a cheap one is computed again; equal loops are one. */
+/* An expensive value of the block is taken from outside, a cheap one is computed again; equal
+ * loops are one. */
 TEST(shares_with_care_for_regions) {
 #define LOOP(out, a, b, c, d, e, f)                                          \
   "%" #out                                                                   \
@@ -258,7 +261,7 @@ TEST(shares_with_care_for_regions) {
 #undef LOOP
 }
 
-/* ---- expand -------------------------------------------------------------------------------------------------- */
+/* ---- expand ---------------------------------------------------------------------------------- */
 
 TEST(expands_and_inlines) {
   CHECK_PASS(expand_all,
@@ -302,7 +305,7 @@ TEST(expands_what_expansions_hold) {
   }
 }
 
-/* ---- simplify ------------------------------------------------------------------------------------------------ */
+/* ---- simplify -------------------------------------------------------------------------------- */
 
 #define ZERO                                                                                      \
   "%1 = constant() {value=f32[] 0} : f32[]\n%2 = broadcast(%1) {shape=[4, 3], axes=[]} : f32[4, " \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Programs with control flow, their derivatives and effects, computed before and after every pass by the
- * reference backend: the same numbers, and as many reports of marked values. */
+/* Programs with control flow, their derivatives and effects, computed before and after every
+ * pass by the reference backend: the same numbers, and as many reports of marked values. */
 #include "mica/backend.h"
 #include "unit/graph/ops_testing.h"
 
@@ -13,7 +13,7 @@ static void count_report(void *user, const char *text) {
   ++*(int *)user;
 }
 
-/* ---- programs: x [4, 3] and w [3, 3] to outputs ------------------------------------------------------------ */
+/* ---- programs: x [4, 3] and w [3, 3] to outputs ---------------------------------------------- */
 
 typedef size_t program(mica_graph *g, const mica_value *in, mica_value *out);
 
@@ -89,7 +89,8 @@ static size_t blocks(mica_graph *g, const mica_value *in, mica_value *out) {
   return 3;
 }
 
-/* Marks in a loop, one of them on a value that nothing uses, and a loop whose only effect they are. */
+/* Marks in a loop, one of them on a value that nothing uses, and a loop whose only effect they
+ * are. */
 static size_t marked(mica_graph *g, const mica_value *in, mica_value *out) {
   mica_value carry[2] = {mica_scalar(g, MICA_F32, 1), mica_scalar(g, MICA_F32, 2)}, last[2];
   mica_region scan = mica_scan_begin(carry, 2, in, 1);
@@ -104,7 +105,8 @@ static size_t marked(mica_graph *g, const mica_value *in, mica_value *out) {
   return 2;
 }
 
-/* Products with transposes, pools and convolutions, windows of scattered rows: what simplify reaches into. */
+/* Products with transposes, pools and convolutions, windows of scattered rows: what simplify
+ * reaches into. */
 static size_t products(mica_graph *g, const mica_value *in, mica_value *out) {
   mica_value x = mica_transpose(in[0], MICA_AXES(1, 0)); /* [3, 4] */
   mica_value y =
@@ -125,7 +127,7 @@ static size_t products(mica_graph *g, const mica_value *in, mica_value *out) {
   return 4;
 }
 
-/* ---- before and after ------------------------------------------------------------------------------------------ */
+/* ---- before and after ------------------------------------------------------------------------ */
 
 typedef struct {
   mica_tensor *out[OUTPUTS];
