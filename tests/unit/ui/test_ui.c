@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a person sees, as far as a program can tell: lines of progress when piped, the report's numbers, plots that
+ * are well-formed and hold their curves. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "mica/ui.h"
+
+static char text[1 << 18];
+static const char *contents(FILE *file) {
+  rewind(file);
+  size_t size = fread(text, 1, sizeof text - 1, file);
+  text[size] = 0;
+  return text;
+}
+
+TEST(progress_prints_lines_when_piped) {
+  FILE *file = tmpfile();
+  if (!CHECK(file)) return;
+  mica_progress p;
+  mica_progress_begin(&p, file, "training", 100);
+  for (int i = 1; i <= 100; i++) mica_progress_update(&p, i, "loss 0.5");
+  mica_progress_end(&p);
+  const char *printed = contents(file);
+  CHECK_STR_CONTAINS(printed, "training 100 %");
+  CHECK_STR_CONTAINS(printed, "loss 0.5");
+  CHECK(!strchr(printed, '\033') && !strchr(printed, '\r'));
+  int lines = 0;
+  for (const char *c = printed; *c; c++) lines += *c == '\n';
+  CHECK_EQ_INT(lines, 10);
+  CHECK(mica_progress_seconds(&p) >= 0);
+  mica_progress_pause(&p);
+  double at = mica_progress_seconds(&p);
+  CHECK_NEAR(mica_progress_seconds(&p), at, 0);
+  mica_progress_resume(&p);
+  fclose(file);
+  mica_progress_begin(&p, NULL, "quiet", 0);
+  mica_progress_update(&p, 1, NULL), mica_progress_end(&p);
+}
+
+TEST(report_counts) {
+  FILE *file = tmpfile();
+  if (!CHECK(file)) return;
+  mica_report_classes(file, (const char *[]){"cat", "dog"}, (int64_t[]){8, 2, 1, 9}, 2);
+  const char *printed = contents(file);
+  CHECK_STR_CONTAINS(printed, "80.0%"); /* 8 of 10 cats */
+  CHECK_STR_CONTAINS(printed, "90.0%");
+  CHECK_STR_CONTAINS(printed, "88.9%"); /* 8 of 9 that were called cats */
+  fclose(file);
+}
+
+TEST(plots_hold_their_curves) {
+  double x[5] = {0, 1, 2, 3, 4}, y[5] = {1, 0.1, NAN, 0.02, 0.01};
+  mica_plot_series series[2] = {{.name = "a<b>&", .x = x, .y = y, .count = 5}, {.name = "dots", .x = x, .y = y, .count = 5, .marked = true, .faint = true}};
+  mica_plot_panel panel = {.title = "loss", .x_label = "epoch", .y_label = "nats", .series = series, .series_count = 2, .log_y = true};
+  mica_error error = {0};
+  if (!CHECK_OK_ERROR(mica_plot_svg("plot.svg", "title", &panel, 1, &error), &error)) return;
+  FILE *file = fopen("plot.svg", "r");
+  if (!CHECK(file)) return;
+  const char *svg = contents(file);
+  fclose(file);
+  CHECK(!strncmp(svg, "<svg ", 5) && strstr(svg, "</svg>"));
+  CHECK_STR_CONTAINS(svg, "a&lt;b&gt;&amp;");
+  CHECK_STR_CONTAINS(svg, "prefers-color-scheme:dark");
+  int dots = 0;
+  for (const char *c = svg; (c = strstr(c, "<circle")); c++) dots++;
+  CHECK_EQ_INT(dots, 4); /* the NaN has none */
+  CHECK(!strstr(svg, "nan") && !strstr(svg, "inf"));
+  CHECK_STATUS(mica_plot_svg("no/such/folder/plot.svg", "t", &panel, 1, &error), MICA_IO);
+  CHECK_STR_CONTAINS(error.message, "no/such/folder");
+  CHECK_STATUS(mica_plot_svg("plot.svg", "t", &panel, 0, &(mica_error){0}), MICA_INVALID);
+  panel.series_count = 0; /* an empty panel is drawn too */
+  CHECK_OK(mica_plot_svg("plot.svg", NULL, &panel, 1, &(mica_error){0}));
+  remove("plot.svg");
+}
+
+TEST_MAIN(TEST_CASE(progress_prints_lines_when_piped), TEST_CASE(report_counts), TEST_CASE(plots_hold_their_curves))
