@@ -143,7 +143,8 @@ static mica_value slice_of(mica_graph *graph, mica_value x, const mica_slice_att
 }
 
 /* The slice of the one part of a concatenation in which it lies. */
-static mica_value slice_part(mica_graph *graph, const mica_node *parts, const mica_slice_attr *a) {
+static mica_value slice_one_part(mica_graph *graph, const mica_node *parts,
+                                 const mica_slice_attr *a) {
   int64_t axis = ((const mica_concatenate_attr *)parts->attr)->axis, begin = 0;
   for (uint32_t i = 0; i < parts->operand_count; i++) {
     mica_value part = mica_operand_of(graph, parts, i);
@@ -171,7 +172,7 @@ static mica_value simplify_slice(mica_graph *graph, mica_value x, const mica_sli
   if (whole) return x;
   if (is_repeated(graph, x)) return mica_repeat_constant(graph, x, to);
   const mica_node *inner = mica_made_by(graph, x, MICA_OP_CONCATENATE);
-  if (inner) return slice_part(graph, inner, a);
+  if (inner) return slice_one_part(graph, inner, a);
   inner = mica_made_by(graph, x, MICA_OP_SLICE);
   if (!inner) return mica_no_value(graph);
   const mica_slice_attr *first = inner->attr;
