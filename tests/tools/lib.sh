@@ -26,8 +26,8 @@ c_compilers() {
 
 # Runs a command and fails if it says anything: a build without warnings is silent.
 quietly() {
-  if ! "$@" >quietly.log 2>&1; then cat quietly.log >&2; fail "$*"; fi
-  if [ -s quietly.log ]; then cat quietly.log >&2; fail "not silent: $*"; fi
+  if ! "$@" >quietly.log 2>&1; then head -n 40 quietly.log >&2; fail "$*"; fi
+  if [ -s quietly.log ]; then head -n 40 quietly.log >&2; fail "not silent: $*"; fi
 }
 
 # Seconds since some moment, for reports of how long builds take.
