@@ -2,6 +2,7 @@
 /* plan.c: building a plan: storages, steps, references, nests. The first failure sticks; later calls do
  * nothing and hand out indices that are safe to use. */
 #include "backend/cpu/plan_internal.h"
+#include "backend/cpu/fusion_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,6 +42,9 @@ void mica_plan_deinit(mica_plan *plan) {
   mica_free(allocator, plan->nests, plan->nest_capacity * sizeof(*plan->nests));
   mica_free(allocator, plan->touches, plan->touch_capacity * sizeof(*plan->touches));
   mica_free(allocator, plan->targets, plan->target_capacity * sizeof(*plan->targets));
+  if (plan->fusion != NULL) /* itself in the arena */
+    mica_free(allocator, plan->fusion->groups,
+              plan->fusion->group_capacity * sizeof(*plan->fusion->groups));
   mica_arena_deinit(&plan->arena);
 }
 
