@@ -14,6 +14,7 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_convolution,
     mica_plan_move,
     mica_plan_indexed,
+    mica_plan_window,
     mica_plan_reference_node,
 };
 

@@ -31,15 +31,31 @@ static void build_integers(mica_graph *graph, const mica_value *in, mica_value *
   out[3] = mica_convert(mica_mul(in[0], in[0]), MICA_F32);
 }
 TEST(integers) {
-  const mica_dtype dtypes[] = {MICA_I8, MICA_I16, MICA_I32, MICA_I64, MICA_F64, MICA_F16, MICA_BF16};
+  const mica_dtype dtypes[] = {MICA_I8, MICA_U8, MICA_I16, MICA_I32, MICA_U32, MICA_I64, MICA_F64};
   for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
     engine_case test = {.in = {{dtypes[i], MICA_DIMS(5, 41)}, {dtypes[i], MICA_DIMS(41)}}, .in_count = 2, .out_count = 4};
     if (mica_dtype_is_float(dtypes[i])) {
       test.low = 1;
       test.high = 3;
     }
-    if (dtypes[i] == MICA_F16 || dtypes[i] == MICA_BF16) test.tolerance = 2e-2;
     engine_check(mica_dtype_name(dtypes[i]), &test, build_integers);
+  }
+}
+
+static void build_halves(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  out[0] = mica_add(mica_mul(in[0], in[1]), 1);
+  out[1] = mica_exp(mica_neg(in[0]));
+  out[2] = mica_convert(in[0], MICA_F32);
+  out[3] = mica_reduce_sum(in[0], MICA_AXES(1));
+}
+TEST(halves) {
+  /* Groups keep f32 between their operators, so that results are at most a rounding apart. */
+  const mica_dtype dtypes[] = {MICA_F16, MICA_BF16};
+  for (size_t i = 0; i < 2; i++) {
+    engine_case test = {.in = {{dtypes[i], MICA_DIMS(5, 41)}, {dtypes[i], MICA_DIMS(41)}}, .in_count = 2, .out_count = 4,
+                        .tolerance = i == 0 ? 0x1p-9 : 0x1p-6};
+    engine_check(mica_dtype_name(dtypes[i]), &test, build_halves);
   }
 }
 
@@ -163,6 +179,26 @@ TEST(products) {
   engine_check("large products", &large, build_products);
 }
 
+static void build_pools(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  out[0] = mica_max_pool(in[0], .window = {2, 2});
+  out[1] = mica_max_pool(in[0], .window = {3, 3}, .stride = {2, 2}, .padding = MICA_SAME_PADDING);
+  out[2] = mica_mean_pool(in[0], .window = {3, 2}, .stride = {2, 1}, .padding = MICA_SAME_PADDING);
+  out[3] = mica_reduce_window(in[0], .kind = MICA_WINDOW_MIN, .window = {1, 2, 2, 3}, .stride = {1, 1, 3, 1},
+                              .window_dilation = {1, 2, 1, 1}, .base_dilation = {1, 2, 1, 1}, .low = {0, 1, -1, 2},
+                              .high = {0, 2, 1, 0});
+  for (int i = 0; i < 3; i++)
+    mica_gradients(mica_reduce_sum(mica_mul(mica_square(out[i]), 0.3), MICA_ALL), in, 1, &out[4 + i]);
+}
+TEST(pools) {
+  engine_case test = {.in = {ENGINE_F32(3, 9, 8, 5)}, .in_count = 1, .out_count = 7};
+  engine_check("pools", &test, build_pools);
+  engine_case wide = {.in = {ENGINE_F32(6, 20, 23, 40)}, .in_count = 1, .out_count = 7};
+  engine_check("wide pools", &wide, build_pools);
+  engine_case ties = {.in = {ENGINE_F32(2, 8, 8, 17)}, .in_count = 1, .out_count = 7, .low = 0, .high = 1e-40};
+  engine_check("pools of zeros", &ties, build_pools);
+}
+
 static void build_network(mica_graph *graph, const mica_value *in, mica_value *out) {
   (void)graph;
   mica_value x = mica_relu(mica_add(mica_conv(in[0], in[1]), in[2]));
@@ -181,5 +217,5 @@ TEST(networks) {
   engine_check("network", &test, build_network);
 }
 
-TEST_MAIN(TEST_CASE(chains), TEST_CASE(integers), TEST_CASE(reductions), TEST_CASE(rows), TEST_CASE(views),
-          TEST_CASE(reshapes_in_groups), TEST_CASE(counters), TEST_CASE(indexing), TEST_CASE(products), TEST_CASE(networks))
+TEST_MAIN(TEST_CASE(chains), TEST_CASE(integers), TEST_CASE(halves), TEST_CASE(reductions), TEST_CASE(rows), TEST_CASE(views),
+          TEST_CASE(reshapes_in_groups), TEST_CASE(counters), TEST_CASE(indexing), TEST_CASE(products), TEST_CASE(pools), TEST_CASE(networks))
