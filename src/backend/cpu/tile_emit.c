@@ -144,6 +144,7 @@ static void cursor_lines(const tile_emitter *e, const mica_tile_stream *stream, 
   for (int32_t axis = e->graph->rank - 1; axis >= g->block_axis; axis--) {
     if (cursor->rows && (e->reduced >> axis & 1)) continue;
     const bool block = axis == g->block_axis && g->block_walk != 0;
+    if (block && g->block == 1) continue;
     const int64_t size = block ? 1 : e->graph->size[axis], step = stream->access.stride[axis];
     if (block) cursor->variable = true;
     if (rank > 0 && step == stride[rank - 1] * count[rank - 1]) {
