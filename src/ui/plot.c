@@ -9,7 +9,9 @@
 
 #include "mica/ui.h"
 
-enum { PANEL_WIDTH = 520, PANEL_HEIGHT = 360, LEFT = 62, RIGHT = 18, TOP = 44, BOTTOM = 52, HEAD = 44, PALETTE = 6 };
+enum { PANEL_WIDTH = 520, PANEL_HEIGHT = 360, HEAD = 44, PALETTE = 6 };
+/* No enumerators: newer compilers warn where those meet floating point. */
+static const int LEFT = 62, RIGHT = 18, TOP = 44, BOTTOM = 52;
 
 typedef struct { double least, most, step; } plot_axis;
 

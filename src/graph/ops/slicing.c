@@ -506,7 +506,7 @@ void mica_split(mica_value x, int32_t axis, size_t count, mica_value *out) {
   int64_t at;
   if (!mica_operands_usable("split", &x, 1) || !mica_builder_axis("split", x, axis, &at)) return;
   int64_t size = mica_dim_of(x, (int32_t)at);
-  if (count == 0 || count > INT64_MAX || size % (int64_t)count != 0) {
+  if (count == 0 || (uint64_t)count > INT64_MAX || size % (int64_t)count != 0) {
     mica_fail_operator(x.graph, "split", &x, 1,
                        "%zu parts of axis %" PRId64 " of size %" PRId64
                        ": expected a number that divides it",
