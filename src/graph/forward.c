@@ -13,15 +13,10 @@ typedef struct {
 } forward_sweep;
 
 static void forward_expansion(const mica_rule *rule, const mica_value *tangents, mica_value *out_tangents) {
-  mica_graph *graph = rule->graph;
-  uint32_t floor = graph->count;
-  mica_value *out = mica_arena_allocate(&graph->arena, (rule->out_count + 1) * sizeof *out);
-  if (!out) {
-    mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
-    return;
-  }
-  rule->def->expand(rule, out);
-  mica_forward_mode(graph, floor, out, rule->out_count, rule->in, tangents, rule->in_count, out_tangents);
+  uint32_t floor;
+  mica_value *in, *out;
+  if (mica_expand_here(rule, &floor, &in, &out))
+    mica_forward_mode(rule->graph, floor, out, rule->out_count, in, tangents, rule->in_count, out_tangents);
 }
 
 /* op(.., t_i, ..) summed over i; linear in all operands together: op(t_0, t_1, ..) at once. */

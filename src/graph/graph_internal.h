@@ -331,6 +331,9 @@ void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y, c
                        size_t y_count, const mica_value *x, size_t x_count, mica_value *out);
 void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, size_t y_count, const mica_value *x,
                        const mica_value *x_tangent, size_t x_count, mica_value *out);
+/* The expansion of a rule's composite in the current region: *out_in [in_count] are its operands as this
+ * region knows them (captured ones may stand in front of the floor), *out its results. False on failure. */
+bool mica_expand_here(const mica_rule *rule, uint32_t *out_floor, mica_value **out_in, mica_value **out);
 /* Rebuilds a region of the same graph for `size` examples in the current place. batched[i]: arguments[i]
  * has the examples as axis 0. out_batched may be NULL: then all results are made batched. */
 void mica_batch_region(mica_graph *graph, uint32_t region, const mica_value *arguments, const bool *batched,

@@ -60,17 +60,31 @@ static void give(reverse_sweep *s, uint32_t id, mica_value cotangent) {
   s->cotangent[id] = mica_add_values(s->cotangent[id], cotangent);
 }
 
+bool mica_expand_here(const mica_rule *rule, uint32_t *out_floor, mica_value **out_in, mica_value **out) {
+  mica_graph *graph = rule->graph;
+  *out_in = mica_arena_allocate(&graph->arena, (rule->in_count + rule->out_count + 1) * sizeof **out_in);
+  if (!*out_in) {
+    mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+    return false;
+  }
+  *out = *out_in + rule->in_count;
+  for (size_t i = 0; i < rule->in_count; i++) {
+    (*out_in)[i] = mica_value_of(graph, mica_resolve(graph, rule->in[i]));
+    if (!(*out_in)[i].id) return false;
+  }
+  mica_rule here = *rule;
+  here.in = *out_in;
+  *out_floor = graph->count;
+  rule->def->expand(&here, *out);
+  return graph->status == MICA_OK;
+}
+
 /* A composite without a rule of its own: its expansion is built and differentiated in place. */
 static void reverse_expansion(const mica_rule *rule, const mica_value *cotangents, mica_value *in_cotangents) {
-  mica_graph *graph = rule->graph;
-  uint32_t floor = graph->count;
-  mica_value *out = mica_arena_allocate(&graph->arena, (rule->out_count + 1) * sizeof *out);
-  if (!out) {
-    mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
-    return;
-  }
-  rule->def->expand(rule, out);
-  mica_reverse_mode(graph, floor, out, cotangents, rule->out_count, rule->in, rule->in_count, in_cotangents);
+  uint32_t floor;
+  mica_value *in, *out;
+  if (mica_expand_here(rule, &floor, &in, &out))
+    mica_reverse_mode(rule->graph, floor, out, cotangents, rule->out_count, in, rule->in_count, in_cotangents);
 }
 
 static void reverse_node(reverse_sweep *s, uint32_t id) {

@@ -59,7 +59,7 @@ bool mica_replay_body(const mica_rule *rule, uint32_t r, const mica_value *decla
   *argument_count = all;
   if (own) memcpy(*arguments, declared, own * sizeof **arguments);
   mica_captured_arguments(graph, rule->id, r, rule->in, *arguments);
-  for (size_t k = own; k < all; k++) {
+  for (size_t k = 0; k < all; k++) {
     uint32_t id = mica_resolve(graph, (*arguments)[k]);
     if (!id) return false;
     (*arguments)[k] = mica_value_of(graph, id);
