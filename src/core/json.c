@@ -155,8 +155,10 @@ static mica_status read_number(json_reader *reader, mica_json *value) {
   }
   if (!valid) return json_fail(reader, "not a JSON number");
   const char *cursor = reader->cursor;
-  value->kind =
-      whole && mica_parse_i64(&cursor, at, &value->integer) ? MICA_JSON_INTEGER : MICA_JSON_NUMBER;
+  whole = whole && mica_parse_i64(&cursor, at, &value->integer);
+  /* An integer has no negative zero, which a double's text may be. */
+  bool negative_zero = whole && value->integer == 0 && *reader->cursor == '-';
+  value->kind = whole && !negative_zero ? MICA_JSON_INTEGER : MICA_JSON_NUMBER;
   cursor = reader->cursor;
   if (!mica_parse_double(&cursor, at, &value->number))
     return json_fail(reader, "a number out of range");

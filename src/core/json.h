@@ -12,7 +12,7 @@ typedef enum { MICA_JSON_NULL, MICA_JSON_BOOL, MICA_JSON_INTEGER, MICA_JSON_NUMB
 typedef struct mica_json {
   mica_json_kind kind;
   bool boolean;
-  int64_t integer;          /* INTEGER: exact; numbers above INT64_MAX are NUMBER */
+  int64_t integer;          /* INTEGER: exact; -0 and what 64 bits cannot hold are NUMBER */
   double number;            /* INTEGER and NUMBER */
   const char *string;       /* STRING: terminated UTF-8, may hold zero bytes inside */
   size_t string_size;
