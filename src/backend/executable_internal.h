@@ -21,7 +21,7 @@ typedef struct call_frame {
   bool *donated;            /* as `in` */
   mica_tensor **made;       /* [outputs] to be given to the caller; NULL: the caller's own */
   mica_tensor **cell_value; /* [cells] the value that the call sees; retained unless assigned */
-  mica_tensor **cell_next;  /* [cells] the new value: cell_value itself when overwritten in place */
+  mica_tensor **cell_next;  /* [cells] memory for the new value; NULL: it goes over the old one */
   struct mica_call_marks marks;
 } call_frame;
 

@@ -149,24 +149,18 @@ static mica_status check_outputs(const mica_executable *executable, mica_tensor 
 
 /* ---- variables -------------------------------------------------------------------------------- */
 
-/* Gives back the locks that are held and the values that are retained. */
-static void unlock_cells(const mica_executable *executable, call_frame *frame) {
+/* Gives back the locks, and then what is not wanted any more: the values retained for reading and all that
+ * is left in cell_next. In this order, since the release of wrapped memory calls a function of the host's,
+ * which may use the variables. */
+static void leave_cells(const mica_executable *executable, call_frame *frame) {
   for (size_t i = 0; i < executable->cell_count; i++) {
     const executable_cell *cell = &executable->cells[i];
-    if (cell->assign >= 0) {
-      mica_mutex_unlock(&cell->variable->mutex);
-    } else {
-      mica_tensor_release(frame->cell_value[i]);
-    }
-    frame->cell_value[i] = NULL;
+    if (cell->assign >= 0) mica_mutex_unlock(&cell->variable->mutex);
   }
-}
-
-/* Gives back the new tensors that were made for assigned variables. */
-static void drop_cells(const mica_executable *executable, call_frame *frame) {
   for (size_t i = 0; i < executable->cell_count; i++) {
-    if (frame->cell_next[i] != frame->cell_value[i]) mica_tensor_release(frame->cell_next[i]);
-    frame->cell_next[i] = NULL;
+    if (executable->cells[i].assign < 0) mica_tensor_release(frame->cell_value[i]);
+    mica_tensor_release(frame->cell_next[i]);
+    frame->cell_value[i] = frame->cell_next[i] = NULL;
   }
 }
 
@@ -175,15 +169,15 @@ static mica_status prepare_assign(const mica_executable *executable, call_frame 
                                   size_t index, mica_error *error) {
   const executable_cell *cell = &executable->cells[index];
   mica_tensor *value = frame->cell_value[index];
-  mica_tensor *next = value;
+  mica_tensor *next = NULL;
   if (!mica_tensor_is_unique(value) || mica_tensor_mutable_data(value) == NULL) {
     mica_status status = mica_tensor_create_uninitialized(&executable->device->allocator,
                                                           cell->variable->type, &next, error);
     if (status != MICA_OK) return status;
   }
   frame->cell_next[index] = next;
-  frame->out[cell->assign] = mica_tensor_mutable_data(next);
-  if (cell->read >= 0) frame->donated[cell->read] = next == value;
+  frame->out[cell->assign] = mica_tensor_mutable_data(next == NULL ? value : next);
+  if (cell->read >= 0) frame->donated[cell->read] = next == NULL;
   return MICA_OK;
 }
 
@@ -197,7 +191,7 @@ static mica_status enter_cells(const mica_executable *executable, call_frame *fr
   for (size_t i = 0; i < executable->cell_count; i++) {
     mica_tensor *value = cells[i].variable->value;
     frame->cell_value[i] = value;
-    frame->cell_next[i] = value;
+    frame->cell_next[i] = NULL;
     if (cells[i].assign < 0) {
       mica_tensor_retain(value);
       mica_mutex_unlock(&cells[i].variable->mutex);
@@ -226,8 +220,7 @@ static mica_status enter_cells(const mica_executable *executable, call_frame *fr
     if (cells[i].assign >= 0) status = prepare_assign(executable, frame, i, error);
   }
   if (status == MICA_OK) return MICA_OK;
-  drop_cells(executable, frame);
-  unlock_cells(executable, frame);
+  leave_cells(executable, frame);
   return status;
 }
 
@@ -237,36 +230,29 @@ static void finish_tensor(mica_tensor *tensor) {
   mica_tensor_touch(tensor);
 }
 
-/* Stores the new values. */
+/* Stores the new values; the old ones are left to be released. */
 static void publish_cells(const mica_executable *executable, call_frame *frame) {
   for (size_t i = 0; i < executable->cell_count; i++) {
     const executable_cell *cell = &executable->cells[i];
     if (cell->assign < 0) continue;
     mica_tensor *next = frame->cell_next[i];
-    finish_tensor(next);
-    if (next != frame->cell_value[i]) {
-      cell->variable->value = next;
-      mica_tensor_release(frame->cell_value[i]);
-    }
-    frame->cell_next[i] = frame->cell_value[i] = next;
+    finish_tensor(next == NULL ? frame->cell_value[i] : next);
+    if (next == NULL) continue;
+    cell->variable->value = next;
+    frame->cell_next[i] = frame->cell_value[i];
   }
-  for (size_t i = 0; i < executable->cell_count; i++) frame->cell_next[i] = NULL;
-  unlock_cells(executable, frame);
+  leave_cells(executable, frame);
 }
 
-/* After a failure during execution: what was written over is lost; appends the names to `names`. */
+/* After a failure during execution: values that were being written over are lost; lists their names. */
 static void lose_cells(const mica_executable *executable, call_frame *frame, char *names,
                        size_t size) {
   size_t used = 0;
-  names[0] = '\0';
   for (size_t i = 0; i < executable->cell_count; i++) {
     const executable_cell *cell = &executable->cells[i];
-    if (cell->assign < 0 || frame->cell_value[i] == NULL ||
-        frame->cell_next[i] != frame->cell_value[i])
-      continue;
+    if (cell->assign < 0 || frame->cell_next[i] != NULL) continue;
     cell->variable->value = NULL;
-    mica_tensor_release(frame->cell_value[i]);
-    frame->cell_next[i] = frame->cell_value[i] = NULL;
+    frame->cell_next[i] = frame->cell_value[i];
     if (used + 1 >= size) continue;
     int length =
         snprintf(names + used, size - used, "%s'%s'", used == 0 ? "" : ", ", cell->variable->name);
@@ -376,8 +362,7 @@ static mica_status undo(const mica_executable *executable, call_frame *frame, bo
   char names[400] = "";
   drop_outputs(executable, frame);
   if (!intact) lose_cells(executable, frame, names, sizeof(names));
-  drop_cells(executable, frame);
-  unlock_cells(executable, frame);
+  leave_cells(executable, frame);
   if (names[0] == '\0') return mica_error_set(error, status, "%s", reason->message);
   return mica_error_set(error, status, "%.500s; lost while it was overwritten: %s", reason->message,
                         names);

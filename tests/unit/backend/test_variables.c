@@ -201,6 +201,35 @@ TEST(set_replaces_and_refuses) {
   mica_tensor_release(wrong);
 }
 
+typedef struct {
+  mica_variable *variable;
+  double seen;
+} wrapped_owner;
+
+static void on_release(void *context) {
+  wrapped_owner *owner = context;
+  owner->seen = value_of(owner->variable);
+}
+
+/* Memory of the host's is never written, and is given back when no lock is held. */
+TEST(wrapped_values_are_replaced) {
+  mica_device *device = open_device();
+  static _Alignas(64) float memory[16] = {41};
+  wrapped_owner owner = {0};
+  mica_tensor *wrapped = NULL;
+  CHECK_OK(mica_tensor_wrap((mica_type){MICA_F32, MICA_SCALAR}, memory, on_release, &owner,
+                            &wrapped, NULL));
+  owner.variable = mica_variable_create("n", wrapped);
+  mica_tensor_release(wrapped);
+  mica_jit *jit = mica_jit_create(device, build_count, .user = owner.variable);
+  CHECK_OK(mica_jit_call(jit, NULL, 0, NULL, 0, NULL));
+  CHECK_NEAR(owner.seen, 42, 0);
+  CHECK_NEAR(memory[0], 41, 0);
+  mica_jit_destroy(jit);
+  mica_variable_release(owner.variable);
+  mica_device_release(device);
+}
+
 /* ---- failures --------------------------------------------------------------------------------- */
 
 /* The reference, but with calls that fail: before anything is written, or after donated memory was. */
@@ -346,5 +375,6 @@ TEST(parsed_variables_are_bound) {
 
 TEST_MAIN(TEST_CASE(a_step_trains), TEST_CASE(snapshots_keep_their_value),
           TEST_CASE(variables_change_places), TEST_CASE(a_variable_may_be_assigned_only),
-          TEST_CASE(set_replaces_and_refuses), TEST_CASE(what_was_overwritten_is_lost),
-          TEST_CASE(steps_do_not_allocate), TEST_CASE(parsed_variables_are_bound))
+          TEST_CASE(set_replaces_and_refuses), TEST_CASE(wrapped_values_are_replaced),
+          TEST_CASE(what_was_overwritten_is_lost), TEST_CASE(steps_do_not_allocate),
+          TEST_CASE(parsed_variables_are_bound))
