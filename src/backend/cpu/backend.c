@@ -34,6 +34,7 @@ static mica_status engine_open(mica_device *device, const char *options, void **
       return status;
     }
   }
+  if (device->profile) mica_cpu_measure_limits(engine);
   *out_state = engine;
   return MICA_OK;
 }

@@ -31,6 +31,7 @@ typedef struct mica_gemm_tile {
   bool fetch;      /* C is large: ask for its lines before the sum */
   const void *bias;
   bool accumulate, relu;
+  bool stream;     /* C is aligned to vectors and large: write it past the caches */
 } mica_gemm_tile;
 
 /* The kernels of one element type. */
@@ -42,6 +43,8 @@ typedef struct mica_gemm_kernels {
   int64_t block_bytes; /* of B that a thread keeps in its L2 cache */
   /* [rows - 1][vectors - 1] */
   void (*const (*tile)[2])(const mica_gemm_tile *tile);
+  /* After tiles with `stream`, before another thread reads; NULL where there is no such store. */
+  void (*stream_end)(void);
   /* Packs `depth` rows of `columns` columns into panels of 2 vectors (the last may have 1), each
    * [panel_depth][width], zero-filled on the right, from row `first_row` of the panels on. */
   void (*pack)(int64_t depth, int64_t columns, const void *b, int64_t b_row, int64_t b_column,
@@ -87,6 +90,7 @@ typedef struct mica_cpu_kernels {
   const mica_gemm_kernels *gemm[MICA_GEMM_TYPE_COUNT];
   const struct mica_tile_kernels *tile; /* tile_kernels.h */
   const mica_window_kernels *window;
+  double (*limit_fma)(int64_t rounds, float *sink); /* multiply-adds in registers: returns how many flops */
 } mica_cpu_kernels;
 
 extern const mica_cpu_kernels mica_cpu_kernels_baseline;
