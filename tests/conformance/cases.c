@@ -140,7 +140,12 @@ static mica_value behind_barrier(mica_graph *g, const mica_value *in) {
   return mica_mul(mica_tanh(out[0]), mica_reduce_sum(mica_sin(out[1]), MICA_ALL));
 }
 
-#define SHAPE_OF(...) {.rank = (int32_t)(sizeof((int64_t[]){0, ##__VA_ARGS__}) / sizeof(int64_t)) - 1, .dim = {__VA_ARGS__}}
+/* Inputs: NUMBER and its like are scalars, the others are arrays. */
+#define SHAPE_OF(...) {.rank = (int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .dim = {__VA_ARGS__}}
+#define NUMBER NUMBER_IN(-2, 2)
+#define NUMBER_IN(least, most) {.kind = RANGE, .low = least, .high = most}
+#define INDEX(least, most) {.kind = INDICES, .low = least, .high = most}
+#define CONDITION {.kind = TRUTH}
 #define X(...) {.shape = SHAPE_OF(__VA_ARGS__), .kind = RANGE, .low = -2, .high = 2}
 #define IN(least, most, ...) {.shape = SHAPE_OF(__VA_ARGS__), .kind = RANGE, .low = least, .high = most}
 #define SP(...) {.shape = SHAPE_OF(__VA_ARGS__), .kind = SPACED, .low = -40, .high = 40}
@@ -148,7 +153,6 @@ static mica_value behind_barrier(mica_graph *g, const mica_value *in) {
 #define TR(...) {.shape = SHAPE_OF(__VA_ARGS__), .kind = TRUTH}
 #define WD(...) {.shape = SHAPE_OF(__VA_ARGS__), .kind = WORDS}
 #define INPUTS(...) {__VA_ARGS__}
-#pragma GCC diagnostic ignored "-Wpedantic" /* empty lists: X() is a scalar */
 
 #define CASE(name, OP, dtypes, flags, outputs, inputs, ...)                                        \
   static void build_##name(mica_graph *g, const mica_value *in, mica_value *out) {                \
