@@ -165,7 +165,7 @@ typedef struct conv_run {
   const conv_plan *plan;
   const float *x, *w;
   float *y;
-  bool accumulate;
+  bool accumulate, stream;
   mica_gemm_finish finish;
   mica_conv_piece *pieces;
   mica_gemm_segment *segments; /* the pieces as offsets into the slab */
@@ -228,6 +228,7 @@ static void conv_multiply(const conv_run *run, const conv_strip *strip, mica_gem
   tile->c_row = strip->step * channels;
   tile->accumulate = run->accumulate || strip->depth_block > 0;
   tile->relu = last && run->finish.relu;
+  tile->stream = run->stream;
   const int64_t end = strip->column + strip->columns;
   for (int64_t column = strip->column; column < end;) {
     const int64_t width = mica_kernel_min(2 * kernels->vector, end - column);
@@ -313,6 +314,7 @@ static void conv_rows_task(void *context, int64_t index, int32_t worker) {
       }
     }
   }
+  if (run->stream) plan->kernels->stream_end();
 }
 
 /* Copies the runs of one output pixel side by side, zeros for what lies outside of x. */
@@ -391,6 +393,7 @@ static void conv_gather_task(void *context, int64_t index, int32_t worker) {
       }
     }
   }
+  if (run->stream) plan->kernels->stream_end();
 }
 
 /* Lists the pieces of each depth block and their places in the slab. */
@@ -444,6 +447,12 @@ void mica_conv_forward(const mica_cpu_kernels *kernels, const mica_conv *conv, c
     next += plan.packed_bytes;
     run.workers = next;
     conv_list_pieces(&run);
+    const int64_t size = sizeof(float);
+    const double y_bytes = (double)conv->batch * (double)mica_conv_pixels(&plan.view) *
+                           (double)(conv->output_channels * size);
+    run.stream = plan.depth_blocks == 1 && !accumulate &&
+                 mica_gemm_streams(plan.kernels, &run.finish, y,
+                                   (conv->output_channels | plan.columns) * size, y_bytes);
     if (plan.k > 0) {
       parallel->run(parallel->self, conv->groups * plan.depth_blocks, conv_pack_task, &run);
     }

@@ -14,6 +14,7 @@
 enum {
   FILTER_DEPTH = 256, /* pixels of a block of k; at most one segment for each */
   FILTER_CHUNKS = 16, /* most chunks of pixels, and fewest tasks where dw has the rows */
+  FILTER_CHUNK_PIXELS = 256, /* fewest in a chunk: adding the chunks up must stay cheap */
 };
 static const int64_t filter_slab_bytes = 256 << 10;
 static const int64_t filter_sum_bytes = 16 << 20; /* of all chunks' dw together */
@@ -24,15 +25,17 @@ typedef struct filter_plan {
   mica_conv_view view;
   mica_conv_slab slab;
   bool strided;                      /* the view's pixels are not all of y's */
-  bool copied;                       /* runs too short for a strip are copied side by side */
+  bool strip_copied;                 /* a strip of x is copied for all panels to share */
   int64_t images, x_image, y_image;  /* number; elements of x, pixels of y between them */
+  int64_t slab_image;                /* elements between images of a group, in the slab or x */
   int64_t last_width;                /* output columns of an image's last row */
   int64_t channels, rows, columns;   /* dw of one group: [rows, columns] */
   int64_t padded;                    /* columns rounded up to vectors */
+  int64_t group_images;              /* small images share a block of k */
   int64_t unit, row_units, units;    /* output rows of a slab; slabs of a plane; of the batch */
   int64_t block_rows, block_columns; /* of y, in a block of k */
   int64_t run, runs;                 /* rows of dw that lie side by side in x */
-  int64_t run_strips;                /* strips of a run (of all runs when copied) */
+  int64_t run_strips;                /* strips of a run */
   int64_t strips, strip_blocks;      /* of all rows of dw; tasks along them */
   int64_t chunks;
   int64_t chunk_elements;
@@ -53,12 +56,12 @@ static void filter_flatten(filter_plan *plan, int64_t depth) {
   plan->slab.row_step = outputs[2] * plan->conv->input_channels;
 }
 
-/* How the pixels are cut: into slabs, and chunks of these. */
+/* How the pixels are cut: into blocks of k, slabs, and chunks of these. */
 static void filter_plan_pixels(filter_plan *plan) {
   const mica_conv *conv = plan->conv;
   const mica_conv_view *view = &plan->view;
   int64_t depth = plan->kernels->block_bytes / (plan->padded * (int64_t)sizeof(float));
-  depth = mica_kernel_max(32, mica_kernel_min(depth, FILTER_DEPTH));
+  depth = mica_kernel_max(64, mica_kernel_min(depth, FILTER_DEPTH));
   mica_conv_slab_make(conv, view, 1, &plan->slab);
   plan->images = conv->batch;
   plan->x_image = conv->input[0] * conv->input[1] * conv->input[2] * conv->input_channels;
@@ -70,32 +73,47 @@ static void filter_plan_pixels(filter_plan *plan) {
   plan->block_rows = plan->strided || plan->block_columns < view->outputs[2]
                          ? 1
                          : mica_kernel_max(1, depth / plan->block_columns);
+  plan->group_images = 1;
+  if (!plan->strided && view->outputs[0] == 1 && plan->block_rows > view->outputs[1]) {
+    plan->group_images = mica_kernel_min(plan->block_rows / view->outputs[1], plan->images);
+  }
 
-  const int64_t planes = plan->images * view->outputs[0];
-  int64_t unit = mica_kernel_ceil(view->outputs[1], mica_kernel_ceil(FILTER_CHUNKS, planes));
-  if (plan->slab.planes > 0) {
-    const int64_t row_bytes =
-        mica_kernel_max(plan->slab.row_step * plan->slab.planes, 1) * (int64_t)sizeof(float);
-    const int64_t halo = (view->taps[1] - 1) * view->dilation[1];
-    const int64_t fitting = (filter_slab_bytes / row_bytes - halo) / view->stride[1];
-    unit = mica_kernel_max(1, mica_kernel_min(unit, fitting));
+  const int64_t groups = mica_kernel_ceil(plan->images, plan->group_images);
+  const int64_t planes = groups * view->outputs[0];
+  const int64_t pixels = plan->images * mica_conv_pixels(view);
+  plan->chunks = mica_kernel_max(1, mica_kernel_min(FILTER_CHUNKS, pixels / FILTER_CHUNK_PIXELS));
+  int64_t unit = view->outputs[1];
+  if (plan->group_images == 1) {
+    unit = mica_kernel_ceil(unit, mica_kernel_ceil(plan->chunks, planes));
+    if (plan->slab.planes > 0) {
+      const int64_t row_bytes =
+          mica_kernel_max(plan->slab.row_step * plan->slab.planes, 1) * (int64_t)sizeof(float);
+      const int64_t halo = (view->taps[1] - 1) * view->dilation[1];
+      const int64_t fitting = (filter_slab_bytes / row_bytes - halo) / view->stride[1];
+      unit = mica_kernel_max(1, mica_kernel_min(unit, fitting));
+    }
   }
   plan->unit = mica_kernel_ceil(view->outputs[1], mica_kernel_ceil(view->outputs[1], unit));
   plan->row_units = mica_kernel_ceil(view->outputs[1], plan->unit);
   plan->units = planes * plan->row_units;
-  if (plan->slab.planes > 0) mica_conv_slab_make(conv, view, plan->unit, &plan->slab);
+  plan->slab_image = plan->x_image;
+  if (plan->slab.planes > 0) {
+    mica_conv_slab_make(conv, view, plan->unit, &plan->slab);
+    plan->slab_image = plan->slab.planes * plan->slab.plane_step;
+  }
 }
 
 /* How dw's rows are cut: into strips, the height of a tile. */
 static void filter_plan_rows(filter_plan *plan) {
   const mica_conv_view *view = &plan->view;
-  const int64_t tile_rows = plan->kernels->tile_rows;
+  const int64_t panels = mica_kernel_ceil(plan->columns, 2 * plan->kernels->vector);
   const bool whole = plan->conv->groups == 1 && view->dilation[2] == 1;
   plan->run = whole ? view->taps[2] * plan->channels : plan->channels;
   plan->runs = plan->rows / plan->run;
-  plan->copied = plan->run * 2 <= tile_rows && plan->runs > 1;
-  plan->run_strips = mica_kernel_ceil(plan->copied ? plan->rows : plan->run, tile_rows);
-  plan->strips = plan->copied ? plan->run_strips : plan->runs * plan->run_strips;
+  plan->run_strips = mica_kernel_ceil(plan->run, plan->kernels->tile_rows);
+  plan->strips = plan->runs * plan->run_strips;
+  /* Short rows of y are short segments: one copy makes a long one of them. */
+  plan->strip_copied = view->outputs[2] <= 8 && panels >= 3;
 }
 
 /* False: the view has no taps or no outputs, its part of dw is zero. */
@@ -110,14 +128,14 @@ static bool filter_make_plan(filter_plan *plan, const mica_cpu_kernels *table,
   plan->rows = view->taps[0] * view->taps[1] * view->taps[2] * plan->channels;
   if (plan->rows <= 0 || plan->columns <= 0) return false;
   if (conv->batch <= 0 || mica_conv_pixels(view) <= 0) return false;
-  plan->padded = mica_kernel_ceil(plan->columns, vector) * vector;
+  plan->padded = mica_kernel_round(plan->columns, vector);
   plan->strided = mica_conv_view_count(conv) > 1;
   filter_plan_pixels(plan);
   filter_plan_rows(plan);
 
   plan->chunk_elements = conv->groups * plan->rows * plan->columns;
-  plan->chunks = filter_sum_bytes / size / mica_kernel_max(plan->chunk_elements, 1);
-  plan->chunks = mica_kernel_max(1, mica_kernel_min(plan->chunks, FILTER_CHUNKS));
+  const int64_t most = filter_sum_bytes / size / mica_kernel_max(plan->chunk_elements, 1);
+  plan->chunks = mica_kernel_max(1, mica_kernel_min(plan->chunks, most));
   plan->chunks = mica_kernel_min(plan->chunks, plan->units);
   plan->strip_blocks =
       mica_kernel_min(plan->strips, mica_kernel_ceil(FILTER_CHUNKS, plan->chunks));
@@ -125,9 +143,11 @@ static bool filter_make_plan(filter_plan *plan, const mica_cpu_kernels *table,
 
   const int64_t block = plan->block_rows * plan->block_columns;
   if (plan->slab.planes > 0) {
-    mica_gemm_reserve(&plan->slab_bytes, plan->slab.planes, plan->slab.plane_step, size);
+    mica_gemm_reserve(&plan->slab_bytes, plan->group_images, plan->slab_image, size);
   }
-  if (plan->copied) mica_gemm_reserve(&plan->copy_bytes, block, plan->rows, size);
+  if (plan->strip_copied) {
+    mica_gemm_reserve(&plan->copy_bytes, block, plan->kernels->tile_rows, size);
+  }
   mica_gemm_reserve(&plan->worker_bytes, block, plan->padded, size); /* dy packed */
   mica_gemm_reserve(&plan->worker_bytes, (int64_t)plan->slab_bytes, 1, 1);
   mica_gemm_reserve(&plan->worker_bytes, (int64_t)plan->copy_bytes, 1, 1);
@@ -158,47 +178,35 @@ typedef struct filter_run {
   bool accumulate;
 } filter_run;
 
-/* Offset in the slab of the run of x that begins at row `row` of dw, which lies in one run. */
-static int64_t filter_run_offset(const filter_plan *plan, int64_t row) {
+/* Offset in the slab of row `row` of dw, for the first output. */
+static int64_t filter_row_offset(const filter_plan *plan, int64_t row) {
   mica_conv_piece piece;
   (void)mica_conv_pieces(plan->conv, &plan->view, row, row + 1, &piece);
   return piece.depth_tap * plan->slab.tap_plane + piece.row_tap * plan->slab.tap_row +
          piece.element;
 }
 
-/* One block of k: y's rows [row, row + rows) x columns [column, column + width) of the slab. */
+/* A block of k: runs of output columns of some rows and images, one segment each. */
 typedef struct filter_block {
-  const float *x; /* of the block's first pixel and group */
-  int64_t segments;
-  int64_t row_length; /* pixels of a row */
-  int64_t last_length;
-  int64_t depth; /* pixels of all */
+  const float *x; /* of the first pixel and group */
+  int64_t count, depth;
   bool first; /* of the chunk */
+  mica_gemm_segment segments[FILTER_DEPTH];
 } filter_block;
 
-/* Copies all runs of a block's pixels: [depth][rows], or [rows][depth] where the pixels lie side by
- * side in x. */
-static void filter_copy_runs(const filter_plan *plan, const filter_block *block, float *copy) {
+static void filter_add_segment(filter_block *block, int64_t offset, int64_t length) {
+  block->segments[block->count++] = (mica_gemm_segment){offset, length};
+  block->depth += length;
+}
+
+/* Copies a strip of the block's pixels, [depth][tile rows]. */
+static void filter_copy_strip(const filter_plan *plan, const filter_block *block, int64_t rows,
+                              const float *from, float *to) {
   const int64_t step = plan->view.stride[2] * plan->conv->input_channels;
-  for (int64_t row = 0; row < plan->rows; row += plan->run) {
-    const float *x = block->x + filter_run_offset(plan, row);
-    int64_t pixel = 0;
-    for (int64_t s = 0; s < block->segments; s++) {
-      const int64_t length = s == block->segments - 1 ? block->last_length : block->row_length;
-      const float *from = x + s * plan->view.stride[1] * plan->slab.row_step;
-      if (step == 1) {
-        for (int64_t i = 0; i < plan->run; i++) {
-          memcpy(copy + (row + i) * block->depth + pixel, from + i,
-                 (size_t)length * sizeof(float));
-        }
-      } else {
-        for (int64_t p = 0; p < length; p++) {
-          float *to = copy + (pixel + p) * plan->rows + row;
-          for (int64_t i = 0; i < plan->run; i++) to[i] = from[p * step + i];
-        }
-      }
-      pixel += length;
-    }
+  for (int64_t s = 0; s < block->count; s++) {
+    const mica_gemm_segment *segment = &block->segments[s];
+    plan->kernels->copy_columns(rows, segment->length, from + segment->offset, step, to);
+    to += segment->length * plan->kernels->tile_rows;
   }
 }
 
@@ -206,35 +214,29 @@ static void filter_copy_runs(const filter_plan *plan, const filter_block *block,
 static void filter_add_block(const filter_plan *plan, const filter_block *block, int64_t strip,
                              int64_t strip_end, const float *panels, float *copy, float *sum) {
   const mica_gemm_kernels *kernels = plan->kernels;
-  const int64_t step = plan->view.stride[2] * plan->conv->input_channels;
-  mica_gemm_segment segments[FILTER_DEPTH];
-  mica_gemm_tile tile = {.segments = segments, .c_row = plan->columns,
+  const int64_t panel = 2 * kernels->vector;
+  const mica_gemm_segment whole = {0, block->depth};
+  mica_gemm_tile tile = {.a_row = 1,
+                         .a_step = plan->view.stride[2] * plan->conv->input_channels,
+                         .segments = block->segments,
+                         .segment_count = block->count,
+                         .c_row = plan->columns,
                          .accumulate = !block->first};
-  if (plan->copied) {
-    filter_copy_runs(plan, block, copy);
-    segments[0] = (mica_gemm_segment){0, block->depth};
+  if (plan->strip_copied) {
+    tile.a = copy;
+    tile.a_step = kernels->tile_rows;
+    tile.segments = &whole;
     tile.segment_count = 1;
-    tile.a_row = step == 1 ? block->depth : 1;
-    tile.a_step = step == 1 ? 1 : plan->rows;
-  } else {
-    for (int64_t s = 0; s < block->segments; s++) {
-      segments[s] = (mica_gemm_segment){
-          s * plan->view.stride[1] * plan->slab.row_step,
-          s == block->segments - 1 ? block->last_length : block->row_length};
-    }
-    tile.segment_count = block->segments;
-    tile.a_row = 1;
-    tile.a_step = step;
   }
-  const int64_t run = plan->copied ? plan->rows : plan->run, panel = 2 * kernels->vector;
   for (; strip < strip_end; strip++) {
-    const int64_t first = strip / plan->run_strips * run, s = strip % plan->run_strips;
-    const int64_t row = first + run * s / plan->run_strips;
-    const int64_t rows = first + run * (s + 1) / plan->run_strips - row;
-    if (plan->copied) {
-      tile.a = copy + row * (step == 1 ? block->depth : 1);
+    const int64_t first = strip / plan->run_strips * plan->run, s = strip % plan->run_strips;
+    const int64_t row = first + plan->run * s / plan->run_strips;
+    const int64_t rows = first + plan->run * (s + 1) / plan->run_strips - row;
+    const float *from = block->x + filter_row_offset(plan, row);
+    if (plan->strip_copied) {
+      filter_copy_strip(plan, block, rows, from, copy);
     } else {
-      tile.a = block->x + filter_run_offset(plan, row);
+      tile.a = from;
     }
     for (int64_t column = 0; column < plan->columns; column += panel) {
       const int64_t width = mica_kernel_min(panel, plan->columns - column);
@@ -247,32 +249,47 @@ static void filter_add_block(const filter_plan *plan, const filter_block *block,
   }
 }
 
-/* All blocks of k of one slab, for one group. */
-static void filter_add_slab(const filter_run *run, const float *x, int64_t y_pixel, int64_t row,
-                            int64_t rows, int64_t group, int64_t strip, int64_t strip_end,
-                            bool first, char *worker) {
+/* Output rows [row, row + rows) of `images` images, in the slab at x; y_pixel is the first image's
+ * first pixel in this plane. */
+typedef struct filter_part {
+  const float *x;
+  int64_t y_pixel, row, rows, images;
+  int64_t strip, strip_end;
+  bool first;
+} filter_part;
+
+/* All blocks of k of a part, for one group. */
+static void filter_add_part(const filter_run *run, const filter_part *part, int64_t group,
+                            char *worker) {
   const filter_plan *plan = run->plan;
   const mica_conv_view *view = &plan->view;
-  const int64_t outputs = plan->conv->output_channels, width = view->outputs[2];
-  float *panels = (float *)(void *)(worker + plan->slab_bytes + plan->copy_bytes);
+  const int64_t outputs = plan->conv->output_channels, inputs = plan->conv->input_channels;
+  const int64_t row_step = view->stride[1] * plan->slab.row_step;
   float *copy = (float *)(void *)(worker + plan->slab_bytes);
+  float *panels = (float *)(void *)(worker + plan->slab_bytes + plan->copy_bytes);
   float *sum = run->sums + group * plan->rows * plan->columns;
-  for (int64_t r = 0; r < rows; r += plan->block_rows) {
-    const int64_t count = mica_kernel_min(plan->block_rows, rows - r);
-    const bool ends = row + r + count == view->outputs[1];
-    const int64_t row_width = ends && count == 1 ? plan->last_width : width;
-    for (int64_t column = 0; column < row_width; column += plan->block_columns) {
-      filter_block block = {.segments = count, .first = first};
-      block.row_length = mica_kernel_min(plan->block_columns, row_width - column);
-      block.last_length = ends && count > 1 ? plan->last_width : block.row_length;
-      block.depth = (count - 1) * block.row_length + block.last_length;
-      block.x = x + r * view->stride[1] * plan->slab.row_step +
-                column * view->stride[2] * plan->conv->input_channels + group * plan->channels;
-      const int64_t pixel = y_pixel + (row + r) * view->y_step[1] + column * view->y_step[2];
+  bool first = part->first;
+  for (int64_t r = 0; r < part->rows; r += plan->block_rows) {
+    const int64_t rows = mica_kernel_min(plan->block_rows, part->rows - r);
+    for (int64_t column = 0; column < view->outputs[2]; column += plan->block_columns) {
+      filter_block block;
+      block.first = first;
+      block.count = block.depth = 0;
+      block.x = part->x + r * row_step + column * view->stride[2] * inputs + group * plan->channels;
+      for (int64_t image = 0; image < part->images; image++) {
+        for (int64_t i = 0; i < rows; i++) {
+          const bool last = part->row + r + i == view->outputs[1] - 1;
+          const int64_t width = (last ? plan->last_width : view->outputs[2]) - column;
+          filter_add_segment(&block, image * plan->slab_image + i * row_step,
+                             mica_kernel_min(plan->block_columns, width));
+        }
+      }
+      const int64_t pixel =
+          part->y_pixel + (part->row + r) * view->y_step[1] + column * view->y_step[2];
       plan->kernels->pack(block.depth, plan->columns,
                           run->dy + pixel * outputs + group * plan->columns,
                           view->y_step[2] * outputs, 1, panels, block.depth, 0);
-      filter_add_block(plan, &block, strip, strip_end, panels, copy, sum);
+      filter_add_block(plan, &block, part->strip, part->strip_end, panels, copy, sum);
       first = false;
     }
   }
@@ -284,30 +301,36 @@ static void filter_task(void *context, int64_t index, int32_t worker) {
   const filter_plan *plan = run.plan;
   const mica_conv *conv = plan->conv;
   const mica_conv_view *view = &plan->view;
-  const int64_t chunk = index / plan->strip_blocks, part = index % plan->strip_blocks;
-  const int64_t strip = plan->strips * part / plan->strip_blocks;
-  const int64_t strip_end = plan->strips * (part + 1) / plan->strip_blocks;
+  const int64_t chunk = index / plan->strip_blocks, block = index % plan->strip_blocks;
   const int64_t begin = plan->units * chunk / plan->chunks;
   const int64_t end = plan->units * (chunk + 1) / plan->chunks;
   char *own = run.workers + (size_t)worker * plan->worker_bytes;
+  filter_part part = {.strip = plan->strips * block / plan->strip_blocks,
+                      .strip_end = plan->strips * (block + 1) / plan->strip_blocks};
   run.sums += chunk * plan->chunk_elements;
   for (int64_t unit = begin; unit < end; unit++) {
-    const int64_t row = unit % plan->row_units * plan->unit;
-    const int64_t rows = mica_kernel_min(plan->unit, view->outputs[1] - row);
     const int64_t depth = unit / plan->row_units % view->outputs[0];
-    const int64_t image = unit / plan->row_units / view->outputs[0];
+    const int64_t image = unit / plan->row_units / view->outputs[0] * plan->group_images;
     const float *x = run.x + image * plan->x_image;
+    part.first = unit == begin;
+    part.row = unit % plan->row_units * plan->unit;
+    part.rows = mica_kernel_min(plan->unit, view->outputs[1] - part.row);
+    part.images = mica_kernel_min(plan->group_images, plan->images - image);
+    part.y_pixel = image * plan->y_image + view->y_pixel + depth * view->y_step[0];
     if (plan->slab.planes > 0) {
-      mica_conv_slab_fill(conv, view, &plan->slab, x, depth, row, rows, (float *)(void *)own);
-      x = (const float *)(const void *)own;
+      float *slab = (float *)(void *)own;
+      for (int64_t i = 0; i < part.images; i++) {
+        mica_conv_slab_fill(conv, view, &plan->slab, x + i * plan->x_image, depth, part.row,
+                            part.rows, slab + i * plan->slab_image);
+      }
+      part.x = slab;
     } else {
-      x += (depth * view->stride[0] - view->padding[0]) * plan->slab.plane_step +
-           (row * view->stride[1] - view->padding[1]) * plan->slab.row_step -
-           view->padding[2] * conv->input_channels;
+      part.x = x + (depth * view->stride[0] - view->padding[0]) * plan->slab.plane_step +
+               (part.row * view->stride[1] - view->padding[1]) * plan->slab.row_step -
+               view->padding[2] * conv->input_channels;
     }
-    const int64_t y_pixel = image * plan->y_image + view->y_pixel + depth * view->y_step[0];
     for (int64_t group = 0; group < conv->groups; group++) {
-      filter_add_slab(&run, x, y_pixel, row, rows, group, strip, strip_end, unit == begin, own);
+      filter_add_part(&run, &part, group, own);
     }
   }
 }

@@ -42,6 +42,7 @@ typedef struct gemm_plan {
 
 const double mica_gemm_task_work = 1 << 16;
 enum { GEMM_STRIPS = 4, GEMM_STRIP_STEPS = 8 }; /* of a transposed A, copied at a time */
+static const double gemm_stream_bytes = 16 << 20; /* of C: gone from the caches before it is read */
 static const int64_t gemm_group_bytes = 8 << 20; /* of B packed at a time: stays in L3 */
 
 void mica_gemm_reserve(size_t *bytes, int64_t count, int64_t unit, int64_t size) {
@@ -66,6 +67,12 @@ int64_t mica_gemm_depth(const mica_gemm_kernels *kernels, int64_t k, int64_t *bl
 /* A double: only compared with thresholds. */
 double mica_gemm_work(const mica_gemm *g) {
   return (double)g->m * (double)g->n * (double)mica_kernel_max(g->k, 1);
+}
+
+bool mica_gemm_streams(const mica_gemm_kernels *kernels, const mica_gemm_finish *finish,
+                       const void *c, int64_t row_bytes, double bytes) {
+  return kernels->stream_end && !finish->epilogue && bytes >= gemm_stream_bytes &&
+         (uintptr_t)c % 64 == 0 && row_bytes % 64 == 0;
 }
 
 int64_t mica_gemm_items(const mica_gemm *g) {
@@ -210,6 +217,7 @@ typedef struct gemm_run {
   const mica_gemm *g;
   char *workers, *shared;
   gemm_panels panels; /* GEMM_B_SHARED, GEMM_B_READY */
+  bool stream;
   int64_t item;       /* first item of the tasks */
   int64_t column, columns, depth_block, depth_blocks; /* GEMM_B_SHARED: the group */
 } gemm_run;
@@ -325,7 +333,8 @@ static void gemm_run_block(const gemm_run *run, const gemm_block *block, char *w
     } else if (tail < column_end) {
       kernels->pack(depth, column_end - tail, gemm_at(b, k * g->b_row + tail, size), g->b_row, 1, own, depth, 0);
     }
-    tile.fetch = plan->fetch;
+    tile.fetch = plan->fetch && !run->stream;
+    tile.stream = run->stream;
     int64_t row = block->row;
     for (int64_t s = 0; s < strips; s++) {
       const int64_t rows = (block->rows + s) / strips;
@@ -368,6 +377,7 @@ static void gemm_run_block(const gemm_run *run, const gemm_block *block, char *w
       row += rows;
     }
   }
+  if (run->stream) kernels->stream_end();
 }
 
 /* Task: one block of C, or some whole products of the batch. */
@@ -465,6 +475,14 @@ void mica_gemm_run(const mica_cpu_kernels *kernels, const mica_gemm *problem,
   if (!gemm_make_plan(&plan, kernels, problem, parallel->threads)) return;
   gemm_run run = {.plan = &plan, .g = problem, .shared = scratch,
                   .workers = (char *)scratch + plan.shared_bytes};
+  if (plan.depth_blocks == 1 && !problem->accumulate) {
+    const int64_t size = plan.kernels->element_size;
+    int64_t rows = problem->c_row;
+    for (int32_t i = 0; i < problem->batch_rank; i++) rows |= problem->c_batch[i];
+    run.stream = mica_gemm_streams(plan.kernels, &problem->finish, problem->c, rows * size,
+                                   (double)plan.items * (double)problem->m * (double)problem->n *
+                                       (double)size);
+  }
   if (plan.b_source == GEMM_B_SHARED) {
     gemm_run_shared(&run, parallel);
     return;

@@ -26,6 +26,10 @@ int64_t mica_gemm_depth(const mica_gemm_kernels *kernels, int64_t k, int64_t *bl
 double mica_gemm_work(const mica_gemm *g);
 extern const double mica_gemm_task_work;
 
+/* Whether C, of `bytes` in all and written once, is better written past the caches. */
+bool mica_gemm_streams(const mica_gemm_kernels *kernels, const mica_gemm_finish *finish,
+                       const void *c, int64_t row_bytes, double bytes);
+
 int64_t mica_gemm_items(const mica_gemm *g);
 int64_t mica_gemm_item_offset(const mica_gemm *g, const int64_t *strides, int64_t item);
 

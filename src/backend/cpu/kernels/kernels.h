@@ -89,6 +89,7 @@ typedef struct mica_cpu_kernels {
   const mica_conv_kernels *conv;
   const mica_gemm_kernels *gemm[MICA_GEMM_TYPE_COUNT];
   const struct mica_tile_kernels *tile; /* tile_kernels.h */
+  const struct mica_row_kernels *rows;  /* row_kernels.h */
   const mica_window_kernels *window;
   double (*limit_fma)(int64_t rounds, float *sink); /* multiply-adds in registers: returns how many flops */
 } mica_cpu_kernels;
