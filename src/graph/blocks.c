@@ -5,7 +5,30 @@
 #include "graph/attributes.h"
 #include "graph/graph_internal.h"
 
-static mica_region no_region(mica_graph *graph) { return (mica_region){graph, 0, graph ? graph->epoch : 0}; }
+/* The handle of a block that could not begin. Its epoch says how many results the end will be asked for, so
+ * that they are failed values and not what happened to lie in the caller's memory. Where that is known only
+ * later (if, custom gradients), the count is kept in a slot of the failed graph. */
+static mica_region no_region(mica_graph *graph, size_t result_count) {
+  return (mica_region){graph, 0, (uint32_t)result_count};
+}
+/* The graph that stands for "no memory" is read-only and has no regions. */
+static bool can_note(const mica_graph *graph) { return graph && graph->regions; }
+static mica_region no_region_yet(mica_graph *graph) {
+  uint32_t slot = can_note(graph) ? graph->failed_blocks++ % MICA_FAILED_SLOTS : 0;
+  return no_region(graph, slot);
+}
+static void note_results(mica_region region, size_t count) {
+  if (!region.id && can_note(region.graph)) region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS] = count;
+}
+static size_t noted_results(mica_region region) {
+  return !region.id && can_note(region.graph) ? region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS] : 0;
+}
+/* The block of a handle of this trace, whether the graph has failed since or not. */
+static mica_block *block_of(mica_region region) {
+  mica_graph *graph = region.graph;
+  bool known = graph && region.id && region.epoch == graph->epoch && region.id <= graph->block_count;
+  return known ? &graph->blocks[region.id - 1] : NULL;
+}
 
 static void no_values(mica_graph *graph, mica_value *out, size_t count) {
   for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
@@ -24,10 +47,11 @@ static mica_type *types_of(mica_graph *graph, const mica_value *values, size_t c
 /* Opens a block whose first region has the operands' types as arguments. */
 static mica_region begin_block(mica_graph *graph, mica_op op, const mica_value *in, size_t count, const void *attr) {
   if (!graph) graph = mica_graph_of(in, count);
-  if (!graph || graph->status != MICA_OK) return no_region(graph);
+  if (!graph || graph->status != MICA_OK) return op == MICA_OP_WHILE ? no_region(graph, count) : no_region_yet(graph);
   uint32_t block = mica_block_open(graph, op, in, count, attr);
   mica_type *types = block ? types_of(graph, in, count) : NULL;
-  if (!types || !mica_block_enter(graph, block, types, count)) return no_region(graph);
+  if (!types || !mica_block_enter(graph, block, types, count))
+    return op == MICA_OP_WHILE ? no_region(graph, count) : no_region_yet(graph);
   return (mica_region){graph, block, graph->epoch};
 }
 
@@ -65,16 +89,12 @@ void mica_while_body(mica_region region, mica_value condition) {
 }
 
 void mica_while_end(mica_region region, const mica_value *next, mica_value *out_final) {
-  if (!mica_region_check(region, "while_end", MICA_OP_WHILE)) {
-    mica_graph *graph = region.graph;
-    bool known = graph && region.id && region.epoch == graph->epoch && region.id <= graph->block_count;
-    no_values(graph, out_final, known ? graph->blocks[region.id - 1].operand_count : 0);
-    return;
-  }
   mica_graph *graph = region.graph;
-  size_t count = graph->blocks[region.id - 1].operand_count;
+  const mica_block *block = block_of(region);
+  size_t count = block ? block->operand_count : !region.id ? region.epoch : 0;
   no_values(graph, out_final, count);
-  if (graph->blocks[region.id - 1].region_count != 2) {
+  if (!mica_region_check(region, "while_end", MICA_OP_WHILE)) return;
+  if (block->region_count != 2) {
     mica_fail(graph, MICA_INVALID, "while_end: the body is missing: expected mica_while_body before");
     return;
   }
@@ -86,14 +106,16 @@ void mica_while_end(mica_region region, const mica_value *next, mica_value *out_
 
 mica_region mica_switch_begin(mica_value index) {
   mica_graph *graph = index.graph;
-  if (!graph || graph->status != MICA_OK) return no_region(graph);
+  if (!graph || graph->status != MICA_OK) return no_region_yet(graph);
   uint32_t block = mica_block_open(graph, MICA_OP_SWITCH, &index, 1, NULL);
-  if (!block || !mica_block_enter(graph, block, NULL, 0)) return no_region(graph);
+  if (!block || !mica_block_enter(graph, block, NULL, 0)) return no_region_yet(graph);
   return (mica_region){graph, block, graph->epoch};
 }
 
 static void next_case(mica_region region, const char *function, const mica_value *result, size_t count) {
   mica_graph *graph = region.graph;
+  note_results(region, count);
+  if (block_of(region) && graph->status != MICA_OK) block_of(region)->result_count = (uint32_t)count;
   if (!mica_region_check(region, function, MICA_OP_SWITCH)) return;
   mica_block *block = &graph->blocks[region.id - 1];
   if (block->region_count == 1) block->result_count = (uint32_t)count;
@@ -129,16 +151,16 @@ void mica_switch_end(mica_region region, const mica_value *result, size_t count,
 /* An if is a switch whose first case is the one for true. */
 mica_region mica_if_begin(mica_value condition) {
   mica_graph *graph = condition.graph;
-  if (!graph || graph->status != MICA_OK) return no_region(graph);
+  if (!graph || graph->status != MICA_OK) return no_region_yet(graph);
   mica_type type = mica_type_of(condition);
   char why[MICA_MESSAGE_SIZE];
   if (!mica_value_usable(graph, condition, why, sizeof why)) {
     mica_fail_operator(graph, "if_begin", &condition, 1, "operand 0: %s", why);
-    return no_region(graph);
+    return no_region_yet(graph);
   }
   if (type.dtype != MICA_BOOL || type.shape.rank) {
     mica_fail_operator(graph, "if_begin", &condition, 1, "the condition must be a bool []");
-    return no_region(graph);
+    return no_region_yet(graph);
   }
   return mica_switch_begin(mica_convert(mica_not(condition), MICA_I32));
 }
@@ -153,12 +175,12 @@ void mica_if_else(mica_region region, const mica_value *result, size_t count) {
 }
 void mica_if_end(mica_region region, const mica_value *result, mica_value *out) {
   mica_graph *graph = region.graph;
-  bool known = graph && graph->status == MICA_OK && region.id && region.epoch == graph->epoch && region.id <= graph->block_count;
-  if (known && graph->blocks[region.id - 1].region_count < 2 && graph->blocks[region.id - 1].op == MICA_OP_SWITCH) {
+  const mica_block *block = block_of(region);
+  size_t count = block ? block->result_count : noted_results(region);
+  if (block && graph->status == MICA_OK && block->region_count < 2 && block->op == MICA_OP_SWITCH) {
     mica_fail(graph, MICA_INVALID, "if_end: the second block is missing: expected mica_if_else before");
     return;
   }
-  size_t count = known ? graph->blocks[region.id - 1].result_count : 0;
   end_case(region, "if_end", result, count, out);
 }
 
@@ -168,12 +190,12 @@ mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, si
                                   const mica_value *items, size_t item_count, int64_t length, bool reverse) {
   if (!graph) graph = mica_graph_of(carry, carry_count);
   if (!graph) graph = mica_graph_of(items, item_count);
-  if (!graph || graph->status != MICA_OK) return no_region(graph);
+  if (!graph || graph->status != MICA_OK) return no_region(graph, carry_count);
   size_t count = carry_count + item_count;
   mica_value *in = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *in);
   if (!in) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
-    return no_region(graph);
+    return no_region(graph, carry_count);
   }
   if (carry_count) memcpy(in, carry, carry_count * sizeof *in);
   if (item_count) memcpy(in + carry_count, items, item_count * sizeof *in);
@@ -181,23 +203,23 @@ mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, si
     char why[MICA_MESSAGE_SIZE];
     if (!mica_value_usable(graph, items[i], why, sizeof why)) {
       mica_fail_operator(graph, "scan_begin", in, count, "item %zu: %s", i, why);
-      return no_region(graph);
+      return no_region(graph, carry_count);
     }
     if (mica_rank_of(items[i]) < 1) {
       mica_fail_operator(graph, "scan_begin", in, count, "item %zu is a scalar: expected [time, ...]", i);
-      return no_region(graph);
+      return no_region(graph, carry_count);
     }
     int64_t size = mica_dim_of(items[i], 0);
     if (length < 0) length = size;
     if (size != length) {
       mica_fail_operator(graph, "scan_begin", in, count, "item %zu has length %lld: expected %lld as the others", i,
                          (long long)size, (long long)length);
-      return no_region(graph);
+      return no_region(graph, carry_count);
     }
   }
   if (length < 0) {
     mica_fail_operator(graph, "scan_begin", in, count, "without items the length is unknown: use mica_scan_begin_count");
-    return no_region(graph);
+    return no_region(graph, carry_count);
   }
   mica_scan_attr attr = {.length = length, .carry_count = (int64_t)carry_count, .reverse = reverse};
   uint32_t block = mica_block_open(graph, MICA_OP_SCAN, in, count, &attr);
@@ -207,7 +229,7 @@ mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, si
     for (int32_t k = 0; k + 1 < shape->rank; k++) shape->dim[k] = shape->dim[k + 1];
     shape->dim[--shape->rank] = 0;
   }
-  if (!types || !mica_block_enter(graph, block, types, count)) return no_region(graph);
+  if (!types || !mica_block_enter(graph, block, types, count)) return no_region(graph, carry_count);
   return (mica_region){graph, block, graph->epoch};
 }
 
@@ -218,12 +240,13 @@ mica_region mica_scan_begin(const mica_value *carry, size_t carry_count, const m
 void mica_scan_end(mica_region region, const mica_value *carry, const mica_value *emit, size_t emit_count,
                    mica_value *out_carry, mica_value *out_stacked) {
   mica_graph *graph = region.graph;
+  const mica_block *block = block_of(region);
+  bool scans = block && block->op == MICA_OP_SCAN;
+  size_t carries = scans ? (size_t)((const mica_scan_attr *)block->attr)->carry_count : !region.id ? region.epoch : 0;
+  size_t count = carries + emit_count;
   no_values(graph, out_stacked, emit_count);
-  if (!mica_region_check(region, "scan_end", MICA_OP_SCAN)) return;
-  mica_scan_attr attr;
-  memcpy(&attr, graph->blocks[region.id - 1].attr, sizeof attr);
-  size_t carries = (size_t)attr.carry_count, count = carries + emit_count;
   no_values(graph, out_carry, carries);
+  if (!mica_region_check(region, "scan_end", MICA_OP_SCAN)) return;
   mica_value *results = mica_arena_allocate(&graph->arena, (2 * count + 1) * sizeof *results);
   if (!results) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
@@ -283,6 +306,8 @@ mica_region mica_custom_gradient_begin(mica_graph *graph, const mica_value *in, 
 }
 
 void mica_custom_gradient_backward(mica_region region, const mica_value *result, size_t count) {
+  note_results(region, count);
+  if (block_of(region) && region.graph->status != MICA_OK) block_of(region)->result_count = (uint32_t)count;
   if (!mica_region_check(region, "custom_gradient_backward", MICA_OP_CUSTOM_GRADIENT)) return;
   mica_graph *graph = region.graph;
   if (graph->blocks[region.id - 1].region_count != 1) {
@@ -300,14 +325,15 @@ void mica_custom_gradient_backward(mica_region region, const mica_value *result,
 }
 
 void mica_custom_gradient_end(mica_region region, const mica_value *in_gradient, mica_value *out) {
-  if (!mica_region_check(region, "custom_gradient_end", MICA_OP_CUSTOM_GRADIENT)) return;
   mica_graph *graph = region.graph;
+  const mica_block *block = block_of(region);
+  size_t results = block ? block->result_count : noted_results(region);
+  no_values(graph, out, results);
+  if (!mica_region_check(region, "custom_gradient_end", MICA_OP_CUSTOM_GRADIENT)) return;
   if (graph->blocks[region.id - 1].region_count != 2) {
     mica_fail(graph, MICA_INVALID, "custom_gradient_end: the backward block is missing: expected mica_custom_gradient_backward before");
     return;
   }
-  size_t results = graph->blocks[region.id - 1].result_count;
-  no_values(graph, out, results);
   mica_block_leave(graph, region.id, in_gradient, graph->blocks[region.id - 1].operand_count);
   mica_block_close(graph, region.id, out, results);
 }
