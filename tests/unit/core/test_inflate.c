@@ -143,11 +143,12 @@ TEST(wrong_streams) {
 TEST(crc_vectors) {
   CHECK_EQ_BITS(mica_crc32(0, NULL, 0), 0);
   CHECK_EQ_BITS(mica_crc32(0, "123456789", 9), 0xCBF43926); /* the catalogs' check value */
-  unsigned char bytes[100];
-  for (int i = 0; i < 100; i++) bytes[i] = (unsigned char)(i * 37);
-  uint32_t whole = mica_crc32(0, bytes, 100);
-  for (size_t cut = 0; cut <= 100; cut++)
-    CHECK_EQ_BITS(mica_crc32(mica_crc32(0, bytes, cut), bytes + cut, 100 - cut), whole);
+  static unsigned char bytes[5000];
+  for (int i = 0; i < 5000; i++) bytes[i] = (unsigned char)(i * 37);
+  uint32_t whole = 0;
+  for (int i = 0; i < 5000; i += 50) whole = mica_crc32(whole, bytes + i, 50);
+  for (size_t cut = 0; cut <= 5000; cut += 7)
+    CHECK_EQ_BITS(mica_crc32(mica_crc32(0, bytes, cut), bytes + cut, 5000 - cut), whole);
 }
 
 TEST_MAIN(TEST_CASE(what_zlib_deflated), TEST_CASE(damaged_data), TEST_CASE(wrong_streams),
