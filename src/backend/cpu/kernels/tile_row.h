@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/cpu/kernels/reduce_angle.h"
+#include "backend/cpu/kernels/row_kernels.h"
 #include "backend/cpu/kernels/tile_kernels.h"
 #include "backend/cpu/kernels/tile_scalar.h"
 #include "core/dtype.h"
