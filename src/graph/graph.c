@@ -49,6 +49,7 @@ bool mica_graph_init(mica_graph *graph, const mica_allocator *allocator) {
   if (allocator) graph->allocator = *allocator;
   mica_arena_init(&graph->arena, &graph->allocator);
   if (begin_contents(graph)) return true;
+  mica_graph_deinit(graph);
   graph->status = MICA_OUT_OF_MEMORY;
   snprintf(graph->message, sizeof graph->message, "out of memory");
   return false;
@@ -108,10 +109,7 @@ void mica_graph_reset(mica_graph *graph) {
 mica_graph *mica_graph_create(const mica_allocator *allocator) {
   mica_graph *graph = mica_allocate(allocator, sizeof *graph);
   if (graph && mica_graph_init(graph, allocator)) return graph;
-  if (graph) {
-    mica_graph_deinit(graph);
-    mica_free(allocator, graph, sizeof *graph);
-  }
+  mica_free(allocator, graph, sizeof *graph);
   return (mica_graph *)(uintptr_t)&out_of_memory_graph; /* never written: see above */
 }
 

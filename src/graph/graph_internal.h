@@ -250,7 +250,7 @@ struct mica_graph {
   uint32_t retained_count, retained_capacity;
 };
 
-/* A graph over the caller's memory, and back to empty with the next epoch (all values become stale). */
+/* A graph over the caller's memory (false: no memory, nothing is held, the graph is in error), and back to empty with the next epoch (all values become stale). */
 bool mica_graph_init(mica_graph *graph, const mica_allocator *allocator);
 void mica_graph_deinit(mica_graph *graph);
 void mica_graph_reset(mica_graph *graph);
