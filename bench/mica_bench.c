@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mica_bench.c: a benchmark worker. It stays up and takes turns with other frameworks over the same inputs:
+/* mica_bench.c: a benchmark worker. It stays up and takes turns with other frameworks over the same
+ * inputs:
  *
- *   mica_bench --serve --threads N           one JSON request a line on standard input, one answer a line
- *   mica_bench [--threads N] [--only TEXT] [--seconds S]    times every workload and prints JSON lines
+ * mica_bench --serve --threads N           one JSON request a line on standard input, one answer a
+ * line
+ * mica_bench [--threads N] [--only TEXT] [--seconds S]    times every workload and prints JSON
+ * lines
  *
- * Requests: {"command": "prepare", "workload": W}, {"command": "time", "seconds": S}, {"command": "drop"},
+ * Requests: {"command": "prepare", "workload": W}, {"command": "time", "seconds": S}, {"command":
+ * "drop"},
  * and for training {"command": "parameters", "steps": N}, which answers the mean magnitudes of all
- * parameters after N steps from the start. Inputs are run-time arguments or variables; nothing is packed
+ * parameters after N steps from the start. Inputs are run-time arguments or variables; nothing is
+ * packed
  * or folded beforehand; what is timed is one call of a compiled executable, or one compilation. */
 #include <math.h>
 #include <stdio.h>
@@ -50,10 +55,12 @@ static void drop(worker *w) {
 }
 
 /* Traces and compiles a build function on the types of in[]. */
-static mica_status compile(worker *w, mica_build *build, void *user, uint64_t donate, mica_executable **out, mica_error *error) {
+static mica_status compile(worker *w, mica_build *build, void *user, uint64_t donate,
+                           mica_executable **out, mica_error *error) {
   mica_graph *graph = mica_graph_create(NULL);
   mica_value in[BENCH_INPUTS], results[BENCH_OUTPUTS] = {{0}};
-  for (size_t i = 0; i < w->in_count; i++) in[i] = mica_parameter(graph, mica_tensor_type(w->in[i]));
+  for (size_t i = 0; i < w->in_count; i++)
+    in[i] = mica_parameter(graph, mica_tensor_type(w->in[i]));
   build(graph, in, results, user);
   mica_graph_set_outputs(graph, results, w->out_count);
   mica_status status = mica_compile(w->device, graph, donate, out, error);
@@ -69,7 +76,8 @@ static mica_status run(worker *w, mica_error *error) {
 static const char *model_of(const char *workload) {
   static char name[16];
   if (!strcmp(workload, "lstm.train")) return "lstm";
-  if (sscanf(workload, "train.%15s", name) == 1 || sscanf(workload, "compile.%15s", name) == 1) return name;
+  if (sscanf(workload, "train.%15s", name) == 1 || sscanf(workload, "compile.%15s", name) == 1)
+    return name;
   return NULL;
 }
 
@@ -95,7 +103,8 @@ static mica_status prepare(worker *w, const char *workload, double *check, mica_
     for (size_t k = 0; k < w->in_count; k++) w->in[k] = bench_tensor(&b->in[k]);
     uint64_t donate = b->in_place ? (1u << b->output_count) - 1 : 0;
     mica_status status = compile(w, b->build, b->user, donate, &w->executable, error);
-    for (size_t k = 0; b->in_place && k < w->out_count; k++) w->out[k] = mica_tensor_retain(w->in[k]);
+    for (size_t k = 0; b->in_place && k < w->out_count; k++)
+      w->out[k] = mica_tensor_retain(w->in[k]);
     if (status == MICA_OK) status = run(w, error);
     if (status == MICA_OK) *check = bench_magnitude(w->out[b->checked]);
     return status;
@@ -133,7 +142,9 @@ static mica_status measure(worker *w, double seconds, double *ms, long *calls, m
     for (long i = 0; i < inner && status == MICA_OK; i++) status = run(w, error);
     double stop = clock_ms();
     samples[count++] = (stop - begin) / (double)inner;
-    if (status != MICA_OK || count == SAMPLES || (stop >= end && (count >= 3 || samples[0] > seconds * 1e3))) break;
+    if (status != MICA_OK || count == SAMPLES ||
+        (stop >= end && (count >= 3 || samples[0] > seconds * 1e3)))
+      break;
   }
   qsort(samples, (size_t)count, sizeof samples[0], by_value);
   *ms = samples[count / 2];
@@ -147,7 +158,8 @@ static void say_parameters(worker *w, long steps) {
   const char *names[256];
   char workload[64];
   snprintf(workload, sizeof workload, "%s", w->workload);
-  mica_status status = prepare(w, workload, &check, &error); /* from the start; it has made one step */
+  mica_status status =
+      prepare(w, workload, &check, &error); /* from the start; it has made one step */
   for (long i = 1; i < steps && status == MICA_OK; i++) status = run(w, &error);
   if (status != MICA_OK || !w->model) {
     printf("{\"skip\": \"no training workload is prepared\"}\n");
@@ -155,7 +167,8 @@ static void say_parameters(worker *w, long steps) {
   }
   int32_t count = bench_model_magnitudes(w->model, magnitudes, 256, names);
   printf("{\"loss\": %.9g, \"parameters\": [", bench_magnitude(w->out[0]));
-  for (int32_t i = 0; i < count; i++) printf("%s[\"%s\", %.9g]", i ? ", " : "", names[i], magnitudes[i]);
+  for (int32_t i = 0; i < count; i++)
+    printf("%s[\"%s\", %.9g]", i ? ", " : "", names[i], magnitudes[i]);
   printf("]}\n");
 }
 
@@ -184,7 +197,10 @@ static void say_skip(const mica_error *error) {
 }
 
 static void serve(worker *w) {
-  printf("{\"hello\": true, \"info\": {\"mica\": \"%s\", \"device\": \"%s\"}, \"workloads\": [\"lstm.train\"", mica_version(), mica_device_description(w->device));
+  printf(
+      "{\"hello\": true, \"info\": {\"mica\": \"%s\", \"device\": \"%s\"}, \"workloads\": "
+      "[\"lstm.train\"",
+      mica_version(), mica_device_description(w->device));
   for (int32_t i = 0; i < w->count; i++) printf(", \"%s\"", w->table[i].name);
   for (size_t i = 0; i < 4; i++) printf(", \"train.%s\"", models[i]);
   for (size_t i = 0; i < 3; i++) printf(", \"%s\"", compiled[i]);
@@ -197,21 +213,28 @@ static void serve(worker *w) {
     if (!strcmp(command, "prepare") && text_member(line, "workload", text, sizeof text)) {
       double check = 0, ms;
       long calls;
-      if (prepare(w, text, &check, &error) != MICA_OK) say_skip(&error);
-      else if (!w->compile_only && measure(w, 0.05, &ms, &calls, &error) != MICA_OK) say_skip(&error);
-      else printf("{\"ok\": true, \"variant\": \"\", \"check\": %.9g}\n", check);
+      if (prepare(w, text, &check, &error) != MICA_OK)
+        say_skip(&error);
+      else if (!w->compile_only && measure(w, 0.05, &ms, &calls, &error) != MICA_OK)
+        say_skip(&error);
+      else
+        printf("{\"ok\": true, \"variant\": \"\", \"check\": %.9g}\n", check);
     } else if (!strcmp(command, "time") && text_member(line, "seconds", text, sizeof text)) {
       double ms = 0;
       long calls = 0;
-      if (!w->executable) printf("{\"skip\": \"nothing is prepared\"}\n");
-      else if (measure(w, atof(text), &ms, &calls, &error) != MICA_OK) say_skip(&error);
-      else printf("{\"ms\": %.7g, \"calls\": %ld}\n", ms, calls);
+      if (!w->executable)
+        printf("{\"skip\": \"nothing is prepared\"}\n");
+      else if (measure(w, atof(text), &ms, &calls, &error) != MICA_OK)
+        say_skip(&error);
+      else
+        printf("{\"ms\": %.7g, \"calls\": %ld}\n", ms, calls);
     } else if (!strcmp(command, "parameters") && text_member(line, "steps", text, sizeof text)) {
       say_parameters(w, atol(text));
     } else if (!strcmp(command, "drop")) {
       drop(w);
       printf("{\"ok\": true}\n");
-    } else break;
+    } else
+      break;
     fflush(stdout);
   }
 }
@@ -221,9 +244,12 @@ static void time_one(worker *w, const char *name, const char *only, double secon
   mica_error error = {0};
   double check = 0, ms = 0;
   long calls = 0;
-  if (prepare(w, name, &check, &error) == MICA_OK && measure(w, seconds, &ms, &calls, &error) == MICA_OK)
-    printf("{\"workload\": \"%s\", \"threads\": %d, \"ms\": %.7g, \"check\": %.9g}\n", name, threads, ms, check);
-  else fprintf(stderr, "%s: %s\n", name, error.message);
+  if (prepare(w, name, &check, &error) == MICA_OK &&
+      measure(w, seconds, &ms, &calls, &error) == MICA_OK)
+    printf("{\"workload\": \"%s\", \"threads\": %d, \"ms\": %.7g, \"check\": %.9g}\n", name,
+           threads, ms, check);
+  else
+    fprintf(stderr, "%s: %s\n", name, error.message);
   fflush(stdout);
 }
 
@@ -234,24 +260,36 @@ int main(int argument_count, char **arguments) {
   double seconds = 0.5;
   int threads = 0;
   for (int i = 1; i < argument_count; i++) {
-    if (!strcmp(arguments[i], "--serve")) serving = true;
-    else if (!strcmp(arguments[i], "--threads") && i + 1 < argument_count) threads = atoi(arguments[++i]);
-    else if (!strcmp(arguments[i], "--only") && i + 1 < argument_count) only = arguments[++i];
-    else if (!strcmp(arguments[i], "--seconds") && i + 1 < argument_count) seconds = atof(arguments[++i]);
-    else if (!strcmp(arguments[i], "--backend") && i + 1 < argument_count) backend = arguments[++i];
+    if (!strcmp(arguments[i], "--serve"))
+      serving = true;
+    else if (!strcmp(arguments[i], "--threads") && i + 1 < argument_count)
+      threads = atoi(arguments[++i]);
+    else if (!strcmp(arguments[i], "--only") && i + 1 < argument_count)
+      only = arguments[++i];
+    else if (!strcmp(arguments[i], "--seconds") && i + 1 < argument_count)
+      seconds = atof(arguments[++i]);
+    else if (!strcmp(arguments[i], "--backend") && i + 1 < argument_count)
+      backend = arguments[++i];
     else {
-      fprintf(stderr, "usage: %s [--serve] [--threads N] [--only TEXT] [--seconds S] [--backend NAME]\n", arguments[0]);
+      fprintf(stderr,
+              "usage: %s [--serve] [--threads N] [--only TEXT] [--seconds S] [--backend NAME]\n",
+              arguments[0]);
       return 2;
     }
   }
   mica_error error = {0};
-  w.device = mica_device_open(&(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = backend, .threads = threads, .pin_threads = true}, &error);
+  w.device = mica_device_open(&(mica_device_options){.struct_size = sizeof(mica_device_options),
+                                                     .backend = backend,
+                                                     .threads = threads,
+                                                     .pin_threads = true},
+                              &error);
   if (!w.device) {
     fprintf(stderr, "mica_bench: %s\n", error.message);
     return 1;
   }
   w.count = bench_functions(w.table, MOST_WORKLOADS);
-  if (serving) serve(&w);
+  if (serving)
+    serve(&w);
   else {
     for (int32_t i = 0; i < w.count; i++) time_one(&w, w.table[i].name, only, seconds, threads);
     time_one(&w, "lstm.train", only, seconds, threads);

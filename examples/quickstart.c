@@ -20,8 +20,10 @@ int main(void) {
   mica_status status = mica_jit_call(f, &x, 1, y, 2, &error);
   if (status == MICA_OK) status = mica_tensor_read(y[0], &value, sizeof value, &error);
   if (status == MICA_OK) status = mica_tensor_read(y[1], gradient, sizeof gradient, &error);
-  if (status == MICA_OK) printf("y = %.5f, dy/dx = [%.5f, %.5f, %.5f]\n", value, gradient[0], gradient[1], gradient[2]);
-  else fprintf(stderr, "%s\n", error.message);
+  if (status == MICA_OK)
+    printf("y = %.5f, dy/dx = [%.5f, %.5f, %.5f]\n", value, gradient[0], gradient[1], gradient[2]);
+  else
+    fprintf(stderr, "%s\n", error.message);
   mica_tensor_release(y[0]), mica_tensor_release(y[1]), mica_tensor_release(x);
   mica_jit_destroy(f);
   mica_device_release(device);

@@ -8,7 +8,8 @@
 int main(void) {
   mica_error error = {0};
   mica_tensor *a = mica_tensor_from(MICA_F32, MICA_DIMS(2, 3), (float[]){1, 2, 3, 4, 5.5f, -6});
-  mica_tensor *b = mica_tensor_from_doubles(MICA_BF16, MICA_DIMS(2, 3), (double[]){1, 2, 3, 4, 5.3, -6});
+  mica_tensor *b =
+      mica_tensor_from_doubles(MICA_BF16, MICA_DIMS(2, 3), (double[]){1, 2, 3, 4, 5.3, -6});
   char text[512];
   mica_tensor_format(a, NULL, text, sizeof text);
   printf("%s\n", text);

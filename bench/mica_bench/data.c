@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* data.c: inputs by formula: splitmix64 of the counter seed * 2^32 + i, normal numbers by Box and Muller. */
+/* data.c: inputs by formula: splitmix64 of the counter seed * 2^32 + i, normal numbers by Box and
+ * Muller. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -29,7 +30,8 @@ mica_tensor *bench_normal(uint32_t seed, mica_shape shape, double scale) {
 mica_tensor *bench_integers(uint32_t seed, int64_t limit, mica_shape shape) {
   int64_t count = mica_shape_count(shape);
   int32_t *values = malloc((size_t)count * sizeof *values);
-  for (int64_t i = 0; values && i < count; i++) values[i] = (int32_t)((hashed(seed, i) >> 33) % (uint64_t)limit);
+  for (int64_t i = 0; values && i < count; i++)
+    values[i] = (int32_t)((hashed(seed, i) >> 33) % (uint64_t)limit);
   mica_tensor *tensor = values ? mica_tensor_from(MICA_I32, shape, values) : NULL;
   free(values);
   return tensor;
@@ -56,6 +58,7 @@ double bench_magnitude(const mica_tensor *tensor) {
   const void *data = mica_tensor_data(tensor);
   double sum = 0;
   for (int64_t i = 0; i < count; i++)
-    sum += type.dtype == MICA_F32 ? fabs((double)((const float *)data)[i]) : fabs((double)((const int32_t *)data)[i]);
+    sum += type.dtype == MICA_F32 ? fabs((double)((const float *)data)[i])
+                                  : fabs((double)((const int32_t *)data)[i]);
   return count ? sum / (double)count : 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* models.c: training steps as users write them: parameters and optimizer state are variables, a step reads and
+/* models.c: training steps as users write them: parameters and optimizer state are variables, a
+ * step reads and
  * assigns them. Shapes, seeds and optimizers are those of the peers' harness. */
 #include <math.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ struct bench_model {
   bool failed;
 };
 
-/* ---- parameters ------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 static void add_parameter(bench_model *m, const char *name, mica_tensor *start) {
   if (m->count == MOST_PARAMETERS || !start) {
@@ -47,23 +48,31 @@ static void add_parameter(bench_model *m, const char *name, mica_tensor *start) 
   mica_tensor_release(start);
 }
 
-static mica_shape dims(int32_t rank, int64_t a, int64_t b, int64_t c, int64_t d) { return (mica_shape){rank, {a, b, c, d}}; }
-static void weights(bench_model *m, const char *name, uint32_t seed, mica_shape shape, double scale) {
+static mica_shape dims(int32_t rank, int64_t a, int64_t b, int64_t c, int64_t d) {
+  return (mica_shape){rank, {a, b, c, d}};
+}
+static void weights(bench_model *m, const char *name, uint32_t seed, mica_shape shape,
+                    double scale) {
   add_parameter(m, name, bench_normal(seed, shape, scale));
 }
 static void filled(bench_model *m, const char *name, int64_t size, double value) {
   double *values = malloc((size_t)size * sizeof *values);
   for (int64_t i = 0; values && i < size; i++) values[i] = value;
-  add_parameter(m, name, values ? mica_tensor_from_doubles(MICA_F32, dims(1, size, 0, 0, 0), values) : NULL);
+  add_parameter(m, name,
+                values ? mica_tensor_from_doubles(MICA_F32, dims(1, size, 0, 0, 0), values) : NULL);
   free(values);
 }
 
-static const struct { const char *name; int64_t in, out; } resnet9[8] = {
-    {"prep", 3, 64}, {"layer1", 64, 128}, {"res1a", 128, 128}, {"res1b", 128, 128},
-    {"layer2", 128, 256}, {"layer3", 256, 512}, {"res3a", 512, 512}, {"res3b", 512, 512}};
+static const struct {
+  const char *name;
+  int64_t in, out;
+} resnet9[8] = {{"prep", 3, 64},     {"layer1", 64, 128},  {"res1a", 128, 128},
+                {"res1b", 128, 128}, {"layer2", 128, 256}, {"layer3", 256, 512},
+                {"res3a", 512, 512}, {"res3b", 512, 512}};
 
 static void gpt2_parameters(bench_model *m) {
-  weights(m, "tokens", 51, dims(2, 50257, 768, 0, 0), 0.02), weights(m, "positions", 52, dims(2, 64, 768, 0, 0), 0.02);
+  weights(m, "tokens", 51, dims(2, 50257, 768, 0, 0), 0.02),
+      weights(m, "positions", 52, dims(2, 64, 768, 0, 0), 0.02);
   filled(m, "norm_scale", 768, 1), filled(m, "norm_bias", 768, 0);
   for (uint32_t layer = 0; layer < 12; layer++) {
     uint32_t s = 100 + 10 * layer;
@@ -93,7 +102,8 @@ bench_model *bench_model_create(const char *name, mica_error *error) {
   } else if (!strcmp(name, "resnet9")) {
     m->optimizer = MOMENTUM, m->rate = 0.01;
     for (uint32_t i = 0; i < 8; i++) {
-      weights(m, resnet9[i].name, 31 + i, dims(4, 3, 3, resnet9[i].in, resnet9[i].out), sqrt(2.0 / (9.0 * (double)resnet9[i].in)));
+      weights(m, resnet9[i].name, 31 + i, dims(4, 3, 3, resnet9[i].in, resnet9[i].out),
+              sqrt(2.0 / (9.0 * (double)resnet9[i].in)));
       filled(m, "scale", resnet9[i].out, 1), filled(m, "bias", resnet9[i].out, 0);
     }
     weights(m, "head", 40, dims(2, 512, 10, 0, 0), pow(512, -0.5)), filled(m, "head_bias", 10, 0);
@@ -102,7 +112,8 @@ bench_model *bench_model_create(const char *name, mica_error *error) {
     gpt2_parameters(m);
   } else if (!strcmp(name, "lstm")) {
     m->optimizer = SGD, m->rate = 0.01;
-    weights(m, "wx", 61, dims(2, 256, 1024, 0, 0), 1.0 / 16), weights(m, "wh", 62, dims(2, 256, 1024, 0, 0), 1.0 / 16), filled(m, "b", 1024, 0);
+    weights(m, "wx", 61, dims(2, 256, 1024, 0, 0), 1.0 / 16),
+        weights(m, "wh", 62, dims(2, 256, 1024, 0, 0), 1.0 / 16), filled(m, "b", 1024, 0);
   } else {
     m->failed = true;
   }
@@ -120,21 +131,31 @@ bench_model *bench_model_create(const char *name, mica_error *error) {
 void bench_model_destroy(bench_model *m) {
   if (!m) return;
   for (int32_t i = 0; i < m->count; i++)
-    mica_variable_release(m->p[i].value), mica_variable_release(m->p[i].first), mica_variable_release(m->p[i].second);
+    mica_variable_release(m->p[i].value), mica_variable_release(m->p[i].first),
+        mica_variable_release(m->p[i].second);
   mica_variable_release(m->step);
   free(m);
 }
 
 int32_t bench_model_inputs(const bench_model *m, mica_tensor **in) {
-  if (!strcmp(m->name, "mlp")) in[0] = bench_normal(13, dims(2, 128, 784, 0, 0), 1), in[1] = bench_integers(14, 10, dims(1, 128, 0, 0, 0));
-  else if (!strcmp(m->name, "cnn")) in[0] = bench_normal(25, dims(4, 64, 28, 28, 1), 1), in[1] = bench_integers(26, 10, dims(1, 64, 0, 0, 0));
-  else if (!strcmp(m->name, "resnet9")) in[0] = bench_normal(41, dims(4, 64, 32, 32, 3), 1), in[1] = bench_integers(42, 10, dims(1, 64, 0, 0, 0));
-  else if (!strcmp(m->name, "gpt2")) in[0] = bench_integers(53, 50257, dims(2, 4, 65, 0, 0));
-  else in[0] = bench_normal(63, dims(3, 128, 32, 256, 0), 1);
+  if (!strcmp(m->name, "mlp"))
+    in[0] = bench_normal(13, dims(2, 128, 784, 0, 0), 1),
+    in[1] = bench_integers(14, 10, dims(1, 128, 0, 0, 0));
+  else if (!strcmp(m->name, "cnn"))
+    in[0] = bench_normal(25, dims(4, 64, 28, 28, 1), 1),
+    in[1] = bench_integers(26, 10, dims(1, 64, 0, 0, 0));
+  else if (!strcmp(m->name, "resnet9"))
+    in[0] = bench_normal(41, dims(4, 64, 32, 32, 3), 1),
+    in[1] = bench_integers(42, 10, dims(1, 64, 0, 0, 0));
+  else if (!strcmp(m->name, "gpt2"))
+    in[0] = bench_integers(53, 50257, dims(2, 4, 65, 0, 0));
+  else
+    in[0] = bench_normal(63, dims(3, 128, 32, 256, 0), 1);
   return !strcmp(m->name, "gpt2") || !strcmp(m->name, "lstm") ? 1 : 2;
 }
 
-int32_t bench_model_magnitudes(const bench_model *m, double *out, int32_t capacity, const char **names) {
+int32_t bench_model_magnitudes(const bench_model *m, double *out, int32_t capacity,
+                               const char **names) {
   int32_t count = m->count < capacity ? m->count : capacity;
   for (int32_t i = 0; i < count; i++) {
     mica_tensor *value = mica_variable_snapshot(m->p[i].value);
@@ -145,7 +166,7 @@ int32_t bench_model_magnitudes(const bench_model *m, double *out, int32_t capaci
   return count;
 }
 
-/* ---- forward passes: p is the list of parameters in order ---------------------------------------------------- */
+/* ---- forward passes: p is the list of parameters in order ------------------------------------ */
 
 static mica_value mean_cross_entropy(mica_value logits, mica_value labels) {
   return mica_reduce_mean(mica_softmax_cross_entropy(logits, labels), MICA_ALL);
@@ -168,7 +189,8 @@ static mica_value conv_block(const mica_value *p, mica_value x) {
   x = mica_conv(x, p[0]);
   mica_value centered = mica_sub(x, mica_reduce_mean(x, MICA_AXES(0, 1, 2)));
   mica_value variance = mica_reduce_mean(mica_square(centered), MICA_AXES(0, 1, 2));
-  return mica_relu(mica_add(mica_mul(mica_mul(centered, mica_rsqrt(mica_add(variance, 1e-5))), p[1]), p[2]));
+  return mica_relu(
+      mica_add(mica_mul(mica_mul(centered, mica_rsqrt(mica_add(variance, 1e-5))), p[1]), p[2]));
 }
 static mica_value resnet9_loss(const mica_value *p, const mica_value *in) {
   mica_value x = conv_block(p, in[0]);
@@ -185,7 +207,8 @@ static mica_value heads(mica_value x) { /* [4, 64, 768] -> [4, 12, 64, 64] */
   return mica_transpose(mica_reshape(x, MICA_DIMS(4, 64, 12, 64)), MICA_AXES(0, 2, 1, 3));
 }
 static mica_value gpt2_loss(const mica_value *p, const mica_value *in) {
-  mica_value tokens = mica_slice_axis(in[0], 1, 0, 64, 1), targets = mica_slice_axis(in[0], 1, 1, 65, 1);
+  mica_value tokens = mica_slice_axis(in[0], 1, 0, 64, 1),
+             targets = mica_slice_axis(in[0], 1, 1, 65, 1);
   mica_value x = mica_add(mica_take(p[0], tokens, 0), p[1]);
   for (int layer = 0; layer < 12; layer++) {
     const mica_value *b = p + 4 + 12 * layer;
@@ -207,17 +230,21 @@ static mica_value lstm_outputs(const mica_value *p, mica_value x) {
   mica_value state[2], final[2], all;
   state[0] = state[1] = mica_full(graph, (mica_type){MICA_F32, MICA_DIMS(32, 256)}, 0);
   mica_region scan = mica_scan_begin(state, 2, &projected, 1);
-  mica_value gates = mica_add(mica_argument(scan, 2), mica_matmul(mica_argument(scan, 0), p[1])), part[4];
+  mica_value gates = mica_add(mica_argument(scan, 2), mica_matmul(mica_argument(scan, 0), p[1])),
+             part[4];
   mica_split(gates, -1, 4, part);
-  mica_value cell = mica_add(mica_mul(mica_logistic(part[1]), mica_argument(scan, 1)), mica_mul(mica_logistic(part[0]), mica_tanh(part[2])));
+  mica_value cell = mica_add(mica_mul(mica_logistic(part[1]), mica_argument(scan, 1)),
+                             mica_mul(mica_logistic(part[0]), mica_tanh(part[2])));
   mica_value next[2] = {mica_mul(mica_logistic(part[3]), mica_tanh(cell)), cell};
   mica_scan_end(scan, next, next, 1, final, &all);
   return all;
 }
 
-/* ---- the step ------------------------------------------------------------------------------------------------------ */
+/* ---- the step -------------------------------------------------------------------------------- */
+*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --** /
 
-static void update(mica_graph *graph, bench_model *m, const mica_value *p, const mica_value *g) {
+    static void update(mica_graph *graph, bench_model *m, const mica_value *p,
+                       const mica_value *g) {
   mica_value step = {0}, correct1 = {0}, correct2 = {0};
   if (m->optimizer >= ADAM) {
     step = mica_add(mica_variable_read(graph, m->step), 1);
@@ -228,16 +255,20 @@ static void update(mica_graph *graph, bench_model *m, const mica_value *p, const
   for (int32_t i = 0; i < m->count; i++) {
     bench_parameter *q = &m->p[i];
     mica_value change;
-    if (m->optimizer == SGD) change = mica_mul(g[i], m->rate);
+    if (m->optimizer == SGD)
+      change = mica_mul(g[i], m->rate);
     else if (m->optimizer == MOMENTUM) {
       mica_value trace = mica_add(g[i], mica_mul(mica_variable_read(graph, q->first), 0.9));
       mica_variable_assign(q->first, trace);
       change = mica_mul(trace, m->rate);
     } else {
-      mica_value first = mica_add(mica_mul(mica_variable_read(graph, q->first), 0.9), mica_mul(g[i], 0.1));
-      mica_value second = mica_add(mica_mul(mica_variable_read(graph, q->second), 0.999), mica_mul(mica_mul(g[i], g[i]), 0.001));
+      mica_value first =
+          mica_add(mica_mul(mica_variable_read(graph, q->first), 0.9), mica_mul(g[i], 0.1));
+      mica_value second = mica_add(mica_mul(mica_variable_read(graph, q->second), 0.999),
+                                   mica_mul(mica_mul(g[i], g[i]), 0.001));
       mica_variable_assign(q->first, first), mica_variable_assign(q->second, second);
-      change = mica_div(mica_div(first, correct1), mica_add(mica_sqrt(mica_div(second, correct2)), 1e-8));
+      change = mica_div(mica_div(first, correct1),
+                        mica_add(mica_sqrt(mica_div(second, correct2)), 1e-8));
       if (m->optimizer == ADAMW) change = mica_add(change, mica_mul(p[i], 0.1));
       change = mica_mul(change, m->rate);
     }
@@ -249,11 +280,16 @@ void bench_model_step(mica_graph *graph, const mica_value *in, mica_value *out, 
   bench_model *m = user;
   mica_value p[MOST_PARAMETERS], g[MOST_PARAMETERS];
   for (int32_t i = 0; i < m->count; i++) p[i] = mica_variable_read(graph, m->p[i].value);
-  if (!strcmp(m->name, "mlp")) out[0] = mlp_loss(p, in);
-  else if (!strcmp(m->name, "cnn")) out[0] = cnn_loss(p, in);
-  else if (!strcmp(m->name, "resnet9")) out[0] = resnet9_loss(p, in);
-  else if (!strcmp(m->name, "gpt2")) out[0] = gpt2_loss(p, in);
-  else out[0] = mica_reduce_mean(mica_square(lstm_outputs(p, in[0])), MICA_ALL);
+  if (!strcmp(m->name, "mlp"))
+    out[0] = mlp_loss(p, in);
+  else if (!strcmp(m->name, "cnn"))
+    out[0] = cnn_loss(p, in);
+  else if (!strcmp(m->name, "resnet9"))
+    out[0] = resnet9_loss(p, in);
+  else if (!strcmp(m->name, "gpt2"))
+    out[0] = gpt2_loss(p, in);
+  else
+    out[0] = mica_reduce_mean(mica_square(lstm_outputs(p, in[0])), MICA_ALL);
   mica_gradients(out[0], p, (size_t)m->count, g);
   update(graph, m, p, g);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* workload.h: what the benchmark worker runs: named workloads over inputs that are made by formula, so that
+/* workload.h: what the benchmark worker runs: named workloads over inputs that are made by formula,
+ * so that
  * every framework gets the same numbers. */
 #ifndef MICA_BENCH_WORKLOAD_H
 #define MICA_BENCH_WORKLOAD_H
@@ -7,7 +8,8 @@
 
 enum { BENCH_INPUTS = 8, BENCH_OUTPUTS = 8 };
 
-/* Deterministic inputs: normal numbers times scale, integers below limit, or squares of normal numbers. */
+/* Deterministic inputs: normal numbers times scale, integers below limit, or squares of normal
+ * numbers. */
 typedef struct {
   mica_shape shape;
   uint32_t seed;
@@ -32,13 +34,15 @@ int32_t bench_functions(bench_workload *table, int32_t capacity);
 
 /* Training steps keep their state in variables. */
 typedef struct bench_model bench_model;
-bench_model *bench_model_create(const char *name, mica_error *error); /* "mlp", "cnn", "resnet9", "gpt2", "lstm" */
+bench_model *bench_model_create(const char *name,
+                                mica_error *error); /* "mlp", "cnn", "resnet9", "gpt2", "lstm" */
 void bench_model_destroy(bench_model *model);
 /* The step: inputs as bench_model_input, one output, the loss. */
 void bench_model_step(mica_graph *graph, const mica_value *in, mica_value *out, void *model);
 int32_t bench_model_inputs(const bench_model *model, mica_tensor **in); /* retained */
 /* Mean magnitude of each parameter, by the order of creation; returns how many. */
-int32_t bench_model_magnitudes(const bench_model *model, double *out, int32_t capacity, const char **names);
+int32_t bench_model_magnitudes(const bench_model *model, double *out, int32_t capacity,
+                               const char **names);
 
 mica_tensor *bench_tensor(const bench_input *input);
 mica_tensor *bench_normal(uint32_t seed, mica_shape shape, double scale);

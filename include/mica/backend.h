@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* backend.h: devices, executables, and the interface that a backend implements.
  *
- * A device is what runs: a backend with its threads, allocator, log callback and cancellation flag. Two
+ * A device is what runs: a backend with its threads, allocator, log callback and cancellation flag.
+ * Two
  * may live side by side in a process. A backend compiles whole graphs (docs/add-a-backend.md).
- * Ownership: devices and executables are reference-counted. Threads: an executable may be run from many
+ * Ownership: devices and executables are reference-counted. Threads: an executable may be run from
+ * many
  * threads at once. After fork a device is unusable in the child and says so. */
 #ifndef MICA_BACKEND_H
 #define MICA_BACKEND_H
@@ -21,13 +23,14 @@ typedef void mica_log_callback(void *user, const char *text);
 typedef struct {
   size_t struct_size;
   const char *backend; /* "cpu", "reference"; NULL: $MICA_BACKEND, else the fastest here */
-  int32_t threads;     /* 0: $MICA_THREADS, else one for each core the process may use; 1: none are made */
-  bool pin_threads;    /* one worker to a core */
+  int32_t
+      threads; /* 0: $MICA_THREADS, else one for each core the process may use; 1: none are made */
+  bool pin_threads;         /* one worker to a core */
   mica_allocator allocator; /* {0}: the C library's; outlives the device */
-  mica_log_callback *log;       /* NULL: nothing is reported */
+  mica_log_callback *log;   /* NULL: nothing is reported */
   void *log_user;
-  bool find_nan;       /* check every step for the first NaN or infinity (see mica_executable_run) */
-  bool profile;        /* time every step (mica_executable_profile) */
+  bool find_nan; /* check every step for the first NaN or infinity (see mica_executable_run) */
+  bool profile;  /* time every step (mica_executable_profile) */
 } mica_device_options;
 
 /* NULL options or zeros mean defaults. Returns NULL on failure and says why. */
@@ -35,12 +38,15 @@ MICA_API mica_device *mica_device_open(const mica_device_options *options, mica_
 MICA_API mica_device *mica_device_retain(mica_device *device);
 MICA_API void mica_device_release(mica_device *device);
 MICA_API const char *mica_device_backend(const mica_device *device); /* "cpu" */
-MICA_API const char *mica_device_description(const mica_device *device); /* "cpu: avx512, 2 threads" */
+MICA_API const char *mica_device_description(
+    const mica_device *device); /* "cpu: avx512, 2 threads" */
 MICA_API int32_t mica_device_threads(const mica_device *device);
-/* Makes running and later calls end with MICA_CANCELLED between two steps, until cleared. Any thread. */
+/* Makes running and later calls end with MICA_CANCELLED between two steps, until cleared. Any
+ * thread. */
 MICA_API void mica_device_cancel(mica_device *device, bool cancel);
 
-/* Compiles the graph's outputs and assigns. The graph is not needed afterwards. donate: bit i says that
+/* Compiles the graph's outputs and assigns. The graph is not needed afterwards. donate: bit i says
+ * that
  * input i may be overwritten (its tensor must not be used after the call). */
 MICA_API mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate,
                                   mica_executable **out_executable, mica_error *error);
@@ -50,30 +56,35 @@ MICA_API size_t mica_executable_input_count(const mica_executable *executable);
 MICA_API size_t mica_executable_output_count(const mica_executable *executable);
 MICA_API mica_type mica_executable_input_type(const mica_executable *executable, size_t index);
 MICA_API mica_type mica_executable_output_type(const mica_executable *executable, size_t index);
-/* Runs with its variables. out[i] == NULL: a new tensor; otherwise it is overwritten in place (type equal,
+/* Runs with its variables. out[i] == NULL: a new tensor; otherwise it is overwritten in place (type
+ * equal,
  * not also an input unless donated), so that a step allocates nothing. A failure before execution
- * changes nothing; one during it marks assigned variables lost, and the error names them. With find_nan
+ * changes nothing; one during it marks assigned variables lost, and the error names them. With
+ * find_nan
  * the first NaN or infinity that a step makes from finite operands is an error that names operator,
  * type and scope path. */
-MICA_API mica_status mica_executable_run(mica_executable *executable, mica_tensor *const *in, size_t in_count,
-                                         mica_tensor **out, size_t out_count, mica_error *error);
+MICA_API mica_status mica_executable_run(mica_executable *executable, mica_tensor *const *in,
+                                         size_t in_count, mica_tensor **out, size_t out_count,
+                                         mica_error *error);
 /* What was planned: bytes of the arena, steps; text of the steps. */
 MICA_API size_t mica_executable_arena_bytes(const mica_executable *executable);
 MICA_API int64_t mica_executable_format(const mica_executable *executable, char *text, size_t size);
-/* A table of the last run's steps (time, bytes, flops, share of the machine's limit); a Chrome/Perfetto
+/* A table of the last run's steps (time, bytes, flops, share of the machine's limit); a
+ * Chrome/Perfetto
  * trace as JSON. Needs a device opened with `profile`. */
 MICA_API int64_t mica_executable_profile(mica_executable *executable, char *text, size_t size);
 MICA_API int64_t mica_executable_trace(mica_executable *executable, char *text, size_t size);
 
-/* ---- the interface of a backend ------------------------------------------------------------------- */
+/* ---- the interface of a backend -------------------------------------------------------------- */
 
 /* One call: inputs are parameters in order, then the variables that are read in the order of
- * mica_graph_variables; outputs are the graph's outputs, then the assigned variables' new values. */
+ * mica_graph_variables; outputs are the graph's outputs, then the assigned variables' new values.
+ * */
 typedef struct {
   size_t struct_size;
-  const void *const *in;   /* host or device memory of each input; NULL: nothing reads it */
-  void *const *out;        /* where each output goes; may equal a donated input's memory */
-  const bool *donated;     /* in[i] may be overwritten */
+  const void *const *in; /* host or device memory of each input; NULL: nothing reads it */
+  void *const *out;      /* where each output goes; may equal a donated input's memory */
+  const bool *donated;   /* in[i] may be overwritten */
   size_t in_count, out_count;
   bool *out_intact; /* set to true by an execute that fails before it wrote into donated memory */
   struct mica_call_marks *marks; /* collects marked values; NULL: nobody listens */
@@ -84,10 +95,12 @@ typedef struct mica_backend {
   size_t struct_size;
   const char *name;
   /* Opens the backend for a device; *out_state is handed to all others. */
-  mica_status (*open)(mica_device *device, const char *options, void **out_state, mica_error *error);
+  mica_status (*open)(mica_device *device, const char *options, void **out_state,
+                      mica_error *error);
   void (*close)(void *state);
   void (*describe)(void *state, char *text, size_t size);
-  /* Whether an operator on this dtype runs whole; NULL: everything. Composites that do not are expanded. */
+  /* Whether an operator on this dtype runs whole; NULL: everything. Composites that do not are
+   * expanded. */
   bool (*supports)(void *state, const char *op, mica_dtype dtype);
   /* `graph` is verified and stays the caller's. */
   mica_status (*compile)(void *state, mica_device *device, const mica_graph *graph, uint64_t donate,

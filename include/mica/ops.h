@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ops.h: the operators, one header for each family. All of them take and give values of one graph; a
+/* ops.h: the operators, one header for each family. All of them take and give values of one graph;
+ * a
  * mistake makes the graph fail (graph.h). Nothing here runs anything. */
 #ifndef MICA_OPS_H
 #define MICA_OPS_H

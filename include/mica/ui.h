@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ui.h: what a person sees: progress, reports, plots. A library of its own (libmica_ui), the only one that
- * writes to a FILE. Nothing here keeps state between calls but what the caller owns; one thread at a time. */
+/* ui.h: what a person sees: progress, reports, plots. A library of its own (libmica_ui), the only
+ * one that
+ * writes to a FILE. Nothing here keeps state between calls but what the caller owns; one thread at
+ * a time. */
 #ifndef MICA_UI_H
 #define MICA_UI_H
 #include <stdio.h>
@@ -10,9 +12,10 @@
 extern "C" {
 #endif
 
-/* ---- progress ------------------------------------------------------------------------------------ */
+/* ---- progress -------------------------------------------------------------------------------- */
 
-/* A line that is redrawn on a terminal, and printed at every tenth of the way elsewhere. Colors only on a
+/* A line that is redrawn on a terminal, and printed at every tenth of the way elsewhere. Colors
+ * only on a
  * terminal and without $NO_COLOR. A plain value: begin fills it, nothing to free. */
 typedef struct {
   FILE *out;
@@ -21,29 +24,33 @@ typedef struct {
   char title[64];
 } mica_progress;
 /* `total` steps; out NULL: nothing is shown. */
-MICA_API void mica_progress_begin(mica_progress *progress, FILE *out, const char *title, int64_t total);
+MICA_API void mica_progress_begin(mica_progress *progress, FILE *out, const char *title,
+                                  int64_t total);
 /* After step `done` of total; `metrics` is text such as "loss 0.312 accuracy 88.1 %". */
 MICA_API void mica_progress_update(mica_progress *progress, int64_t done, const char *metrics);
 MICA_API void mica_progress_end(mica_progress *progress);
 /* Time between pause and resume does not count. */
 MICA_API void mica_progress_pause(mica_progress *progress);
 MICA_API void mica_progress_resume(mica_progress *progress);
-MICA_API double mica_progress_seconds(const mica_progress *progress); /* since begin, without pauses */
+MICA_API double mica_progress_seconds(
+    const mica_progress *progress); /* since begin, without pauses */
 
-/* ---- reports --------------------------------------------------------------------------------------- */
+/* ---- reports --------------------------------------------------------------------------------- */
 
-/* Accuracy by class and the confusion matrix. confusion [classes, classes], row: true class, column:
+/* Accuracy by class and the confusion matrix. confusion [classes, classes], row: true class,
+ * column:
  * predicted; names [classes]. */
-MICA_API void mica_report_classes(FILE *out, const char *const *names, const int64_t *confusion, int64_t classes);
+MICA_API void mica_report_classes(FILE *out, const char *const *names, const int64_t *confusion,
+                                  int64_t classes);
 
-/* ---- plots ------------------------------------------------------------------------------------------ */
+/* ---- plots ----------------------------------------------------------------------------------- */
 
 typedef struct {
   const char *name;
   const double *x, *y; /* [count]; points that are not finite are left out */
   int64_t count;
-  bool faint;          /* thin and pale: raw values behind a smoothed curve */
-  bool marked;         /* with a dot at each point */
+  bool faint;  /* thin and pale: raw values behind a smoothed curve */
+  bool marked; /* with a dot at each point */
 } mica_plot_series;
 typedef struct {
   const char *title, *x_label, *y_label;
@@ -53,8 +60,9 @@ typedef struct {
   double y_least, y_most; /* equal: from the data */
 } mica_plot_panel;
 /* Panels side by side as one self-contained SVG that follows the viewer's light or dark scheme. */
-MICA_API mica_status mica_plot_svg(const char *path, const char *title, const mica_plot_panel *panels,
-                                   int64_t panel_count, mica_error *error);
+MICA_API mica_status mica_plot_svg(const char *path, const char *title,
+                                   const mica_plot_panel *panels, int64_t panel_count,
+                                   mica_error *error);
 
 #ifdef __cplusplus
 }

@@ -6,7 +6,8 @@
 
 static uint32_t sha_rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-/* The first 32 bits of the fractional parts of the cube roots of the first 64 primes (FIPS 180-4, 4.2.2). */
+/* The first 32 bits of the fractional parts of the cube roots of the first 64 primes (FIPS 180-4,
+ * 4.2.2). */
 static const uint32_t sha_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -20,7 +21,8 @@ static const uint32_t sha_constants[64] = {
 static void sha_block(uint32_t state[8], const unsigned char *block) {
   uint32_t w[64], s[8];
   for (int t = 0; t < 16; t++)
-    w[t] = (uint32_t)block[4 * t] << 24 | (uint32_t)block[4 * t + 1] << 16 | (uint32_t)block[4 * t + 2] << 8 | block[4 * t + 3];
+    w[t] = (uint32_t)block[4 * t] << 24 | (uint32_t)block[4 * t + 1] << 16 |
+           (uint32_t)block[4 * t + 2] << 8 | block[4 * t + 3];
   for (int t = 16; t < 64; t++) {
     uint32_t a = sha_rotate(w[t - 15], 7) ^ sha_rotate(w[t - 15], 18) ^ w[t - 15] >> 3;
     uint32_t b = sha_rotate(w[t - 2], 17) ^ sha_rotate(w[t - 2], 19) ^ w[t - 2] >> 10;
@@ -40,7 +42,8 @@ static void sha_block(uint32_t state[8], const unsigned char *block) {
 }
 
 void mica_sha256(const void *bytes, size_t byte_size, char out_hex[65]) {
-  uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   const unsigned char *data = bytes;
   size_t left = byte_size;
   for (; left >= 64; left -= 64, data += 64) sha_block(state, data);

@@ -26,20 +26,26 @@ static const void *pointer_at(const void *field) {
   return pointer;
 }
 
-static bool texts_equal(const char *a, const char *b) { return a == b || (a && b && !strcmp(a, b)); }
+static bool texts_equal(const char *a, const char *b) {
+  return a == b || (a && b && !strcmp(a, b));
+}
 
 bool mica_attr_equal(const mica_op_def *def, const void *a, const void *b) {
   for (const mica_attr_field *f = def->fields; f && f->name; f++) {
     const char *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
     bool same;
-    if (f->kind == MICA_ATTR_TENSOR) same = mica_tensor_equal(pointer_at(x), pointer_at(y));
-    else if (f->kind == MICA_ATTR_TEXT) same = texts_equal(pointer_at(x), pointer_at(y));
+    if (f->kind == MICA_ATTR_TENSOR)
+      same = mica_tensor_equal(pointer_at(x), pointer_at(y));
+    else if (f->kind == MICA_ATTR_TEXT)
+      same = texts_equal(pointer_at(x), pointer_at(y));
     else if (f->kind == MICA_ATTR_INTS) {
       const mica_ints *p = (const void *)x, *q = (const void *)y;
       same = p->count == q->count && !memcmp(p->at, q->at, (size_t)p->count * sizeof p->at[0]);
     } else if (f->kind == MICA_ATTR_SHAPE) {
-      same = mica_shape_equal(*(const mica_shape *)(const void *)x, *(const mica_shape *)(const void *)y);
-    } else same = !memcmp(x, y, field_size(f->kind));
+      same = mica_shape_equal(*(const mica_shape *)(const void *)x,
+                              *(const mica_shape *)(const void *)y);
+    } else
+      same = !memcmp(x, y, field_size(f->kind));
     if (!same) return false;
   }
   return true;
@@ -72,29 +78,36 @@ uint64_t mica_attr_hash(const mica_op_def *def, const void *attr) {
       const mica_shape *shape = (const void *)x;
       hash = hash_bytes(hash, shape->dim, (size_t)shape->rank * sizeof shape->dim[0]);
       hash = hash_bytes(hash, &shape->rank, sizeof shape->rank);
-    } else hash = hash_bytes(hash, x, field_size(f->kind));
+    } else
+      hash = hash_bytes(hash, x, field_size(f->kind));
   }
   return hash;
 }
 
 static void print_list(const int64_t *at, int32_t count, mica_text *text) {
   mica_text_append(text, "[");
-  for (int32_t i = 0; i < count; i++) mica_text_format(text, "%s%lld", i ? ", " : "", (long long)at[i]);
+  for (int32_t i = 0; i < count; i++)
+    mica_text_format(text, "%s%lld", i ? ", " : "", (long long)at[i]);
   mica_text_append(text, "]");
 }
 
 void mica_print_quoted(const char *value, mica_text *text) {
   mica_text_append(text, "\"");
   for (const char *c = value ? value : ""; *c; c++) {
-    if (*c == '"' || *c == '\\') mica_text_format(text, "\\%c", *c);
-    else if ((unsigned char)*c < ' ') mica_text_format(text, "\\x%02x", (unsigned)(unsigned char)*c);
-    else mica_text_append_bytes(text, c, 1);
+    if (*c == '"' || *c == '\\')
+      mica_text_format(text, "\\%c", *c);
+    else if ((unsigned char)*c < ' ')
+      mica_text_format(text, "\\x%02x", (unsigned)(unsigned char)*c);
+    else
+      mica_text_append_bytes(text, c, 1);
   }
   mica_text_append(text, "\"");
 }
 
-/* "f32[2, 3] 0x0000803f..": the elements' bytes in memory order (little-endian), so that every value, NaN
- * payloads too, reads back with the same bits; one real element is written as a number where that does. */
+/* "f32[2, 3] 0x0000803f..": the elements' bytes in memory order (little-endian), so that every
+ * value, NaN
+ * payloads too, reads back with the same bits; one real element is written as a number where that
+ * does. */
 void mica_print_tensor(const mica_tensor *tensor, mica_text *text) {
   char type[160];
   mica_type t = mica_tensor_type(tensor);
@@ -128,11 +141,19 @@ void mica_attr_print(const mica_op_def *def, const void *attr, mica_text *text) 
     mica_text_format(text, "%s%s=", first ? "" : ", ", f->name);
     first = false;
     switch (f->kind) {
-      case MICA_ATTR_I64: mica_text_format(text, "%lld", (long long)*(const int64_t *)(const void *)x); break;
+      case MICA_ATTR_I64:
+        mica_text_format(text, "%lld", (long long)*(const int64_t *)(const void *)x);
+        break;
       case MICA_ATTR_F64: mica_text_double(text, *(const double *)(const void *)x); break;
-      case MICA_ATTR_BOOL: mica_text_append(text, *(const bool *)(const void *)x ? "true" : "false"); break;
-      case MICA_ATTR_ENUM: mica_text_append(text, f->names[*(const int32_t *)(const void *)x]); break;
-      case MICA_ATTR_DTYPE: mica_text_append(text, mica_dtype_name(*(const mica_dtype *)(const void *)x)); break;
+      case MICA_ATTR_BOOL:
+        mica_text_append(text, *(const bool *)(const void *)x ? "true" : "false");
+        break;
+      case MICA_ATTR_ENUM:
+        mica_text_append(text, f->names[*(const int32_t *)(const void *)x]);
+        break;
+      case MICA_ATTR_DTYPE:
+        mica_text_append(text, mica_dtype_name(*(const mica_dtype *)(const void *)x));
+        break;
       case MICA_ATTR_SHAPE: {
         const mica_shape *shape = (const void *)x;
         print_list(shape->dim, shape->rank, text);

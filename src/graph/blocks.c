@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* blocks.c: the public begin/end pairs of while, if, switch, scan, call, recompute and custom gradients. */
+/* blocks.c: the public begin/end pairs of while, if, switch, scan, call, recompute and custom
+ * gradients. */
 #include <string.h>
 
 #include "graph/attributes.h"
 #include "graph/graph_internal.h"
 
-/* The handle of a block that could not begin. Its epoch says how many results the end will be asked for, so
- * that they are failed values and not what happened to lie in the caller's memory. Where that is known only
+/* The handle of a block that could not begin. Its epoch says how many results the end will be asked
+ * for, so
+ * that they are failed values and not what happened to lie in the caller's memory. Where that is
+ * known only
  * later (if, custom gradients), the count is kept in a slot of the failed graph. */
 static mica_region no_region(mica_graph *graph, size_t result_count) {
   return (mica_region){graph, 0, (uint32_t)result_count};
@@ -18,15 +21,19 @@ static mica_region no_region_yet(mica_graph *graph) {
   return no_region(graph, slot);
 }
 static void note_results(mica_region region, size_t count) {
-  if (!region.id && can_note(region.graph)) region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS] = count;
+  if (!region.id && can_note(region.graph))
+    region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS] = count;
 }
 static size_t noted_results(mica_region region) {
-  return !region.id && can_note(region.graph) ? region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS] : 0;
+  return !region.id && can_note(region.graph)
+             ? region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS]
+             : 0;
 }
 /* The block of a handle of this trace, whether the graph has failed since or not. */
 static mica_block *block_of(mica_region region) {
   mica_graph *graph = region.graph;
-  bool known = graph && region.id && region.epoch == graph->epoch && region.id <= graph->block_count;
+  bool known =
+      graph && region.id && region.epoch == graph->epoch && region.id <= graph->block_count;
   return known ? &graph->blocks[region.id - 1] : NULL;
 }
 
@@ -45,9 +52,11 @@ static mica_type *types_of(mica_graph *graph, const mica_value *values, size_t c
 }
 
 /* Opens a block whose first region has the operands' types as arguments. */
-static mica_region begin_block(mica_graph *graph, mica_op op, const mica_value *in, size_t count, const void *attr) {
+static mica_region begin_block(mica_graph *graph, mica_op op, const mica_value *in, size_t count,
+                               const void *attr) {
   if (!graph) graph = mica_graph_of(in, count);
-  if (!graph || graph->status != MICA_OK) return op == MICA_OP_WHILE ? no_region(graph, count) : no_region_yet(graph);
+  if (!graph || graph->status != MICA_OK)
+    return op == MICA_OP_WHILE ? no_region(graph, count) : no_region_yet(graph);
   uint32_t block = mica_block_open(graph, op, in, count, attr);
   mica_type *types = block ? types_of(graph, in, count) : NULL;
   if (!types || !mica_block_enter(graph, block, types, count))
@@ -58,15 +67,18 @@ static mica_region begin_block(mica_graph *graph, mica_op op, const mica_value *
 static mica_type *operand_types(mica_region region, size_t extra) {
   mica_graph *graph = region.graph;
   const mica_block *block = &graph->blocks[region.id - 1];
-  mica_type *types = mica_arena_allocate(&graph->arena, (block->operand_count + extra + 1) * sizeof *types);
+  mica_type *types =
+      mica_arena_allocate(&graph->arena, (block->operand_count + extra + 1) * sizeof *types);
   if (!types) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
-  for (uint32_t i = 0; types && i < block->operand_count; i++) types[i] = graph->nodes[block->operands[i]].type;
+  for (uint32_t i = 0; types && i < block->operand_count; i++)
+    types[i] = graph->nodes[block->operands[i]].type;
   return types;
 }
 
-/* ---- while ---------------------------------------------------------------------------------------------- */
+/* ---- while ----------------------------------------------------------------------------------- */
 
-mica_region mica_while_begin(mica_graph *graph, const mica_value *state, size_t count, int64_t max_iterations) {
+mica_region mica_while_begin(mica_graph *graph, const mica_value *state, size_t count,
+                             int64_t max_iterations) {
   mica_while_attr attr = {.max_iterations = max_iterations};
   return begin_block(graph, MICA_OP_WHILE, state, count, &attr);
 }
@@ -95,14 +107,15 @@ void mica_while_end(mica_region region, const mica_value *next, mica_value *out_
   no_values(graph, out_final, count);
   if (!mica_region_check(region, "while_end", MICA_OP_WHILE)) return;
   if (block->region_count != 2) {
-    mica_fail(graph, MICA_INVALID, "while_end: the body is missing: expected mica_while_body before");
+    mica_fail(graph, MICA_INVALID,
+              "while_end: the body is missing: expected mica_while_body before");
     return;
   }
   mica_block_leave(graph, region.id, next, count);
   mica_block_close(graph, region.id, out_final, count);
 }
 
-/* ---- switch and if ---------------------------------------------------------------------------------------- */
+/* ---- switch and if --------------------------------------------------------------------------- */
 
 mica_region mica_switch_begin(mica_value index) {
   mica_graph *graph = index.graph;
@@ -112,29 +125,34 @@ mica_region mica_switch_begin(mica_value index) {
   return (mica_region){graph, block, graph->epoch};
 }
 
-static void next_case(mica_region region, const char *function, const mica_value *result, size_t count) {
+static void next_case(mica_region region, const char *function, const mica_value *result,
+                      size_t count) {
   mica_graph *graph = region.graph;
   note_results(region, count);
-  if (block_of(region) && graph->status != MICA_OK) block_of(region)->result_count = (uint32_t)count;
+  if (block_of(region) && graph->status != MICA_OK)
+    block_of(region)->result_count = (uint32_t)count;
   if (!mica_region_check(region, function, MICA_OP_SWITCH)) return;
   mica_block *block = &graph->blocks[region.id - 1];
   if (block->region_count == 1) block->result_count = (uint32_t)count;
   if (count != block->result_count) {
-    mica_fail(graph, MICA_INVALID, "%s: %zu results: expected %u as in the first block", function, count, block->result_count);
+    mica_fail(graph, MICA_INVALID, "%s: %zu results: expected %u as in the first block", function,
+              count, block->result_count);
     return;
   }
   mica_block_leave(graph, region.id, result, count);
   if (graph->status == MICA_OK) mica_block_enter(graph, region.id, NULL, 0);
 }
 
-static void end_case(mica_region region, const char *function, const mica_value *result, size_t count, mica_value *out) {
+static void end_case(mica_region region, const char *function, const mica_value *result,
+                     size_t count, mica_value *out) {
   mica_graph *graph = region.graph;
   no_values(graph, out, count);
   if (!mica_region_check(region, function, MICA_OP_SWITCH)) return;
   mica_block *block = &graph->blocks[region.id - 1];
   if (block->region_count == 1) block->result_count = (uint32_t)count;
   if (count != block->result_count) {
-    mica_fail(graph, MICA_INVALID, "%s: %zu results: expected %u as in the first block", function, count, block->result_count);
+    mica_fail(graph, MICA_INVALID, "%s: %zu results: expected %u as in the first block", function,
+              count, block->result_count);
     return;
   }
   mica_block_leave(graph, region.id, result, count);
@@ -166,8 +184,8 @@ mica_region mica_if_begin(mica_value condition) {
 }
 void mica_if_else(mica_region region, const mica_value *result, size_t count) {
   mica_graph *graph = region.graph;
-  if (graph && graph->status == MICA_OK && region.id && region.epoch == graph->epoch && region.id <= graph->block_count &&
-      graph->blocks[region.id - 1].region_count > 1) {
+  if (graph && graph->status == MICA_OK && region.id && region.epoch == graph->epoch &&
+      region.id <= graph->block_count && graph->blocks[region.id - 1].region_count > 1) {
     mica_fail(graph, MICA_INVALID, "if_else: the second block is open already");
     return;
   }
@@ -178,16 +196,19 @@ void mica_if_end(mica_region region, const mica_value *result, mica_value *out) 
   const mica_block *block = block_of(region);
   size_t count = block ? block->result_count : noted_results(region);
   if (block && graph->status == MICA_OK && block->region_count < 2 && block->op == MICA_OP_SWITCH) {
-    mica_fail(graph, MICA_INVALID, "if_end: the second block is missing: expected mica_if_else before");
+    mica_fail(graph, MICA_INVALID,
+              "if_end: the second block is missing: expected mica_if_else before");
     return;
   }
   end_case(region, "if_end", result, count, out);
 }
 
-/* ---- scan --------------------------------------------------------------------------------------------------- */
+/* ---- scan ------------------------------------------------------------------------------------ */
+*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -** /
 
-mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, size_t carry_count,
-                                  const mica_value *items, size_t item_count, int64_t length, bool reverse) {
+    mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry,
+                                      size_t carry_count, const mica_value *items,
+                                      size_t item_count, int64_t length, bool reverse) {
   if (!graph) graph = mica_graph_of(carry, carry_count);
   if (!graph) graph = mica_graph_of(items, item_count);
   if (!graph || graph->status != MICA_OK) return no_region(graph, carry_count);
@@ -206,19 +227,22 @@ mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, si
       return no_region(graph, carry_count);
     }
     if (mica_rank_of(items[i]) < 1) {
-      mica_fail_operator(graph, "scan_begin", in, count, "item %zu is a scalar: expected [time, ...]", i);
+      mica_fail_operator(graph, "scan_begin", in, count,
+                         "item %zu is a scalar: expected [time, ...]", i);
       return no_region(graph, carry_count);
     }
     int64_t size = mica_dim_of(items[i], 0);
     if (length < 0) length = size;
     if (size != length) {
-      mica_fail_operator(graph, "scan_begin", in, count, "item %zu has length %lld: expected %lld as the others", i,
+      mica_fail_operator(graph, "scan_begin", in, count,
+                         "item %zu has length %lld: expected %lld as the others", i,
                          (long long)size, (long long)length);
       return no_region(graph, carry_count);
     }
   }
   if (length < 0) {
-    mica_fail_operator(graph, "scan_begin", in, count, "without items the length is unknown: use mica_scan_begin_count");
+    mica_fail_operator(graph, "scan_begin", in, count,
+                       "without items the length is unknown: use mica_scan_begin_count");
     return no_region(graph, carry_count);
   }
   mica_scan_attr attr = {.length = length, .carry_count = (int64_t)carry_count, .reverse = reverse};
@@ -233,16 +257,19 @@ mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, si
   return (mica_region){graph, block, graph->epoch};
 }
 
-mica_region mica_scan_begin(const mica_value *carry, size_t carry_count, const mica_value *items, size_t item_count) {
+mica_region mica_scan_begin(const mica_value *carry, size_t carry_count, const mica_value *items,
+                            size_t item_count) {
   return mica_scan_begin_count(NULL, carry, carry_count, items, item_count, -1, false);
 }
 
-void mica_scan_end(mica_region region, const mica_value *carry, const mica_value *emit, size_t emit_count,
-                   mica_value *out_carry, mica_value *out_stacked) {
+void mica_scan_end(mica_region region, const mica_value *carry, const mica_value *emit,
+                   size_t emit_count, mica_value *out_carry, mica_value *out_stacked) {
   mica_graph *graph = region.graph;
   const mica_block *block = block_of(region);
   bool scans = block && block->op == MICA_OP_SCAN;
-  size_t carries = scans ? (size_t)((const mica_scan_attr *)block->attr)->carry_count : !region.id ? region.epoch : 0;
+  size_t carries = scans        ? (size_t)((const mica_scan_attr *)block->attr)->carry_count
+                   : !region.id ? region.epoch
+                                : 0;
   size_t count = carries + emit_count;
   no_values(graph, out_stacked, emit_count);
   no_values(graph, out_carry, carries);
@@ -260,10 +287,10 @@ void mica_scan_end(mica_region region, const mica_value *carry, const mica_value
   if (emit_count) memcpy(out_stacked, results + count + carries, emit_count * sizeof *results);
 }
 
-/* ---- call and recompute: variables assigned inside become further results ------------------------------------ */
+/* ---- call and recompute: variables assigned inside become further results -------------------- */
 
-static void end_call(mica_region region, const char *function, mica_op op, const mica_value *result, size_t count,
-                     mica_value *out) {
+static void end_call(mica_region region, const char *function, mica_op op, const mica_value *result,
+                     size_t count, mica_value *out) {
   mica_graph *graph = region.graph;
   no_values(graph, out, count);
   if (!mica_region_check(region, function, op)) return;
@@ -277,13 +304,15 @@ static void end_call(mica_region region, const char *function, mica_op op, const
   }
   if (count) memcpy(results, result, count * sizeof *results);
   size_t at = count;
-  for (mica_pending_assign *p = assigns; p; p = p->next) results[at++] = mica_value_of(graph, p->value);
+  for (mica_pending_assign *p = assigns; p; p = p->next)
+    results[at++] = mica_value_of(graph, p->value);
   mica_block_leave(graph, region.id, results, total);
   mica_block_close(graph, region.id, results + total, total);
   if (graph->status != MICA_OK) return;
   if (count) memcpy(out, results + total, count * sizeof *results);
   at = total + count;
-  for (mica_pending_assign *p = assigns; p; p = p->next) mica_variable_assign(p->variable, results[at++]);
+  for (mica_pending_assign *p = assigns; p; p = p->next)
+    mica_variable_assign(p->variable, results[at++]);
 }
 
 mica_region mica_call_begin(mica_graph *graph, const mica_value *in, size_t count) {
@@ -295,11 +324,12 @@ void mica_call_end(mica_region region, const mica_value *result, size_t count, m
 mica_region mica_recompute_begin(mica_graph *graph, const mica_value *in, size_t count) {
   return begin_block(graph, MICA_OP_RECOMPUTE, in, count, NULL);
 }
-void mica_recompute_end(mica_region region, const mica_value *result, size_t count, mica_value *out) {
+void mica_recompute_end(mica_region region, const mica_value *result, size_t count,
+                        mica_value *out) {
   end_call(region, "recompute_end", MICA_OP_RECOMPUTE, result, count, out);
 }
 
-/* ---- custom gradient -------------------------------------------------------------------------------------------- */
+/* ---- custom gradient ------------------------------------------------------------------------- */
 
 mica_region mica_custom_gradient_begin(mica_graph *graph, const mica_value *in, size_t count) {
   return begin_block(graph, MICA_OP_CUSTOM_GRADIENT, in, count, NULL);
@@ -307,7 +337,8 @@ mica_region mica_custom_gradient_begin(mica_graph *graph, const mica_value *in, 
 
 void mica_custom_gradient_backward(mica_region region, const mica_value *result, size_t count) {
   note_results(region, count);
-  if (block_of(region) && region.graph->status != MICA_OK) block_of(region)->result_count = (uint32_t)count;
+  if (block_of(region) && region.graph->status != MICA_OK)
+    block_of(region)->result_count = (uint32_t)count;
   if (!mica_region_check(region, "custom_gradient_backward", MICA_OP_CUSTOM_GRADIENT)) return;
   mica_graph *graph = region.graph;
   if (graph->blocks[region.id - 1].region_count != 1) {
@@ -320,7 +351,8 @@ void mica_custom_gradient_backward(mica_region region, const mica_value *result,
   mica_block *block = &graph->blocks[region.id - 1];
   block->result_count = (uint32_t)count;
   const mica_region_data *forward = &graph->regions[block->regions[0]];
-  for (size_t j = 0; j < count; j++) types[block->operand_count + j] = graph->nodes[forward->results[j]].type;
+  for (size_t j = 0; j < count; j++)
+    types[block->operand_count + j] = graph->nodes[forward->results[j]].type;
   mica_block_enter(graph, region.id, types, block->operand_count + count);
 }
 
@@ -331,7 +363,9 @@ void mica_custom_gradient_end(mica_region region, const mica_value *in_gradient,
   no_values(graph, out, results);
   if (!mica_region_check(region, "custom_gradient_end", MICA_OP_CUSTOM_GRADIENT)) return;
   if (graph->blocks[region.id - 1].region_count != 2) {
-    mica_fail(graph, MICA_INVALID, "custom_gradient_end: the backward block is missing: expected mica_custom_gradient_backward before");
+    mica_fail(graph, MICA_INVALID,
+              "custom_gradient_end: the backward block is missing: expected "
+              "mica_custom_gradient_backward before");
     return;
   }
   mica_block_leave(graph, region.id, in_gradient, graph->blocks[region.id - 1].operand_count);

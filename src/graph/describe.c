@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* describe.c: every operator as JSON, for bindings and documentation, from the definitions themselves. */
+/* describe.c: every operator as JSON, for bindings and documentation, from the definitions
+ * themselves. */
 #include "core/json.h"
 #include "graph/graph_internal.h"
 
 static const char *const kind_names[] = {
-    [MICA_KIND_LEAF] = "leaf", [MICA_KIND_RESULT] = "result", [MICA_KIND_POINTWISE] = "pointwise",
-    [MICA_KIND_LINEAR] = "linear", [MICA_KIND_CONSTANT] = "constant", [MICA_KIND_GENERAL] = "general",
+    [MICA_KIND_LEAF] = "leaf",           [MICA_KIND_RESULT] = "result",
+    [MICA_KIND_POINTWISE] = "pointwise", [MICA_KIND_LINEAR] = "linear",
+    [MICA_KIND_CONSTANT] = "constant",   [MICA_KIND_GENERAL] = "general",
     [MICA_KIND_REGION] = "region"};
 static const char *const class_names[] = {
-    [MICA_CLASS_ANY] = "any", [MICA_CLASS_NUMBER] = "number", [MICA_CLASS_REAL] = "real", [MICA_CLASS_FLOAT] = "float",
-    [MICA_CLASS_INEXACT] = "inexact", [MICA_CLASS_INTEGER] = "integer", [MICA_CLASS_LOGICAL] = "logical",
-    [MICA_CLASS_BOOL] = "bool", [MICA_CLASS_DOT] = "dot"};
+    [MICA_CLASS_ANY] = "any",         [MICA_CLASS_NUMBER] = "number",
+    [MICA_CLASS_REAL] = "real",       [MICA_CLASS_FLOAT] = "float",
+    [MICA_CLASS_INEXACT] = "inexact", [MICA_CLASS_INTEGER] = "integer",
+    [MICA_CLASS_LOGICAL] = "logical", [MICA_CLASS_BOOL] = "bool",
+    [MICA_CLASS_DOT] = "dot"};
 static const char *const field_kind_names[] = {
-    [MICA_ATTR_I64] = "i64", [MICA_ATTR_F64] = "f64", [MICA_ATTR_BOOL] = "bool", [MICA_ATTR_ENUM] = "enum",
-    [MICA_ATTR_DTYPE] = "dtype", [MICA_ATTR_SHAPE] = "shape", [MICA_ATTR_INTS] = "ints", [MICA_ATTR_TENSOR] = "tensor",
-    [MICA_ATTR_VARIABLE] = "variable", [MICA_ATTR_TEXT] = "text"};
+    [MICA_ATTR_I64] = "i64",   [MICA_ATTR_F64] = "f64",       [MICA_ATTR_BOOL] = "bool",
+    [MICA_ATTR_ENUM] = "enum", [MICA_ATTR_DTYPE] = "dtype",   [MICA_ATTR_SHAPE] = "shape",
+    [MICA_ATTR_INTS] = "ints", [MICA_ATTR_TENSOR] = "tensor", [MICA_ATTR_VARIABLE] = "variable",
+    [MICA_ATTR_TEXT] = "text"};
 
 static void describe_operator(mica_json_writer *w, const mica_op_def *def) {
   mica_json_object_begin(w);
@@ -50,7 +55,8 @@ int64_t mica_operators_json(char *text, size_t size) {
   mica_json_begin(&w, &out);
   mica_json_array_begin(&w);
   for (int op = 1; op < MICA_OP_COUNT; op++)
-    if (op != MICA_OP_RESULT && op != MICA_OP_ARGUMENT) describe_operator(&w, mica_op_definition((mica_op)op));
+    if (op != MICA_OP_RESULT && op != MICA_OP_ARGUMENT)
+      describe_operator(&w, mica_op_definition((mica_op)op));
   mica_json_array_end(&w);
   return mica_text_deliver(&out, text, size);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* emit.c: the one way in which nodes come to be. Every builder, rule, pass and the parser appends through
- * mica_emit_results, which checks the operands, captures outer values, infers the result types and is the
+/* emit.c: the one way in which nodes come to be. Every builder, rule, pass and the parser appends
+ * through
+ * mica_emit_results, which checks the operands, captures outer values, infers the result types and
+ * is the
  * only place that can leave a node behind. */
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,38 +31,54 @@ bool mica_value_usable(const mica_graph *graph, mica_value value, char *message,
   else if (value.graph != graph)
     snprintf(message, size, "expected a value of this graph, not of another one");
   else if (value.epoch != graph->epoch || value.id >= graph->count)
-    snprintf(message, size, "expected a value of this trace; this one is stale: its trace has ended");
+    snprintf(message, size,
+             "expected a value of this trace; this one is stale: its trace has ended");
   else {
     uint32_t id = mica_canonical(graph, value).id;
     const mica_region_data *region = &graph->regions[graph->nodes[id].region];
     if (region->state == MICA_REGION_OPEN) return true;
-    const char *name = region->owner ? mica_op_definition((mica_op)graph->nodes[region->owner].op)->name : "vmap";
-    snprintf(message, size, "expected a value that is in scope; this one belongs to a closed block of %s "
-             "(return it from the block instead)", name);
+    const char *name =
+        region->owner ? mica_op_definition((mica_op)graph->nodes[region->owner].op)->name : "vmap";
+    snprintf(message, size,
+             "expected a value that is in scope; this one belongs to a closed block of %s "
+             "(return it from the block instead)",
+             name);
   }
   return false;
 }
 
 bool mica_class_accepts(mica_dtype_class class, mica_dtype dtype, const char **out_expected) {
   bool integer = mica_dtype_is_integer(dtype), complex = mica_dtype_is_complex(dtype);
-  bool small = dtype == MICA_I4 || dtype == MICA_U4 || dtype == MICA_F8E4M3FN || dtype == MICA_F8E5M2;
+  bool small =
+      dtype == MICA_I4 || dtype == MICA_U4 || dtype == MICA_F8E4M3FN || dtype == MICA_F8E5M2;
   bool floating = mica_dtype_is_float(dtype) && !small;
   integer = integer && !small;
   switch (class) {
     case MICA_CLASS_ANY: return dtype != MICA_DTYPE_NONE;
-    case MICA_CLASS_NUMBER: *out_expected = "integers, f16, bf16, f32, f64, c64 or c128"; return integer || floating || complex;
-    case MICA_CLASS_REAL: *out_expected = "integers, f16, bf16, f32 or f64"; return integer || floating;
+    case MICA_CLASS_NUMBER:
+      *out_expected = "integers, f16, bf16, f32, f64, c64 or c128";
+      return integer || floating || complex;
+    case MICA_CLASS_REAL:
+      *out_expected = "integers, f16, bf16, f32 or f64";
+      return integer || floating;
     case MICA_CLASS_FLOAT: *out_expected = "f16, bf16, f32 or f64"; return floating;
-    case MICA_CLASS_INEXACT: *out_expected = "f16, bf16, f32, f64, c64 or c128"; return floating || complex;
+    case MICA_CLASS_INEXACT:
+      *out_expected = "f16, bf16, f32, f64, c64 or c128";
+      return floating || complex;
     case MICA_CLASS_INTEGER: *out_expected = "i8 to i64 or u8 to u64"; return integer;
-    case MICA_CLASS_LOGICAL: *out_expected = "bool or integers"; return integer || dtype == MICA_BOOL;
+    case MICA_CLASS_LOGICAL:
+      *out_expected = "bool or integers";
+      return integer || dtype == MICA_BOOL;
     case MICA_CLASS_BOOL: *out_expected = "bool"; return dtype == MICA_BOOL;
-    case MICA_CLASS_DOT: *out_expected = "numbers, f8, i4 or u4"; return integer || floating || complex || small;
+    case MICA_CLASS_DOT:
+      *out_expected = "numbers, f8, i4 or u4";
+      return integer || floating || complex || small;
   }
   return false;
 }
 
-/* Texts are copied and tensors retained: an attribute lives as long as the graph. Variables are retained by
+/* Texts are copied and tensors retained: an attribute lives as long as the graph. Variables are
+ * retained by
  * the graph's list of them. */
 static bool retain_attribute(mica_graph *graph, const mica_op_def *def, void *attr) {
   for (const mica_attr_field *field = def->fields; field && field->name; field++) {
@@ -74,8 +92,8 @@ static bool retain_attribute(mica_graph *graph, const mica_op_def *def, void *at
     if (field->kind != MICA_ATTR_TENSOR) continue;
     mica_tensor *tensor;
     memcpy(&tensor, (const char *)attr + field->offset, sizeof tensor);
-    if (!mica_grow(&graph->allocator, &graph->retained, &graph->retained_capacity, graph->retained_count + 1u,
-                   sizeof *graph->retained))
+    if (!mica_grow(&graph->allocator, &graph->retained, &graph->retained_capacity,
+                   graph->retained_count + 1u, sizeof *graph->retained))
       return false;
     graph->retained[graph->retained_count++] = mica_tensor_retain(tensor);
   }
@@ -87,18 +105,19 @@ static void fail_all(mica_graph *graph, mica_value *out, size_t out_count) {
 }
 
 /* Appends entries for checked parts. */
-static uint32_t append(mica_graph *graph, mica_op op, const uint32_t *ids, size_t in_count, const void *attr,
-                       const mica_type *types, size_t result_count) {
+static uint32_t append(mica_graph *graph, mica_op op, const uint32_t *ids, size_t in_count,
+                       const void *attr, const mica_type *types, size_t result_count) {
   const mica_op_def *def = mica_op_definition(op);
-  size_t total = (size_t)graph->count + (result_count ? result_count : 1); /* an owner may have none */
+  size_t total =
+      (size_t)graph->count + (result_count ? result_count : 1); /* an owner may have none */
   void *copy = NULL;
   if (total >= UINT32_MAX || graph->operand_count + in_count >= UINT32_MAX) {
     mica_fail(graph, MICA_INVALID, "%s: the graph has too many nodes", def->name);
     return 0;
   }
   if (!mica_grow(&graph->allocator, &graph->nodes, &graph->capacity, total, sizeof *graph->nodes) ||
-      !mica_grow(&graph->allocator, &graph->operands, &graph->operand_capacity, graph->operand_count + in_count,
-                 sizeof *graph->operands) ||
+      !mica_grow(&graph->allocator, &graph->operands, &graph->operand_capacity,
+                 graph->operand_count + in_count, sizeof *graph->operands) ||
       (def->attr_size && (!(copy = mica_arena_copy(&graph->arena, attr, def->attr_size)) ||
                           !retain_attribute(graph, def, copy)))) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
@@ -127,9 +146,9 @@ static uint32_t append(mica_graph *graph, mica_op op, const uint32_t *ids, size_
 }
 
 /* Operators with regions come through mica_block_close, which passes their regions here. */
-bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count, size_t declared_count,
-                    const uint32_t *regions, size_t region_count, const void *attr, mica_value *out,
-                    size_t out_count) {
+bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count,
+                    size_t declared_count, const uint32_t *regions, size_t region_count,
+                    const void *attr, mica_value *out, size_t out_count) {
   fail_all(graph, out, out_count);
   if (!graph || graph->status != MICA_OK) return false;
   const mica_op_def *def = mica_op_definition(op);
@@ -138,8 +157,10 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
     return false;
   }
   char message[MICA_MESSAGE_SIZE] = "";
-  if (def->arity >= 0 ? in_count != (size_t)def->arity : in_count < 1 && def->kind != MICA_KIND_REGION) {
-    mica_fail_operator(graph, def->name, in, in_count, "expected %d operands, not %zu", def->arity, in_count);
+  if (def->arity >= 0 ? in_count != (size_t)def->arity
+                      : in_count < 1 && def->kind != MICA_KIND_REGION) {
+    mica_fail_operator(graph, def->name, in, in_count, "expected %d operands, not %zu", def->arity,
+                       in_count);
     return false;
   }
   for (size_t i = 0; i < in_count; i++)
@@ -149,7 +170,8 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
     }
   enum { SMALL = 16 };
   uint32_t small_ids[SMALL], *ids = small_ids;
-  mica_type small_types[SMALL], small_results[SMALL], *types = small_types, *results = small_results;
+  mica_type small_types[SMALL], small_results[SMALL], *types = small_types,
+                                                      *results = small_results;
   size_t wanted = out_count ? out_count : 1;
   if (in_count > SMALL) {
     ids = mica_arena_allocate(&graph->arena, in_count * sizeof *ids);
@@ -166,8 +188,10 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
     types[i] = graph->nodes[ids[i]].type;
   }
   const char *expected = "";
-  if (in_count && def->kind != MICA_KIND_REGION && !mica_class_accepts(def->dtypes, types[0].dtype, &expected)) {
-    mica_fail_operator(graph, def->name, in, in_count, "dtype %s is not supported: expected %s (mica_convert first)",
+  if (in_count && def->kind != MICA_KIND_REGION &&
+      !mica_class_accepts(def->dtypes, types[0].dtype, &expected)) {
+    mica_fail_operator(graph, def->name, in, in_count,
+                       "dtype %s is not supported: expected %s (mica_convert first)",
                        mica_dtype_name(types[0].dtype), expected);
     return false;
   }
@@ -177,9 +201,17 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
     char bytes[MICA_MAX_ATTR_SIZE];
   } attr_copy;
   if (def->attr_size) memcpy(attr_copy.bytes, attr, def->attr_size);
-  mica_infer infer = {.def = def, .graph = graph, .in = types, .in_count = in_count, .attr = attr_copy.bytes,
-                      .regions = regions, .region_count = region_count, .declared_count = declared_count,
-                      .out = results, .out_count = out_count, .message = message};
+  mica_infer infer = {.def = def,
+                      .graph = graph,
+                      .in = types,
+                      .in_count = in_count,
+                      .attr = attr_copy.bytes,
+                      .regions = regions,
+                      .region_count = region_count,
+                      .declared_count = declared_count,
+                      .out = results,
+                      .out_count = out_count,
+                      .message = message};
   if (!def->infer(&infer)) {
     mica_fail_operator(graph, def->name, in, in_count, "%s", message);
     return false;
@@ -187,7 +219,8 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
   for (size_t i = 0; i < infer.out_count; i++) {
     size_t bytes;
     if (!mica_type_byte_size(results[i], &bytes)) {
-      mica_fail_operator(graph, def->name, in, in_count, "the result is too large for this machine");
+      mica_fail_operator(graph, def->name, in, in_count,
+                         "the result is too large for this machine");
       return false;
     }
   }
@@ -196,8 +229,8 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
   mica_node *node = &graph->nodes[id];
   node->declared_count = (uint32_t)declared_count;
   if (region_count) {
-    if (!mica_grow(&graph->allocator, &graph->owned, &graph->owned_capacity, graph->owned_count + region_count,
-                   sizeof *graph->owned)) {
+    if (!mica_grow(&graph->allocator, &graph->owned, &graph->owned_capacity,
+                   graph->owned_count + region_count, sizeof *graph->owned)) {
       mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
       return false;
     }
@@ -212,12 +245,13 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
   return true;
 }
 
-void mica_emit_results(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count, const void *attr,
-                       mica_value *out, size_t out_count) {
+void mica_emit_results(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count,
+                       const void *attr, mica_value *out, size_t out_count) {
   mica_emit_node(graph, op, in, in_count, in_count, NULL, 0, attr, out, out_count);
 }
 
-mica_value mica_emit(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count, const void *attr) {
+mica_value mica_emit(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count,
+                     const void *attr) {
   mica_value out = mica_no_value(graph);
   mica_emit_node(graph, op, in, in_count, in_count, NULL, 0, attr, &out, 1);
   return out;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* forward.c: forward mode. One sweep up carries tangents from x to y by the rule of each node's kind. */
+/* forward.c: forward mode. One sweep up carries tangents from x to y by the rule of each node's
+ * kind. */
 #include <string.h>
 
 #include "graph/attributes.h"
@@ -8,15 +9,17 @@
 typedef struct {
   mica_graph *graph;
   uint32_t floor, limit;
-  mica_value *tangent;            /* by id; id 0: zero */
+  mica_value *tangent;                 /* by id; id 0: zero */
   mica_value *in, *given, *out, *made; /* scratch */
 } forward_sweep;
 
-static void forward_expansion(const mica_rule *rule, const mica_value *tangents, mica_value *out_tangents) {
+static void forward_expansion(const mica_rule *rule, const mica_value *tangents,
+                              mica_value *out_tangents) {
   uint32_t floor;
   mica_value *in, *out;
   if (mica_expand_here(rule, &floor, &in, &out))
-    mica_forward_mode(rule->graph, floor, out, rule->out_count, in, tangents, rule->in_count, out_tangents);
+    mica_forward_mode(rule->graph, floor, out, rule->out_count, in, tangents, rule->in_count,
+                      out_tangents);
 }
 
 /* op(.., t_i, ..) summed over i; linear in all operands together: op(t_0, t_1, ..) at once. */
@@ -24,7 +27,8 @@ static mica_value forward_linear(const forward_sweep *s, const mica_rule *rule, 
   mica_graph *graph = s->graph;
   const mica_op_def *def = rule->def;
   mica_value sum = mica_no_value(graph);
-  mica_value *operands = mica_arena_allocate(&graph->arena, (rule->in_count + 1) * sizeof *operands);
+  mica_value *operands =
+      mica_arena_allocate(&graph->arena, (rule->in_count + 1) * sizeof *operands);
   if (!operands) return mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
   for (size_t i = 0; i < rule->in_count; i++) {
     bool linear = def->linear_operands >> (i < 31 ? i : 31) & 1;
@@ -32,8 +36,10 @@ static mica_value forward_linear(const forward_sweep *s, const mica_rule *rule, 
     for (size_t k = 0; k < rule->in_count; k++) {
       bool k_linear = def->linear_operands >> (k < 31 ? k : 31) & 1;
       operands[k] = rule->in[k];
-      if (k == i) operands[k] = mica_mutated(op, MICA_RULE_JVP, k, s->given[k]);
-      else if (def->linear_jointly && k_linear) operands[k] = mica_mutated(op, MICA_RULE_JVP, k, s->given[k]);
+      if (k == i)
+        operands[k] = mica_mutated(op, MICA_RULE_JVP, k, s->given[k]);
+      else if (def->linear_jointly && k_linear)
+        operands[k] = mica_mutated(op, MICA_RULE_JVP, k, s->given[k]);
       if (!operands[k].id) operands[k] = mica_zeros(graph, mica_type_of(rule->in[k]));
     }
     sum = mica_add_values(sum, mica_emit(graph, op, operands, rule->in_count, rule->attr));
@@ -58,21 +64,30 @@ static void forward_node(forward_sweep *s, uint32_t id) {
     s->out[i] = mica_value_of(graph, id + i);
     s->made[i] = mica_no_value(graph);
   }
-  mica_rule rule = {.graph = graph, .def = def, .id = id, .attr = node.attr, .in = s->in,
-                    .in_count = node.operand_count, .out = s->out, .out_count = node.result_count};
+  mica_rule rule = {.graph = graph,
+                    .def = def,
+                    .id = id,
+                    .attr = node.attr,
+                    .in = s->in,
+                    .in_count = node.operand_count,
+                    .out = s->out,
+                    .out_count = node.result_count};
   graph->scope = node.scope;
   if (def->derivative) {
     for (uint32_t i = 0; i < node.operand_count; i++)
       if (s->given[i].id)
-        s->made[0] = mica_add_values(
-            s->made[0], mica_mutated((mica_op)node.op, MICA_RULE_JVP, i, def->derivative(&rule, i, s->given[i])));
+        s->made[0] =
+            mica_add_values(s->made[0], mica_mutated((mica_op)node.op, MICA_RULE_JVP, i,
+                                                     def->derivative(&rule, i, s->given[i])));
   } else if (def->kind == MICA_KIND_LINEAR) {
     s->made[0] = forward_linear(s, &rule, (mica_op)node.op);
   } else if (def->jvp || def->expand) {
     for (uint32_t i = 0; i < node.operand_count; i++)
       s->given[i] = mica_mutated((mica_op)node.op, MICA_RULE_JVP, i, s->given[i]);
-    if (def->jvp) def->jvp(&rule, s->given, s->made);
-    else forward_expansion(&rule, s->given, s->made);
+    if (def->jvp)
+      def->jvp(&rule, s->given, s->made);
+    else
+      forward_expansion(&rule, s->given, s->made);
   } else {
     mica_rule_failed(&rule, "cannot be differentiated in forward mode");
   }
@@ -80,8 +95,9 @@ static void forward_node(forward_sweep *s, uint32_t id) {
     s->tangent[id + i] = mica_add_values(s->tangent[id + i], s->made[i]);
 }
 
-void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, size_t y_count, const mica_value *x,
-                       const mica_value *x_tangent, size_t x_count, mica_value *out) {
+void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, size_t y_count,
+                       const mica_value *x, const mica_value *x_tangent, size_t x_count,
+                       mica_value *out) {
   for (size_t j = 0; j < y_count; j++) out[j] = mica_no_value(graph);
   if (!graph || graph->status != MICA_OK || !y_count) return;
   uint32_t scope = graph->scope;
@@ -128,8 +144,8 @@ void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, s
   graph->scope = scope;
 }
 
-void mica_jvp(const mica_value *y, size_t y_count, const mica_value *x, const mica_value *x_tangent, size_t x_count,
-              mica_value *out) {
+void mica_jvp(const mica_value *y, size_t y_count, const mica_value *x, const mica_value *x_tangent,
+              size_t x_count, mica_value *out) {
   mica_graph *graph = mica_graph_of(y, y_count);
   if (!graph) graph = mica_graph_of(x, x_count);
   for (size_t j = 0; j < y_count; j++) out[j] = mica_no_value(graph);
@@ -141,7 +157,8 @@ void mica_jvp(const mica_value *y, size_t y_count, const mica_value *x, const mi
       return;
     }
   for (size_t i = 0; i < x_count; i++) {
-    if (!mica_value_usable(graph, x[i], why, sizeof why) || !mica_value_usable(graph, x_tangent[i], why, sizeof why)) {
+    if (!mica_value_usable(graph, x[i], why, sizeof why) ||
+        !mica_value_usable(graph, x_tangent[i], why, sizeof why)) {
       mica_fail_operator(graph, "jvp", x, x_count, "input or tangent %zu: %s", i, why);
       return;
     }
@@ -153,5 +170,7 @@ void mica_jvp(const mica_value *y, size_t y_count, const mica_value *x, const mi
   }
   mica_forward_mode(graph, 0, y, y_count, x, x_tangent, x_count, out);
   for (size_t j = 0; j < y_count; j++)
-    out[j] = graph->status != MICA_OK ? mica_no_value(graph) : out[j].id ? out[j] : mica_zeros_like(y[j]);
+    out[j] = graph->status != MICA_OK ? mica_no_value(graph)
+             : out[j].id              ? out[j]
+                                      : mica_zeros_like(y[j]);
 }

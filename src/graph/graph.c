@@ -8,9 +8,11 @@
 
 #include "graph/attributes.h"
 
-/* Stands in for a graph that could not be allocated: reports why and ignores all building. It is never
+/* Stands in for a graph that could not be allocated: reports why and ignores all building. It is
+ * never
  * written, since every function returns first on a graph in error. */
-static const mica_graph out_of_memory_graph = {.status = MICA_OUT_OF_MEMORY, .message = "out of memory", .epoch = 1};
+static const mica_graph out_of_memory_graph = {
+    .status = MICA_OUT_OF_MEMORY, .message = "out of memory", .epoch = 1};
 
 static const mica_op_def *const definitions[MICA_OP_COUNT] = {
 #define MICA_OP(NAME, name) [MICA_OP_##NAME] = &mica_op_##name,
@@ -58,18 +60,21 @@ bool mica_graph_init(mica_graph *graph, const mica_allocator *allocator) {
 static void release_contents(mica_graph *graph) {
   for (uint32_t i = 0; i < graph->retained_count; i++) mica_tensor_release(graph->retained[i]);
   graph->retained_count = 0;
-  for (uint32_t i = 0; i < graph->variable_count; i++) mica_variable_release(graph->variables[i].variable);
+  for (uint32_t i = 0; i < graph->variable_count; i++)
+    mica_variable_release(graph->variables[i].variable);
   graph->variable_count = 0;
   for (uint32_t i = 0; i < graph->region_count; i++) {
     mica_region_data *region = &graph->regions[i];
     size_t size = region->argument_capacity;
     mica_free(&graph->allocator, region->arguments, size * sizeof *region->arguments);
     mica_free(&graph->allocator, region->captures, size * sizeof *region->captures);
-    mica_free(&graph->allocator, region->capture_variables, size * sizeof *region->capture_variables);
+    mica_free(&graph->allocator, region->capture_variables,
+              size * sizeof *region->capture_variables);
   }
   graph->region_count = 0;
   for (uint32_t i = 0; i < graph->block_count; i++)
-    mica_free(&graph->allocator, graph->blocks[i].regions, graph->blocks[i].region_capacity * sizeof(uint32_t));
+    mica_free(&graph->allocator, graph->blocks[i].regions,
+              graph->blocks[i].region_capacity * sizeof(uint32_t));
   graph->block_count = 0;
 }
 
@@ -131,7 +136,8 @@ mica_status mica_graph_status(const mica_graph *graph, mica_error *error) {
         scope = graph->blocks[i].scope;
         name = graph->blocks[i].op ? mica_op_definition(graph->blocks[i].op)->name : "vmap";
       }
-    return mica_error_set(error, MICA_INVALID, "%s: the block is not closed: its end is missing%s%s", name,
+    return mica_error_set(error, MICA_INVALID,
+                          "%s: the block is not closed: its end is missing%s%s", name,
                           scope ? " in scope " : "", mica_scope_text(graph, scope));
   }
   return MICA_OK;
@@ -149,8 +155,8 @@ mica_value mica_fail(mica_graph *graph, mica_status status, const char *format, 
   return mica_no_value(graph);
 }
 
-mica_value mica_fail_operator(mica_graph *graph, const char *op, const mica_value *in, size_t in_count,
-                              const char *format, ...) {
+mica_value mica_fail_operator(mica_graph *graph, const char *op, const mica_value *in,
+                              size_t in_count, const char *format, ...) {
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
   char why[MICA_MESSAGE_SIZE], types[512];
   va_list arguments;
@@ -168,7 +174,8 @@ mica_value mica_fail_operator(mica_graph *graph, const char *op, const mica_valu
     length += (size_t)written;
   }
   const char *scope = mica_scope_text(graph, graph->scope);
-  return mica_fail(graph, MICA_INVALID, "%s(%s): %s%s%s", op, types, why, *scope ? " in scope " : "", scope);
+  return mica_fail(graph, MICA_INVALID, "%s(%s): %s%s%s", op, types, why,
+                   *scope ? " in scope " : "", scope);
 }
 
 void mica_graph_set_outputs(mica_graph *graph, const mica_value *outputs, size_t count) {
@@ -179,7 +186,8 @@ void mica_graph_set_outputs(mica_graph *graph, const mica_value *outputs, size_t
     mica_fail(graph, MICA_INVALID, "%s", error.message);
     return;
   }
-  if (!mica_grow(&graph->allocator, &graph->outputs, &graph->output_capacity, count, sizeof *graph->outputs)) {
+  if (!mica_grow(&graph->allocator, &graph->outputs, &graph->output_capacity, count,
+                 sizeof *graph->outputs)) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     return;
   }
@@ -194,7 +202,7 @@ void mica_graph_set_outputs(mica_graph *graph, const mica_value *outputs, size_t
   graph->output_count = (uint32_t)count;
 }
 
-/* ---- scopes ------------------------------------------------------------------------------------------ */
+/* ---- scopes ---------------------------------------------------------------------------------- */
 
 /* The offset of an interned path; the same path gives the same offset. */
 static bool intern_scope(mica_graph *graph, const char *path, size_t length, uint32_t *out_offset) {
@@ -203,7 +211,8 @@ static bool intern_scope(mica_graph *graph, const char *path, size_t length, uin
       *out_offset = at;
       return true;
     }
-  if (!mica_grow(&graph->allocator, &graph->scopes, &graph->scope_capacity, graph->scope_size + length + 1, 1))
+  if (!mica_grow(&graph->allocator, &graph->scopes, &graph->scope_capacity,
+                 graph->scope_size + length + 1, 1))
     return false;
   memcpy(graph->scopes + graph->scope_size, path, length);
   graph->scopes[graph->scope_size + length] = 0;
@@ -225,10 +234,12 @@ void mica_scope_push(mica_graph *graph, const char *name) {
   const char *outer = mica_scope_text(graph, graph->scope);
   int length = snprintf(path, sizeof path, "%s%s%s", outer, *outer ? "/" : "", name ? name : "?");
   bool named = name && *name;
-  for (const char *c = name; named && *c; c++) named = (unsigned char)*c > ' ' && *c != '"' && *c != '/';
+  for (const char *c = name; named && *c; c++)
+    named = (unsigned char)*c > ' ' && *c != '"' && *c != '/';
   if (!named || length < 0 || (size_t)length >= sizeof path) {
     mica_fail(graph, MICA_INVALID,
-              "scope_push: \"%.60s\" is no scope name: expected letters without spaces, quotes or '/' and a path "
+              "scope_push: \"%.60s\" is no scope name: expected letters without spaces, quotes or "
+              "'/' and a path "
               "of at most %zu bytes in scope %.200s",
               name ? name : "NULL", sizeof path - 1, outer);
     return;
@@ -241,7 +252,8 @@ void mica_scope_pop(mica_graph *graph, const char *name) {
   const char *path = mica_scope_text(graph, graph->scope), *last = strrchr(path, '/');
   const char *top = last ? last + 1 : path;
   if (!*path || !name || strcmp(top, name)) {
-    mica_fail(graph, MICA_INVALID, "scope_pop: expected \"%.100s\", the innermost open scope, not \"%.100s\"", top,
+    mica_fail(graph, MICA_INVALID,
+              "scope_pop: expected \"%.100s\", the innermost open scope, not \"%.100s\"", top,
               name ? name : "NULL");
     return;
   }
@@ -264,11 +276,12 @@ uint32_t mica_backward_scope(mica_graph *graph, uint32_t scope) {
   return offset;
 }
 
-/* ---- inspection ----------------------------------------------------------------------------------------- */
+/* ---- inspection ------------------------------------------------------------------------------ */
 
 static const mica_node *node_of(mica_value value) {
   const mica_graph *graph = value.graph;
-  if (!graph || graph->status != MICA_OK || value.epoch != graph->epoch || !value.id || value.id >= graph->count)
+  if (!graph || graph->status != MICA_OK || value.epoch != graph->epoch || !value.id ||
+      value.id >= graph->count)
     return NULL;
   return &graph->nodes[value.id];
 }
@@ -286,7 +299,8 @@ int64_t mica_dim_of(mica_value value, int32_t axis) {
 }
 bool mica_is_valid(mica_value value) {
   char why[MICA_MESSAGE_SIZE];
-  return value.graph && value.graph->status == MICA_OK && mica_value_usable(value.graph, value, why, sizeof why);
+  return value.graph && value.graph->status == MICA_OK &&
+         mica_value_usable(value.graph, value, why, sizeof why);
 }
 
 uint32_t mica_owner_of_result(const mica_graph *graph, uint32_t id, uint32_t *out_index) {

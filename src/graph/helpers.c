@@ -21,10 +21,12 @@ static mica_value mutant_of(const mica_mutation *m, mica_value value) {
 mica_value mica_mutated(mica_op op, mica_rule_kind rule, size_t operand, mica_value value) {
   mica_mutation *m = &mica_mutate;
   mica_dtype dtype = mica_dtype_of(value);
-  bool spoilt = rule == MICA_RULE_BATCH || mica_dtype_is_float(dtype) || mica_dtype_is_complex(dtype);
+  bool spoilt =
+      rule == MICA_RULE_BATCH || mica_dtype_is_float(dtype) || mica_dtype_is_complex(dtype);
   if (!value.id || !spoilt || operand > 63) return value;
   if (m->recording) m->seen[op][rule] |= (uint64_t)1 << operand;
-  if (m->op != (int32_t)op || m->rule != (int32_t)rule || (size_t)m->operand != operand) return value;
+  if (m->op != (int32_t)op || m->rule != (int32_t)rule || (size_t)m->operand != operand)
+    return value;
   m->hits++;
   int32_t op_kept = m->op;
   m->op = 0; /* the spoiling nodes are not spoiled themselves */
@@ -62,18 +64,20 @@ bool mica_is_constant_number(const mica_graph *graph, uint32_t id, double *out_n
   return mica_tensor_read_doubles(attr->value, out_number, 1, NULL) == MICA_OK;
 }
 
-/* ---- jacobians ---------------------------------------------------------------------------------------------- */
+/* ---- jacobians ------------------------------------------------------------------------------- */
 
 /* The n unit vectors of `type` as one value [n, type...]. */
 static mica_value unit_vectors(mica_graph *graph, mica_type type, int64_t count) {
   mica_type wide = {MICA_I32, {.rank = 2, .dim = {count, count}}};
-  mica_value eye = mica_convert((mica_equal)(mica_iota(graph, wide, 0), mica_iota(graph, wide, 1)), type.dtype);
+  mica_value eye =
+      mica_convert((mica_equal)(mica_iota(graph, wide, 0), mica_iota(graph, wide, 1)), type.dtype);
   mica_shape shape = {.rank = type.shape.rank + 1, .dim = {count}};
   for (int32_t i = 0; i < type.shape.rank; i++) shape.dim[i + 1] = type.shape.dim[i];
   return mica_reshape(eye, shape);
 }
 
-static bool jacobian_checked(const char *name, mica_value y, mica_value x, int64_t *y_count, int64_t *x_count) {
+static bool jacobian_checked(const char *name, mica_value y, mica_value x, int64_t *y_count,
+                             int64_t *x_count) {
   mica_graph *graph = y.graph ? y.graph : x.graph;
   if (!graph || graph->status != MICA_OK) return false;
   char why[MICA_MESSAGE_SIZE];
@@ -88,8 +92,10 @@ static bool jacobian_checked(const char *name, mica_value y, mica_value x, int64
     mica_fail_operator(graph, name, both, 2, "expected float dtypes");
     return false;
   }
-  if (ty.shape.rank + tx.shape.rank > MICA_MAX_RANK || ty.shape.rank == MICA_MAX_RANK || tx.shape.rank == MICA_MAX_RANK) {
-    mica_fail_operator(graph, name, both, 2, "the result would have rank %d: expected at most %d (reshape first)",
+  if (ty.shape.rank + tx.shape.rank > MICA_MAX_RANK || ty.shape.rank == MICA_MAX_RANK ||
+      tx.shape.rank == MICA_MAX_RANK) {
+    mica_fail_operator(graph, name, both, 2,
+                       "the result would have rank %d: expected at most %d (reshape first)",
                        ty.shape.rank + tx.shape.rank, MICA_MAX_RANK);
     return false;
   }
@@ -122,7 +128,8 @@ mica_value mica_jacobian_forward(mica_value y, mica_value x) {
   mica_graph *graph = y.graph ? y.graph : x.graph;
   if (!jacobian_checked("jacobian_forward", y, x, &y_count, &x_count)) return mica_no_value(graph);
   mica_shape y_shape = mica_shape_of(y), x_shape = mica_shape_of(x);
-  if (!x_count) return mica_zeros(graph, (mica_type){mica_dtype_of(y), joined_shape(y_shape, x_shape)});
+  if (!x_count)
+    return mica_zeros(graph, (mica_type){mica_dtype_of(y), joined_shape(y_shape, x_shape)});
   mica_value units = unit_vectors(graph, mica_type_of(x), x_count), column, columns;
   mica_region each = mica_vmap_begin(graph, &units, NULL, 1);
   mica_value tangent = mica_argument(each, 0);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* parse.c: a graph from the text that print.c writes. Every node goes through mica_emit_node, so a hostile
- * text can at worst be refused: the parser itself only checks the grammar, and that numbers are defined
+/* parse.c: a graph from the text that print.c writes. Every node goes through mica_emit_node, so a
+ * hostile
+ * text can at worst be refused: the parser itself only checks the grammar, and that numbers are
+ * defined
  * once and before their use. */
 #include "graph/parse.h"
 
@@ -30,7 +32,8 @@ bool mica_parse_fail(mica_graph_parser *p, const char *format, ...) {
 }
 
 void mica_parse_space(mica_graph_parser *p) {
-  while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\t' || *p->at == '\r')) p->at++;
+  while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\t' || *p->at == '\r'))
+    p->at++;
 }
 
 /* Takes `token` when it is next; a word must not go on. */
@@ -74,9 +77,12 @@ bool mica_parse_quoted(mica_graph_parser *p, char **out_text) {
         unsigned value = 0;
         for (int i = 0; i < 2; i++) {
           char d = p->at < p->end ? *p->at++ : ' ';
-          if (d >= '0' && d <= '9') value = value * 16 + (unsigned)(d - '0');
-          else if (d >= 'a' && d <= 'f') value = value * 16 + (unsigned)(d - 'a') + 10;
-          else return mica_parse_fail(p, "expected two hexadecimal digits after \\x");
+          if (d >= '0' && d <= '9')
+            value = value * 16 + (unsigned)(d - '0');
+          else if (d >= 'a' && d <= 'f')
+            value = value * 16 + (unsigned)(d - 'a') + 10;
+          else
+            return mica_parse_fail(p, "expected two hexadecimal digits after \\x");
         }
         if (!value) return mica_parse_fail(p, "a text cannot hold a zero byte");
         c = (char)value;
@@ -90,11 +96,12 @@ bool mica_parse_quoted(mica_graph_parser *p, char **out_text) {
   return expect(p, "\"");
 }
 
-/* ---- types and values ------------------------------------------------------------------------------------ */
+/* ---- types and values ------------------------------------------------------------------------ */
 
 static bool parse_i64(mica_graph_parser *p, int64_t *out) {
   mica_parse_space(p);
-  return mica_parse_i64(&p->at, p->end, out) || mica_parse_fail(p, "expected a whole number of 64 bits");
+  return mica_parse_i64(&p->at, p->end, out) ||
+         mica_parse_fail(p, "expected a whole number of 64 bits");
 }
 
 bool mica_parse_list(mica_graph_parser *p, mica_ints *out) {
@@ -102,7 +109,8 @@ bool mica_parse_list(mica_graph_parser *p, mica_ints *out) {
   if (!expect(p, "[")) return false;
   if (accept(p, "]")) return true;
   do {
-    if (out->count == MICA_MAX_RANK) return mica_parse_fail(p, "expected at most %d entries", MICA_MAX_RANK);
+    if (out->count == MICA_MAX_RANK)
+      return mica_parse_fail(p, "expected at most %d entries", MICA_MAX_RANK);
     if (!parse_i64(p, &out->at[out->count])) return false;
     out->count++;
   } while (accept(p, ","));
@@ -140,10 +148,12 @@ static bool parse_tensor(mica_graph_parser *p, mica_tensor **out) {
     double number;
     if (mica_shape_count(type.shape) != 1 || mica_dtype_is_complex(type.dtype) ||
         !mica_parse_double(&p->at, p->end, &number))
-      return mica_parse_fail(p, "expected 0x and the bytes of the tensor, or the number of one with a single element");
+      return mica_parse_fail(
+          p, "expected 0x and the bytes of the tensor, or the number of one with a single element");
     *out = mica_tensor_from_doubles(type.dtype, type.shape, &number);
   } else {
-    if (bytes > (size_t)(p->end - p->at) / 2) return mica_parse_fail(p, "expected %zu bytes of the tensor", bytes);
+    if (bytes > (size_t)(p->end - p->at) / 2)
+      return mica_parse_fail(p, "expected %zu bytes of the tensor", bytes);
     unsigned char *data = mica_arena_allocate(&p->graph->arena, bytes);
     if (!data) return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
     for (size_t i = 0; i < bytes; i++, p->at += 2) {
@@ -157,8 +167,8 @@ static bool parse_tensor(mica_graph_parser *p, mica_tensor **out) {
   if (!*out) return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
   /* The graph's list releases it, whatever becomes of the node. */
   mica_graph *graph = p->graph;
-  if (!mica_grow(&graph->allocator, &graph->retained, &graph->retained_capacity, graph->retained_count + 1u,
-                 sizeof *graph->retained)) {
+  if (!mica_grow(&graph->allocator, &graph->retained, &graph->retained_capacity,
+                 graph->retained_count + 1u, sizeof *graph->retained)) {
     mica_tensor_release(*out);
     return mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
   }
@@ -189,7 +199,8 @@ static bool parse_field(mica_graph_parser *p, const mica_attr_field *f, char *at
     case MICA_ATTR_DTYPE:
       if (!mica_parse_word(p, word, sizeof word)) return false;
       *(mica_dtype *)to = mica_dtype_from_name(word);
-      return *(mica_dtype *)to || !strcmp(word, "none") || mica_parse_fail(p, "expected a dtype, not \"%s\"", word);
+      return *(mica_dtype *)to || !strcmp(word, "none") ||
+             mica_parse_fail(p, "expected a dtype, not \"%s\"", word);
     case MICA_ATTR_SHAPE: return parse_shape(p, to);
     case MICA_ATTR_INTS: return mica_parse_list(p, to);
     case MICA_ATTR_TENSOR: return parse_tensor(p, to);
@@ -204,7 +215,8 @@ static bool parse_field(mica_graph_parser *p, const mica_attr_field *f, char *at
   return false;
 }
 
-bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *attr, const char *close) {
+bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *attr,
+                           const char *close) {
   memset(attr, 0, def->attr_size);
   uint32_t seen = 0;
   while (*close ? !accept(p, close) : (mica_parse_space(p), p->at < p->end)) {
@@ -213,7 +225,8 @@ bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *a
     if (!mica_parse_word(p, name, sizeof name) || !expect(p, "=")) return false;
     const mica_attr_field *f = def->fields;
     while (f && f->name && strcmp(f->name, name)) f++;
-    if (!f || !f->name || f->kind == MICA_ATTR_VARIABLE) return mica_parse_fail(p, "%s has no attribute \"%s\"", def->name, name);
+    if (!f || !f->name || f->kind == MICA_ATTR_VARIABLE)
+      return mica_parse_fail(p, "%s has no attribute \"%s\"", def->name, name);
     uint32_t bit = 1u << (f - def->fields);
     if (seen & bit) return mica_parse_fail(p, "attribute \"%s\" is given twice", name);
     seen |= bit;
@@ -222,25 +235,29 @@ bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *a
   return true;
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
+*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -** /
 
-static bool parse_number(mica_graph_parser *p, uint32_t *out) {
+    static bool parse_number(mica_graph_parser *p, uint32_t *out) {
   int64_t number;
   if (!expect(p, "%") || !parse_i64(p, &number)) return false;
-  if (number < 0 || number > p->end - p->text) return mica_parse_fail(p, "value number %lld is out of range", (long long)number);
+  if (number < 0 || number > p->end - p->text)
+    return mica_parse_fail(p, "value number %lld is out of range", (long long)number);
   *out = (uint32_t)number;
   return true;
 }
 static bool parse_use(mica_graph_parser *p, mica_value *out) {
   uint32_t number;
   if (!parse_number(p, &number)) return false;
-  if (number >= p->value_count || !p->values[number].id) return mica_parse_fail(p, "value %%%u is not defined here", number);
+  if (number >= p->value_count || !p->values[number].id)
+    return mica_parse_fail(p, "value %%%u is not defined here", number);
   *out = p->values[number];
   return true;
 }
 static bool define_number(mica_graph_parser *p, uint32_t number, mica_value value) {
   if (number >= p->value_count) {
-    if (!mica_grow(&p->graph->allocator, &p->values, &p->value_capacity, number + 1u, sizeof *p->values))
+    if (!mica_grow(&p->graph->allocator, &p->values, &p->value_capacity, number + 1u,
+                   sizeof *p->values))
       return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
     memset(p->values + p->value_count, 0, (number + 1u - p->value_count) * sizeof *p->values);
     p->value_count = number + 1;
@@ -253,7 +270,8 @@ static bool define_number(mica_graph_parser *p, uint32_t number, mica_value valu
 static bool parse_statements(mica_graph_parser *p, int depth);
 
 /* region(%3: f32[]; %4: f32[3]) { ... return %7 } */
-static bool parse_region(mica_graph_parser *p, uint32_t block, const mica_value *captured, size_t captured_count, int depth) {
+static bool parse_region(mica_graph_parser *p, uint32_t block, const mica_value *captured,
+                         size_t captured_count, int depth) {
   if (!expect(p, "region") || !expect(p, "(")) return false;
   uint32_t *ids = NULL, count = 0, capacity = 0, declared = 0;
   mica_type *types = NULL;
@@ -263,7 +281,8 @@ static bool parse_region(mica_graph_parser *p, uint32_t block, const mica_value 
   if (!accept(p, ")")) {
     behind = accept(p, ";");
     do {
-      if (!mica_grow(a, &ids, &capacity, count + 1u, sizeof *ids) || !mica_grow(a, &types, &type_capacity, count + 1u, sizeof *types)) {
+      if (!mica_grow(a, &ids, &capacity, count + 1u, sizeof *ids) ||
+          !mica_grow(a, &types, &type_capacity, count + 1u, sizeof *types)) {
         mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory");
         ok = false;
         break;
@@ -282,13 +301,16 @@ static bool parse_region(mica_graph_parser *p, uint32_t block, const mica_value 
     ok = ok && expect(p, ")");
   }
   if (ok && count - declared != captured_count)
-    ok = mica_parse_fail(p, "the region has %u captured arguments, its node hands it %zu", count - declared, captured_count);
+    ok = mica_parse_fail(p, "the region has %u captured arguments, its node hands it %zu",
+                         count - declared, captured_count);
   ok = ok && mica_block_enter(p->graph, block, types, declared);
   for (uint32_t i = 0; ok && i < count; i++) {
-    mica_value argument = i < declared ? mica_block_argument(p->graph, block, i)
-                                       : mica_value_of(p->graph, mica_resolve(p->graph, captured[i - declared]));
+    mica_value argument =
+        i < declared ? mica_block_argument(p->graph, block, i)
+                     : mica_value_of(p->graph, mica_resolve(p->graph, captured[i - declared]));
     ok = argument.id && define_number(p, ids[i], argument);
-    if (ok && !mica_type_equal(mica_type_of(argument), types[i])) ok = mica_parse_fail(p, "argument %%%u has another type", ids[i]);
+    if (ok && !mica_type_equal(mica_type_of(argument), types[i]))
+      ok = mica_parse_fail(p, "argument %%%u has another type", ids[i]);
   }
   mica_free(a, ids, capacity * sizeof *ids);
   mica_free(a, types, type_capacity * sizeof *types);
@@ -298,7 +320,8 @@ static bool parse_region(mica_graph_parser *p, uint32_t block, const mica_value 
   ok = expect(p, "return");
   mica_parse_space(p);
   if (ok && p->at < p->end && *p->at == '%') do {
-      ok = mica_grow(a, &results, &result_capacity, result_count + 1u, sizeof *results) && parse_use(p, &results[result_count]);
+      ok = mica_grow(a, &results, &result_capacity, result_count + 1u, sizeof *results) &&
+           parse_use(p, &results[result_count]);
       result_count++;
     } while (ok && accept(p, ","));
   if (ok) mica_block_leave(p->graph, block, results, result_count);
@@ -318,46 +341,57 @@ typedef struct {
 } statement;
 
 /* Everything up to the regions: %1, %2 = name(%0; %3) {..} : f32[], f32[] @"scope" */
-static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **out_def, void *attr, char **out_scope) {
+static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **out_def, void *attr,
+                       char **out_scope) {
   const mica_allocator *a = &p->graph->allocator;
   do {
-    if (!mica_grow(a, &s->numbers, &s->number_capacity, s->number_count + 1u, sizeof *s->numbers)) return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
+    if (!mica_grow(a, &s->numbers, &s->number_capacity, s->number_count + 1u, sizeof *s->numbers))
+      return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
     if (!parse_number(p, &s->numbers[s->number_count])) return false;
     s->number_count++;
   } while (accept(p, ","));
   char name[64];
   if (!expect(p, "=") || !mica_parse_word(p, name, sizeof name)) return false;
   const mica_op_def *def = mica_op_definition(mica_op_find(name));
-  if (!def || def->kind == MICA_KIND_RESULT || !strcmp(name, "argument")) return mica_parse_fail(p, "there is no operator \"%s\"", name);
+  if (!def || def->kind == MICA_KIND_RESULT || !strcmp(name, "argument"))
+    return mica_parse_fail(p, "there is no operator \"%s\"", name);
   *out_def = def;
   if (!expect(p, "(")) return false;
   mica_parse_space(p);
   while (!accept(p, ")")) {
     if (accept(p, ";")) {
-      if (s->region_count == sizeof s->captured / sizeof s->captured[0]) return mica_parse_fail(p, "too many regions");
+      if (s->region_count == sizeof s->captured / sizeof s->captured[0])
+        return mica_parse_fail(p, "too many regions");
       s->region_count++;
     } else {
-      if (!mica_grow(a, &s->in, &s->in_capacity, s->in_count + 1u, sizeof *s->in)) return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
+      if (!mica_grow(a, &s->in, &s->in_capacity, s->in_count + 1u, sizeof *s->in))
+        return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
       if (!parse_use(p, &s->in[s->in_count])) return false;
       s->in_count++;
-      if (s->region_count) s->captured[s->region_count - 1]++;
-      else s->declared++;
+      if (s->region_count)
+        s->captured[s->region_count - 1]++;
+      else
+        s->declared++;
       mica_parse_space(p);
-      if (!accept(p, ",") && p->at < p->end && *p->at != ')' && *p->at != ';') return mica_parse_fail(p, "expected \",\", \";\" or \")\"");
+      if (!accept(p, ",") && p->at < p->end && *p->at != ')' && *p->at != ';')
+        return mica_parse_fail(p, "expected \",\", \";\" or \")\"");
     }
     mica_parse_space(p);
     if (p->at == p->end) return mica_parse_fail(p, "expected \")\"");
   }
   if (def->attr_size && def->fields && def->fields[0].name) {
     if (!expect(p, "{") || !mica_parse_attributes(p, def, attr, "}")) return false;
-  } else if (def->attr_size) memset(attr, 0, def->attr_size);
+  } else if (def->attr_size)
+    memset(attr, 0, def->attr_size);
   if (!expect(p, ":")) return false;
   do {
-    if (!mica_grow(a, &s->types, &s->type_capacity, s->type_count + 1u, sizeof *s->types)) return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
+    if (!mica_grow(a, &s->types, &s->type_capacity, s->type_count + 1u, sizeof *s->types))
+      return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
     if (!parse_type(p, &s->types[s->type_count])) return false;
     s->type_count++;
   } while (accept(p, ","));
-  if (s->type_count != s->number_count) return mica_parse_fail(p, "%u results, but %u types", s->number_count, s->type_count);
+  if (s->type_count != s->number_count)
+    return mica_parse_fail(p, "%u results, but %u types", s->number_count, s->type_count);
   *out_scope = NULL;
   return !accept(p, "@") || mica_parse_quoted(p, out_scope);
 }
@@ -378,22 +412,26 @@ static mica_value parse_leaf(mica_graph_parser *p, const mica_op_def *def, const
       mica_parse_fail(p, "a variable stands outside of all regions");
       return mica_no_value(graph);
     }
-    if (!mica_grow(&graph->allocator, &graph->variables, &graph->variable_capacity, graph->variable_count + 1u, sizeof *graph->variables))
+    if (!mica_grow(&graph->allocator, &graph->variables, &graph->variable_capacity,
+                   graph->variable_count + 1u, sizeof *graph->variables))
       return mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     mica_value value = mica_emit(graph, MICA_OP_VARIABLE, NULL, 0, variable);
-    if (value.id) graph->variables[graph->variable_count++] = (mica_graph_variable){.read = value.id};
+    if (value.id)
+      graph->variables[graph->variable_count++] = (mica_graph_variable){.read = value.id};
     return value;
   }
   return mica_emit(graph, mica_op_find(def->name), NULL, 0, attr);
 }
 
-static bool build_statement(mica_graph_parser *p, statement *s, const mica_op_def *def, const void *attr, int depth) {
+static bool build_statement(mica_graph_parser *p, statement *s, const mica_op_def *def,
+                            const void *attr, int depth) {
   mica_graph *graph = p->graph;
   mica_op op = mica_op_find(def->name);
   mica_value *out = mica_arena_allocate(&graph->arena, (s->number_count + 1u) * sizeof *out);
   if (!out) return mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
   if (def->kind == MICA_KIND_REGION) {
-    if (!s->region_count) return mica_parse_fail(p, "%s has regions: expected \";\" in its operands", def->name);
+    if (!s->region_count)
+      return mica_parse_fail(p, "%s has regions: expected \";\" in its operands", def->name);
     uint32_t block = mica_block_open(graph, op, s->in, s->declared, attr), at = s->declared;
     if (!block || !expect(p, "{")) return false;
     for (uint32_t r = 0; r < s->region_count; r++) {
@@ -404,14 +442,17 @@ static bool build_statement(mica_graph_parser *p, statement *s, const mica_op_de
     mica_block_close(graph, block, out, s->number_count);
   } else {
     if (s->region_count) return mica_parse_fail(p, "%s has no regions", def->name);
-    if (def->kind == MICA_KIND_LEAF && def->arity == 0 && s->in_count == 0 && s->number_count == 1) out[0] = parse_leaf(p, def, attr);
-    else mica_emit_results(graph, op, s->in, s->in_count, attr, out, s->number_count);
+    if (def->kind == MICA_KIND_LEAF && def->arity == 0 && s->in_count == 0 && s->number_count == 1)
+      out[0] = parse_leaf(p, def, attr);
+    else
+      mica_emit_results(graph, op, s->in, s->in_count, attr, out, s->number_count);
   }
   if (graph->status != MICA_OK) return false;
   for (uint32_t i = 0; i < s->number_count; i++) {
     uint32_t index;
     uint32_t owner = mica_owner_of_result(graph, out[i].id, &index);
-    if (graph->nodes[owner].result_count != s->number_count || !mica_type_equal(graph->nodes[out[i].id].type, s->types[i]))
+    if (graph->nodes[owner].result_count != s->number_count ||
+        !mica_type_equal(graph->nodes[out[i].id].type, s->types[i]))
       return mica_parse_fail(p, "the results of %s have other types than the text says", def->name);
     if (!define_number(p, s->numbers[i], out[i])) return false;
   }
@@ -452,10 +493,12 @@ static bool parse_ends(mica_graph_parser *p) {
   mica_value value;
   mica_parse_space(p);
   if (p->at < p->end && *p->at == '%') do {
-      if (!mica_grow(&graph->allocator, &graph->outputs, &graph->output_capacity, graph->output_count + 1u, sizeof *graph->outputs))
+      if (!mica_grow(&graph->allocator, &graph->outputs, &graph->output_capacity,
+                     graph->output_count + 1u, sizeof *graph->outputs))
         return mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
       if (!parse_use(p, &value)) return false;
-      if (graph->nodes[value.id].region) return mica_parse_fail(p, "an output stands inside a region");
+      if (graph->nodes[value.id].region)
+        return mica_parse_fail(p, "an output stands inside a region");
       graph->outputs[graph->output_count++] = value.id;
     } while (accept(p, ","));
   while (accept(p, "assign")) {
@@ -466,8 +509,10 @@ static bool parse_ends(mica_graph_parser *p) {
       uint32_t read = graph->variables[i].read;
       const mica_variable_attr *attr = read ? graph->nodes[read].attr : NULL;
       found = attr && !strcmp(attr->name, name) && !graph->variables[i].assign;
-      if (found && (graph->nodes[value.id].region || !mica_type_equal(graph->nodes[read].type, graph->nodes[value.id].type)))
-        return mica_parse_fail(p, "the value assigned to \"%s\" has another type or stands in a region", name);
+      if (found && (graph->nodes[value.id].region ||
+                    !mica_type_equal(graph->nodes[read].type, graph->nodes[value.id].type)))
+        return mica_parse_fail(
+            p, "the value assigned to \"%s\" has another type or stands in a region", name);
       if (found) graph->variables[i].assign = value.id;
     }
     if (!found) return mica_parse_fail(p, "variable \"%s\" is assigned but not in the graph", name);
@@ -476,8 +521,8 @@ static bool parse_ends(mica_graph_parser *p) {
   return p->at == p->end || mica_parse_fail(p, "expected the end of the text");
 }
 
-mica_status mica_graph_parse(const mica_allocator *allocator, const char *text, size_t size, mica_graph **out_graph,
-                             mica_error *error) {
+mica_status mica_graph_parse(const mica_allocator *allocator, const char *text, size_t size,
+                             mica_graph **out_graph, mica_error *error) {
   *out_graph = NULL;
   if (!text) return mica_error_set(error, MICA_INVALID, "graph_parse: the text is NULL");
   mica_graph *graph = mica_graph_create(allocator);
@@ -486,24 +531,28 @@ mica_status mica_graph_parse(const mica_allocator *allocator, const char *text, 
   if (graph->status == MICA_OK) {
     int64_t version;
     bool ok = expect(&p, "mica ") && parse_i64(&p, &version) &&
-              (version == 1 || mica_parse_fail(&p, "version %lld is not known: expected 1", (long long)version)) &&
+              (version == 1 ||
+               mica_parse_fail(&p, "version %lld is not known: expected 1", (long long)version)) &&
               parse_statements(&p, 0) && parse_ends(&p);
     if (!ok && graph->status == MICA_OK) mica_parse_fail(&p, "expected a statement");
     mica_free(&graph->allocator, p.values, p.value_capacity * sizeof *p.values);
   }
   mica_status status = mica_graph_status(graph, error);
-  if (status == MICA_OK) *out_graph = graph;
-  else mica_graph_destroy(graph);
+  if (status == MICA_OK)
+    *out_graph = graph;
+  else
+    mica_graph_destroy(graph);
   return status;
 }
 
-mica_value mica_build_operator(mica_graph *graph, const char *name, const mica_value *in, size_t in_count,
-                               const char *attributes) {
+mica_value mica_build_operator(mica_graph *graph, const char *name, const mica_value *in,
+                               size_t in_count, const char *attributes) {
   if (!graph) graph = mica_graph_of(in, in_count);
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
   mica_op op = mica_op_find(name);
   const mica_op_def *def = mica_op_definition(op);
-  if (!def || def->kind == MICA_KIND_RESULT || def->kind == MICA_KIND_REGION || op == MICA_OP_ARGUMENT || op == MICA_OP_VARIABLE)
+  if (!def || def->kind == MICA_KIND_RESULT || def->kind == MICA_KIND_REGION ||
+      op == MICA_OP_ARGUMENT || op == MICA_OP_VARIABLE)
     return mica_fail_operator(graph, name ? name : "NULL", in, in_count,
                               "there is no operator of this name that can be built without blocks");
   union {

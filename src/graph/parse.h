@@ -19,6 +19,7 @@ bool mica_parse_word(mica_graph_parser *p, char *word, size_t size);
 bool mica_parse_quoted(mica_graph_parser *p, char **out_text); /* in the graph's arena */
 bool mica_parse_list(mica_graph_parser *p, mica_ints *out);
 /* "axes=[0], kind=sum" up to `close` ("": the end of the text) into a zeroed attribute struct. */
-bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *attr, const char *close);
+bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *attr,
+                           const char *close);
 
 #endif

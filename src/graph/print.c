@@ -13,8 +13,10 @@
  *   return %1
  *   assign "w" = %2
  *
- * Values are numbered in the order in which they are printed. Behind an owner's declared operands, each
- * `;` begins what one of its regions captured; in a region's list the captured arguments stand behind `;`. */
+ * Values are numbered in the order in which they are printed. Behind an owner's declared operands,
+ * each
+ * `;` begins what one of its regions captured; in a region's list the captured arguments stand
+ * behind `;`. */
 #include <stdio.h>
 #include <string.h>
 
@@ -33,8 +35,10 @@ static void define(graph_printer *p, uint32_t id) {
   mica_text_format(p->text, "%%%u", p->number[id] - 1);
 }
 static void use(graph_printer *p, uint32_t id) {
-  if (p->number[id]) mica_text_format(p->text, "%%%u", p->number[id] - 1);
-  else mica_text_append(p->text, "%?"); /* only in a graph that the verifier refuses */
+  if (p->number[id])
+    mica_text_format(p->text, "%%%u", p->number[id] - 1);
+  else
+    mica_text_append(p->text, "%?"); /* only in a graph that the verifier refuses */
 }
 static void print_type(graph_printer *p, uint32_t id) {
   char type[160];
@@ -52,8 +56,10 @@ static void print_region(graph_printer *p, uint32_t index, int depth) {
   indent(p, depth);
   mica_text_append(p->text, "region(");
   for (uint32_t i = 0; i < region->argument_count; i++) {
-    if (i == region->declared_count) mica_text_append(p->text, "; ");
-    else if (i) mica_text_append(p->text, ", ");
+    if (i == region->declared_count)
+      mica_text_append(p->text, "; ");
+    else if (i)
+      mica_text_append(p->text, ", ");
     define(p, region->arguments[i]);
     mica_text_append(p->text, ": ");
     print_type(p, region->arguments[i]);
@@ -92,7 +98,8 @@ static void print_node(graph_printer *p, uint32_t id, int depth) {
   const mica_node *node = &p->graph->nodes[id];
   const mica_op_def *def = mica_op_definition((mica_op)node->op);
   indent(p, depth);
-  /* The results get their numbers after the regions' values, where they come to be; so note the place. */
+  /* The results get their numbers after the regions' values, where they come to be; so note the
+   * place. */
   size_t start = p->text->size;
   mica_text_format(p->text, "%s(", def->name);
   print_operands(p, node);
@@ -127,7 +134,8 @@ static void print_node(graph_printer *p, uint32_t id, int depth) {
   }
   mica_text_append(p->text, " = ");
   size_t length = p->text->size - end;
-  char prefix[256], *moved = length <= sizeof prefix ? prefix : mica_allocate(&p->text->allocator, length);
+  char prefix[256],
+      *moved = length <= sizeof prefix ? prefix : mica_allocate(&p->text->allocator, length);
   if (!moved || p->text->failed) {
     p->text->failed = true;
     if (moved && moved != prefix) mica_free(&p->text->allocator, moved, length);
@@ -144,7 +152,8 @@ static void print_nodes(graph_printer *p, uint32_t index, int depth) {
   uint32_t end = region->state == MICA_REGION_OPEN ? p->graph->count : region->end;
   for (uint32_t id = region->begin; id < end; id++) {
     const mica_node *node = &p->graph->nodes[id];
-    if (node->region == index && node->op != MICA_OP_ARGUMENT && node->op != MICA_OP_RESULT) print_node(p, id, depth);
+    if (node->region == index && node->op != MICA_OP_ARGUMENT && node->op != MICA_OP_RESULT)
+      print_node(p, id, depth);
   }
 }
 

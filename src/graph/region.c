@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* region.c: blocks, from their first value to the node that owns them.
  *
- * While a region is open, operands from outside are captured where they are used first: an `argument` node
- * is appended to the region and remembers the outer value. At the close, the remembered values become
- * operands of the owner, and are captured by the owner's own region in turn when they come from further
+ * While a region is open, operands from outside are captured where they are used first: an
+ * `argument` node
+ * is appended to the region and remembers the outer value. At the close, the remembered values
+ * become
+ * operands of the owner, and are captured by the owner's own region in turn when they come from
+ * further
  * out. So a value that is used five blocks deep is handed down through all five. */
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +14,8 @@
 #include "graph/attributes.h"
 #include "graph/graph_internal.h"
 
-static bool region_add_argument(mica_graph *graph, uint32_t region_index, uint32_t id, uint32_t outer,
-                                mica_variable *variable) {
+static bool region_add_argument(mica_graph *graph, uint32_t region_index, uint32_t id,
+                                uint32_t outer, mica_variable *variable) {
   mica_region_data *region = &graph->regions[region_index];
   const mica_allocator *a = &graph->allocator;
   if (region->argument_count == region->argument_capacity) {
@@ -59,9 +62,11 @@ static uint32_t emit_argument(mica_graph *graph, mica_type type) {
 
 mica_value mica_canonical(const mica_graph *graph, mica_value value) {
   const mica_node *node = &graph->nodes[value.id];
-  if (node->op != MICA_OP_ARGUMENT || graph->regions[node->region].state != MICA_REGION_CLOSED) return value;
+  if (node->op != MICA_OP_ARGUMENT || graph->regions[node->region].state != MICA_REGION_CLOSED)
+    return value;
   int64_t index = ((const mica_argument_attr *)node->attr)->index;
-  if (index >= graph->regions[node->region].declared_count || graph->regions[node->region].owner) return value;
+  if (index >= graph->regions[node->region].declared_count || graph->regions[node->region].owner)
+    return value;
   for (uint32_t b = graph->block_count; b-- > 0;) {
     const mica_block *block = &graph->blocks[b];
     if (block->done || block->current_region == 0 || block->region_count < 2) continue;
@@ -85,14 +90,16 @@ uint32_t mica_resolve(mica_graph *graph, mica_value value) {
 uint32_t mica_capture_variable(mica_graph *graph, mica_variable *variable, mica_type type) {
   const mica_region_data *region = &graph->regions[graph->current];
   for (uint32_t k = 0; k < region->argument_count - region->declared_count; k++)
-    if (region->capture_variables[k] == variable) return region->arguments[region->declared_count + k];
+    if (region->capture_variables[k] == variable)
+      return region->arguments[region->declared_count + k];
   uint32_t id = emit_argument(graph, type);
   return id && region_add_argument(graph, graph->current, id, 0, variable) ? id : 0;
 }
 
-/* ---- blocks -------------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
-uint32_t mica_block_open(mica_graph *graph, mica_op op, const mica_value *in, size_t count, const void *attr) {
+uint32_t mica_block_open(mica_graph *graph, mica_op op, const mica_value *in, size_t count,
+                         const void *attr) {
   if (!graph || graph->status != MICA_OK) return 0;
   const mica_op_def *def = op ? mica_op_definition(op) : NULL;
   const char *name = def ? def->name : "vmap";
@@ -102,8 +109,11 @@ uint32_t mica_block_open(mica_graph *graph, mica_op op, const mica_value *in, si
       mica_fail_operator(graph, name, in, count, "operand %zu: %s", i, why);
       return 0;
     }
-  mica_block block = {.op = op, .parent_region = graph->current, .operand_count = (uint32_t)count,
-                      .scope = graph->scope, .scope_depth = graph->scope_depth};
+  mica_block block = {.op = op,
+                      .parent_region = graph->current,
+                      .operand_count = (uint32_t)count,
+                      .scope = graph->scope,
+                      .scope_depth = graph->scope_depth};
   block.operands = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *block.operands);
   if (def && def->attr_size) block.attr = mica_arena_copy(&graph->arena, attr, def->attr_size);
   if (!block.operands || (def && def->attr_size && !block.attr) ||
@@ -118,14 +128,15 @@ uint32_t mica_block_open(mica_graph *graph, mica_op op, const mica_value *in, si
   return graph->block_count;
 }
 
-bool mica_block_enter(mica_graph *graph, uint32_t block_id, const mica_type *arguments, size_t count) {
+bool mica_block_enter(mica_graph *graph, uint32_t block_id, const mica_type *arguments,
+                      size_t count) {
   if (!graph || graph->status != MICA_OK || !block_id) return false;
   mica_block *block = &graph->blocks[block_id - 1];
   if (graph->region_count == UINT16_MAX ||
-      !mica_grow(&graph->allocator, &graph->regions, &graph->region_capacity, graph->region_count + 1u,
-                 sizeof *graph->regions) ||
-      !mica_grow(&graph->allocator, &block->regions, &block->region_capacity, block->region_count + 1u,
-                 sizeof *block->regions)) {
+      !mica_grow(&graph->allocator, &graph->regions, &graph->region_capacity,
+                 graph->region_count + 1u, sizeof *graph->regions) ||
+      !mica_grow(&graph->allocator, &block->regions, &block->region_capacity,
+                 block->region_count + 1u, sizeof *block->regions)) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     return false;
   }
@@ -140,7 +151,8 @@ bool mica_block_enter(mica_graph *graph, uint32_t block_id, const mica_type *arg
   return true;
 }
 
-void mica_block_leave(mica_graph *graph, uint32_t block_id, const mica_value *results, size_t count) {
+void mica_block_leave(mica_graph *graph, uint32_t block_id, const mica_value *results,
+                      size_t count) {
   if (!graph || graph->status != MICA_OK || !block_id) return;
   mica_block *block = &graph->blocks[block_id - 1];
   const char *name = block->op ? mica_op_definition(block->op)->name : "vmap";
@@ -210,8 +222,8 @@ void mica_block_close(mica_graph *graph, uint32_t block_id, mica_value *out, siz
   if (!in) return;
   uint32_t scope = graph->scope;
   graph->scope = block.scope;
-  mica_emit_node(graph, block.op, in, count, block.operand_count, block.regions, block.region_count, block.attr,
-                 out, out_count);
+  mica_emit_node(graph, block.op, in, count, block.operand_count, block.regions, block.region_count,
+                 block.attr, out, out_count);
   graph->scope = scope;
   graph->blocks[block_id - 1].done = true;
 }
@@ -221,7 +233,8 @@ mica_value mica_block_argument(mica_graph *graph, uint32_t block_id, size_t inde
   const mica_block *block = &graph->blocks[block_id - 1];
   const mica_region_data *region = &graph->regions[block->current_region];
   if (!block->current_region || index >= region->declared_count)
-    return mica_fail(graph, MICA_INTERNAL, "argument %zu of a block that has %u", index, region->declared_count);
+    return mica_fail(graph, MICA_INTERNAL, "argument %zu of a block that has %u", index,
+                     region->declared_count);
   return mica_value_of(graph, region->arguments[index]);
 }
 
@@ -230,17 +243,20 @@ bool mica_region_check(mica_region region, const char *function, mica_op op) {
   if (!graph || graph->status != MICA_OK) return false;
   if (!region.id || region.epoch != graph->epoch || region.id > graph->block_count) {
     mica_fail(graph, MICA_INVALID, "%s: expected an open block of this trace, not %s", function,
-              region.id ? "one of a trace that has ended" : "{0} (the call that begins it failed or is missing)");
+              region.id ? "one of a trace that has ended"
+                        : "{0} (the call that begins it failed or is missing)");
     return false;
   }
   const mica_block *block = &graph->blocks[region.id - 1];
   const char *name = block->op ? mica_op_definition(block->op)->name : "vmap";
   if (block->op != op || block->done) {
-    mica_fail(graph, MICA_INVALID, "%s: the block belongs to %s%s", function, name, block->done ? " and is closed already" : "");
+    mica_fail(graph, MICA_INVALID, "%s: the block belongs to %s%s", function, name,
+              block->done ? " and is closed already" : "");
     return false;
   }
   if (block->current_region == 0 || block->current_region != graph->current) {
-    mica_fail(graph, MICA_INVALID, "%s: another block inside of this %s is still open: close it first", function, name);
+    mica_fail(graph, MICA_INVALID,
+              "%s: another block inside of this %s is still open: close it first", function, name);
     return false;
   }
   return true;
@@ -251,14 +267,17 @@ mica_value mica_argument(mica_region region, size_t index) {
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
   if (!region.id || region.epoch != graph->epoch || region.id > graph->block_count)
     return mica_fail(graph, MICA_INVALID, "argument: expected an open block of this trace, not %s",
-                     region.id ? "one of a trace that has ended" : "{0} (the call that begins it failed or is missing)");
+                     region.id ? "one of a trace that has ended"
+                               : "{0} (the call that begins it failed or is missing)");
   const mica_block *block = &graph->blocks[region.id - 1];
   const char *name = block->op ? mica_op_definition(block->op)->name : "vmap";
   if (block->done || !block->current_region)
     return mica_fail(graph, MICA_INVALID, "argument: the block of %s is closed already", name);
   const mica_region_data *data = &graph->regions[block->current_region];
   if (index >= data->declared_count)
-    return mica_fail(graph, MICA_INVALID, "argument: the block of %s has %u arguments: expected an index below that, not %zu",
-                     name, data->declared_count, index);
+    return mica_fail(
+        graph, MICA_INVALID,
+        "argument: the block of %s has %u arguments: expected an index below that, not %zu", name,
+        data->declared_count, index);
   return mica_value_of(graph, data->arguments[index]);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replay.c: building nodes again on other operands. One routine serves calls, recomputation, jvp, vmap,
- * inlining and every pass: they differ in the rule that is asked for each node, and in whether the target
+/* replay.c: building nodes again on other operands. One routine serves calls, recomputation, jvp,
+ * vmap,
+ * inlining and every pass: they differ in the rule that is asked for each node, and in whether the
+ * target
  * is the same graph. */
 #include <string.h>
 
@@ -27,8 +29,8 @@ static bool copy_scope(mica_graph *to, const mica_graph *from, uint32_t scope) {
   return !strcmp(path, mica_scope_text(to, to->scope)) || mica_set_scope(to, path);
 }
 
-void mica_captured_arguments(const mica_graph *graph, uint32_t id, uint32_t index, const mica_value *in,
-                             mica_value *out) {
+void mica_captured_arguments(const mica_graph *graph, uint32_t id, uint32_t index,
+                             const mica_value *in, mica_value *out) {
   const mica_node *node = &graph->nodes[id];
   size_t at = node->declared_count;
   for (uint32_t r = 0; r < index; r++) {
@@ -51,12 +53,14 @@ static void replay_owner(mica_graph *to, const mica_graph *from, uint32_t id, co
     uint32_t results = region->result_count;
     size_t width = (size_t)arguments + results + 1;
     mica_value *values = mica_arena_allocate(&to->arena, width * sizeof *values);
-    mica_type *types = mica_arena_allocate(&to->arena, ((size_t)region_declared + 1) * sizeof *types);
+    mica_type *types =
+        mica_arena_allocate(&to->arena, ((size_t)region_declared + 1) * sizeof *types);
     if (!values || !types) {
       mica_fail(to, MICA_OUT_OF_MEMORY, "out of memory");
       break;
     }
-    for (uint32_t i = 0; i < region_declared; i++) types[i] = from->nodes[region->arguments[i]].type;
+    for (uint32_t i = 0; i < region_declared; i++)
+      types[i] = from->nodes[region->arguments[i]].type;
     if (!mica_block_enter(to, block, types, region_declared)) break;
     for (uint32_t i = 0; i < region_declared; i++) values[i] = mica_block_argument(to, block, i);
     mica_captured_arguments(from, id, r, in, values);
@@ -73,7 +77,8 @@ void mica_replay_node(mica_graph *to, const mica_graph *from, uint32_t id, const
   if (mica_op_definition((mica_op)node->op)->kind == MICA_KIND_REGION && node->region_count)
     replay_owner(to, from, id, in, rule, context, out);
   else
-    mica_emit_results(to, (mica_op)node->op, in, node->operand_count, node->attr, out, node->result_count);
+    mica_emit_results(to, (mica_op)node->op, in, node->operand_count, node->attr, out,
+                      node->result_count);
 }
 
 static void replay_one(replay *r, uint32_t id) {
@@ -95,11 +100,13 @@ uint32_t mica_stand_in(const mica_graph *graph, uint32_t id) {
   return owner + index;
 }
 
-/* A node that stands in for an earlier one is rebuilt in its place, and before it the little that it needs and
+/* A node that stands in for an earlier one is rebuilt in its place, and before it the little that
+ * it needs and
  * the earlier one did not: counters and empty buffers, made of constants. */
 static void replay_early(replay *r, uint32_t id) {
   for (uint32_t i = 0; i < r->from->nodes[id].operand_count; i++) {
-    uint32_t index, operand = mica_owner_of_result(r->from, mica_node_operands(r->from, &r->from->nodes[id])[i], &index);
+    uint32_t index, operand = mica_owner_of_result(
+                        r->from, mica_node_operands(r->from, &r->from->nodes[id])[i], &index);
     if (!r->map[operand + index - r->begin].id) replay_early(r, operand);
   }
   if (!r->map[id - r->begin].id) replay_one(r, id);
@@ -108,12 +115,14 @@ static void replay_early(replay *r, uint32_t id) {
 static void replay_nodes(replay *r) {
   for (uint32_t id = r->begin; id < r->end && r->to->status == MICA_OK; id++) {
     const mica_node *node = &r->from->nodes[id];
-    if (node->region != r->region || node->op == MICA_OP_ARGUMENT || node->op == MICA_OP_RESULT) continue;
+    if (node->region != r->region || node->op == MICA_OP_ARGUMENT || node->op == MICA_OP_RESULT)
+      continue;
     if (r->map[id - r->begin].id) continue; /* stood in for an earlier node already */
     uint32_t better = mica_stand_in(r->from, id), results = node->result_count;
     if (better != id) {
       replay_early(r, better);
-      for (uint32_t i = 0; i < results; i++) r->map[id + i - r->begin] = r->map[better + i - r->begin];
+      for (uint32_t i = 0; i < results; i++)
+        r->map[id + i - r->begin] = r->map[better + i - r->begin];
     } else {
       replay_one(r, id);
     }
@@ -129,7 +138,8 @@ static bool replay_begin(replay *r) {
     if (node->operand_count > widest) widest = node->operand_count;
     if (node->result_count > widest) widest = node->result_count;
   }
-  r->map = mica_arena_allocate_zeroed(&r->to->arena, (size_t)(r->end - r->begin) + 1, sizeof *r->map);
+  r->map =
+      mica_arena_allocate_zeroed(&r->to->arena, (size_t)(r->end - r->begin) + 1, sizeof *r->map);
   r->in = mica_arena_allocate(&r->to->arena, 2 * widest * sizeof *r->in);
   if (r->map && r->in) {
     r->out = r->in + widest;
@@ -139,41 +149,57 @@ static bool replay_begin(replay *r) {
   return false;
 }
 
-void mica_replay(mica_graph *to, const mica_graph *from, uint32_t region, const mica_value *arguments,
-                 mica_replay_rule *rule, void *context, mica_value *results) {
+void mica_replay(mica_graph *to, const mica_graph *from, uint32_t region,
+                 const mica_value *arguments, mica_replay_rule *rule, void *context,
+                 mica_value *results) {
   uint32_t result_count = from->regions[region].result_count;
   for (uint32_t i = 0; i < result_count; i++) results[i] = mica_no_value(to);
   if (to->status != MICA_OK) return;
   uint32_t scope = to->scope;
-  replay r = {.to = to, .from = from, .region = region, .begin = from->regions[region].begin,
-              .end = from->regions[region].end, .rule = rule, .context = context};
+  replay r = {.to = to,
+              .from = from,
+              .region = region,
+              .begin = from->regions[region].begin,
+              .end = from->regions[region].end,
+              .rule = rule,
+              .context = context};
   if (!replay_begin(&r)) return;
   for (uint32_t i = 0; i < from->regions[region].argument_count; i++)
     r.map[from->regions[region].arguments[i] - r.begin] = arguments[i];
   replay_nodes(&r);
-  for (uint32_t i = 0; i < result_count; i++) results[i] = r.map[from->regions[region].results[i] - r.begin];
+  for (uint32_t i = 0; i < result_count; i++)
+    results[i] = r.map[from->regions[region].results[i] - r.begin];
   if (to == from) to->scope = scope;
 }
 
-mica_status mica_rewrite(const mica_graph *from, mica_graph *to, mica_replay_rule *rule, void *context,
-                         mica_error *error) {
+mica_status mica_rewrite(const mica_graph *from, mica_graph *to, mica_replay_rule *rule,
+                         void *context, mica_error *error) {
   mica_status status = mica_graph_status(from, error);
   if (status == MICA_OK) status = mica_graph_status(to, error);
   if (status != MICA_OK) return status;
-  replay r = {.to = to, .from = from, .region = 0, .begin = 1, .end = from->count, .rule = rule, .context = context};
+  replay r = {.to = to,
+              .from = from,
+              .region = 0,
+              .begin = 1,
+              .end = from->count,
+              .rule = rule,
+              .context = context};
   const mica_allocator *a = &to->allocator;
   if (replay_begin(&r)) {
     for (uint32_t i = 0; i < from->parameter_count; i++) {
       uint32_t id = from->parameters[i];
       r.map[id - 1] = mica_parameter(to, from->nodes[id].type);
     }
-    if (!mica_grow(a, &to->variables, &to->variable_capacity, from->variable_count, sizeof *to->variables) ||
-        !mica_grow(a, &to->outputs, &to->output_capacity, from->output_count, sizeof *to->outputs)) {
+    if (!mica_grow(a, &to->variables, &to->variable_capacity, from->variable_count,
+                   sizeof *to->variables) ||
+        !mica_grow(a, &to->outputs, &to->output_capacity, from->output_count,
+                   sizeof *to->outputs)) {
       mica_fail(to, MICA_OUT_OF_MEMORY, "out of memory");
     } else {
       for (uint32_t i = 0; i < from->variable_count; i++) {
         const mica_graph_variable *variable = &from->variables[i];
-        to->variables[to->variable_count++] = (mica_graph_variable){mica_variable_retain(variable->variable), 0, 0};
+        to->variables[to->variable_count++] =
+            (mica_graph_variable){mica_variable_retain(variable->variable), 0, 0};
         if (variable->read) replay_one(&r, variable->read);
         to->variables[i].read = variable->read ? r.map[variable->read - 1].id : 0;
       }
@@ -181,10 +207,12 @@ mica_status mica_rewrite(const mica_graph *from, mica_graph *to, mica_replay_rul
     }
   }
   if (to->status == MICA_OK) {
-    for (uint32_t i = 0; i < from->output_count; i++) to->outputs[i] = r.map[from->outputs[i] - 1].id;
+    for (uint32_t i = 0; i < from->output_count; i++)
+      to->outputs[i] = r.map[from->outputs[i] - 1].id;
     to->output_count = from->output_count;
     for (uint32_t i = 0; i < from->variable_count; i++)
-      if (from->variables[i].assign) to->variables[i].assign = r.map[from->variables[i].assign - 1].id;
+      if (from->variables[i].assign)
+        to->variables[i].assign = r.map[from->variables[i].assign - 1].id;
   }
   return mica_graph_status(to, error);
 }

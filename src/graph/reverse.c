@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reverse.c: reverse mode. One sweep up marks what depends on x; one sweep down hands each node's cotangent
- * to its operands by the rule of its kind. Rules build graph, so the result can be differentiated again.
+/* reverse.c: reverse mode. One sweep up marks what depends on x; one sweep down hands each node's
+ * cotangent
+ * to its operands by the rule of its kind. Rules build graph, so the result can be differentiated
+ * again.
  *
- * The sweep goes through the open regions only: a closed block is one node with a rule of its own, and a
+ * The sweep goes through the open regions only: a closed block is one node with a rule of its own,
+ * and a
  * captured value passes its cotangent on to the outer value it stands for. */
 #include <stdio.h>
 #include <string.h>
@@ -18,9 +21,12 @@ typedef struct {
   mica_value *in, *out, *results; /* scratch for the widest node */
 } reverse_sweep;
 
-static bool differentiable(mica_dtype dtype) { return mica_dtype_is_float(dtype) || mica_dtype_is_complex(dtype); }
+static bool differentiable(mica_dtype dtype) {
+  return mica_dtype_is_float(dtype) || mica_dtype_is_complex(dtype);
+}
 
-/* The outer value that a captured argument of an open region stands for, 0 for declared arguments. */
+/* The outer value that a captured argument of an open region stands for, 0 for declared arguments.
+ * */
 uint32_t mica_captured_outer(const mica_graph *graph, uint32_t id) {
   const mica_node *node = &graph->nodes[id];
   const mica_region_data *region = &graph->regions[node->region];
@@ -43,14 +49,16 @@ static void mark_dependent(reverse_sweep *s) {
   const mica_graph *graph = s->graph;
   for (uint32_t id = s->floor; id <= s->limit; id++) {
     const mica_node *node = &graph->nodes[id];
-    if (s->depends[id] || !mica_node_is_open(graph, id) || !differentiable(node->type.dtype)) continue;
+    if (s->depends[id] || !mica_node_is_open(graph, id) || !differentiable(node->type.dtype))
+      continue;
     if (node->op == MICA_OP_ARGUMENT) {
       uint32_t outer = mica_captured_outer(graph, id);
       s->depends[id] = outer && s->depends[outer];
     } else {
       uint32_t index;
       const mica_node *owner = &graph->nodes[mica_owner_of_result(graph, id, &index)];
-      s->depends[id] = mica_op_definition((mica_op)owner->op)->kind != MICA_KIND_CONSTANT && any_operand_depends(s, owner);
+      s->depends[id] = mica_op_definition((mica_op)owner->op)->kind != MICA_KIND_CONSTANT &&
+                       any_operand_depends(s, owner);
     }
   }
 }
@@ -60,9 +68,11 @@ static void give(reverse_sweep *s, uint32_t id, mica_value cotangent) {
   s->cotangent[id] = mica_add_values(s->cotangent[id], cotangent);
 }
 
-bool mica_expand_here(const mica_rule *rule, uint32_t *out_floor, mica_value **out_in, mica_value **out) {
+bool mica_expand_here(const mica_rule *rule, uint32_t *out_floor, mica_value **out_in,
+                      mica_value **out) {
   mica_graph *graph = rule->graph;
-  *out_in = mica_arena_allocate(&graph->arena, (rule->in_count + rule->out_count + 1) * sizeof **out_in);
+  *out_in =
+      mica_arena_allocate(&graph->arena, (rule->in_count + rule->out_count + 1) * sizeof **out_in);
   if (!*out_in) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     return false;
@@ -80,11 +90,13 @@ bool mica_expand_here(const mica_rule *rule, uint32_t *out_floor, mica_value **o
 }
 
 /* A composite without a rule of its own: its expansion is built and differentiated in place. */
-static void reverse_expansion(const mica_rule *rule, const mica_value *cotangents, mica_value *in_cotangents) {
+static void reverse_expansion(const mica_rule *rule, const mica_value *cotangents,
+                              mica_value *in_cotangents) {
   uint32_t floor;
   mica_value *in, *out;
   if (mica_expand_here(rule, &floor, &in, &out))
-    mica_reverse_mode(rule->graph, floor, out, cotangents, rule->out_count, in, rule->in_count, in_cotangents);
+    mica_reverse_mode(rule->graph, floor, out, cotangents, rule->out_count, in, rule->in_count,
+                      in_cotangents);
 }
 
 static void reverse_node(reverse_sweep *s, uint32_t id) {
@@ -100,20 +112,30 @@ static void reverse_node(reverse_sweep *s, uint32_t id) {
   if (!reached || !any_operand_depends(s, &node)) return;
   for (uint32_t i = 0; i < node.operand_count; i++)
     s->in[i] = mica_value_of(graph, mica_node_operands(graph, &node)[i]);
-  mica_rule rule = {.graph = graph, .def = def, .id = id, .attr = node.attr, .in = s->in,
-                    .in_count = node.operand_count, .out = s->out, .out_count = node.result_count};
+  mica_rule rule = {.graph = graph,
+                    .def = def,
+                    .id = id,
+                    .attr = node.attr,
+                    .in = s->in,
+                    .in_count = node.operand_count,
+                    .out = s->out,
+                    .out_count = node.result_count};
   graph->scope = mica_backward_scope(graph, node.scope);
   if (def->vjp || (def->expand && !def->derivative && !def->transpose)) {
-    mica_value *given = mica_arena_allocate_zeroed(&graph->arena, node.operand_count + 1u, sizeof *given);
+    mica_value *given =
+        mica_arena_allocate_zeroed(&graph->arena, node.operand_count + 1u, sizeof *given);
     if (!given) {
       mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
       return;
     }
-    if (def->vjp) def->vjp(&rule, s->results, given);
-    else reverse_expansion(&rule, s->results, given);
+    if (def->vjp)
+      def->vjp(&rule, s->results, given);
+    else
+      reverse_expansion(&rule, s->results, given);
     for (uint32_t i = 0; i < node.operand_count; i++) {
       uint32_t operand = mica_node_operands(graph, &node)[i];
-      if (s->depends[operand]) give(s, operand, mica_mutated((mica_op)node.op, MICA_RULE_VJP, i, given[i]));
+      if (s->depends[operand])
+        give(s, operand, mica_mutated((mica_op)node.op, MICA_RULE_VJP, i, given[i]));
     }
     return;
   }
@@ -121,10 +143,12 @@ static void reverse_node(reverse_sweep *s, uint32_t id) {
     uint32_t operand = mica_node_operands(graph, &node)[i];
     if (!s->depends[operand]) continue;
     mica_value given = mica_no_value(graph);
-    if (def->derivative) given = def->derivative(&rule, i, s->results[0]);
+    if (def->derivative)
+      given = def->derivative(&rule, i, s->results[0]);
     else if (def->transpose && (def->linear_operands >> (i < 31 ? i : 31) & 1))
       given = def->transpose(&rule, i, s->results);
-    else if (!def->transpose) mica_rule_failed(&rule, "cannot be differentiated in reverse mode");
+    else if (!def->transpose)
+      mica_rule_failed(&rule, "cannot be differentiated in reverse mode");
     give(s, operand, mica_mutated((mica_op)node.op, MICA_RULE_VJP, i, given));
   }
 }
@@ -137,8 +161,10 @@ static bool sweep_begin(reverse_sweep *s) {
     if (node->operand_count > widest) widest = node->operand_count;
     if (node->result_count > widest) widest = node->result_count;
   }
-  s->depends = mica_arena_allocate_zeroed(&s->graph->arena, (size_t)s->limit + 1, sizeof *s->depends);
-  s->cotangent = mica_arena_allocate_zeroed(&s->graph->arena, (size_t)s->limit + 1, sizeof *s->cotangent);
+  s->depends =
+      mica_arena_allocate_zeroed(&s->graph->arena, (size_t)s->limit + 1, sizeof *s->depends);
+  s->cotangent =
+      mica_arena_allocate_zeroed(&s->graph->arena, (size_t)s->limit + 1, sizeof *s->cotangent);
   s->in = mica_arena_allocate(&s->graph->arena, 3 * widest * sizeof *s->in);
   if (!s->depends || !s->cotangent || !s->in) {
     mica_fail(s->graph, MICA_OUT_OF_MEMORY, "out of memory");
@@ -149,8 +175,9 @@ static bool sweep_begin(reverse_sweep *s) {
   return true;
 }
 
-void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y, const mica_value *y_cotangent,
-                       size_t y_count, const mica_value *x, size_t x_count, mica_value *out) {
+void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y,
+                       const mica_value *y_cotangent, size_t y_count, const mica_value *x,
+                       size_t x_count, mica_value *out) {
   for (size_t i = 0; i < x_count; i++) out[i] = mica_no_value(graph);
   if (!graph || graph->status != MICA_OK || !y_count || !x_count) return;
   uint32_t scope = graph->scope;
@@ -162,7 +189,8 @@ void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y, c
   /* Results of one node are contiguous: look at all of them. */
   while (s.limit + 1 < graph->count && graph->nodes[s.limit + 1].op == MICA_OP_RESULT) s.limit++;
   if (!sweep_begin(&s)) return;
-  for (size_t i = 0; i < x_count; i++) s.depends[x[i].id] = differentiable(graph->nodes[x[i].id].type.dtype);
+  for (size_t i = 0; i < x_count; i++)
+    s.depends[x[i].id] = differentiable(graph->nodes[x[i].id].type.dtype);
   mark_dependent(&s);
   for (size_t j = 0; j < y_count; j++) give(&s, y[j].id, y_cotangent[j]);
   for (uint32_t id = s.limit; id >= s.floor && graph->status == MICA_OK; id--) {
@@ -183,26 +211,31 @@ void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y, c
   graph->scope = scope;
 }
 
-/* ---- the public functions ---------------------------------------------------------------------------- */
+/* ---- the public functions -------------------------------------------------------------------- */
 
 /* Checks values and resolves them nowhere: outer values are differentiated where they stand. */
-static bool usable_values(mica_graph *graph, const char *name, const char *what, const mica_value *values, size_t count) {
+static bool usable_values(mica_graph *graph, const char *name, const char *what,
+                          const mica_value *values, size_t count) {
   char why[MICA_MESSAGE_SIZE];
   for (size_t i = 0; i < count; i++) {
-    if (mica_value_usable(graph, values[i], why, sizeof why) && mica_canonical(graph, values[i]).id == values[i].id) continue;
-    if (mica_is_valid(values[i])) snprintf(why, sizeof why, "it is an argument of the condition: take mica_argument again in the body");
+    if (mica_value_usable(graph, values[i], why, sizeof why) &&
+        mica_canonical(graph, values[i]).id == values[i].id)
+      continue;
+    if (mica_is_valid(values[i]))
+      snprintf(why, sizeof why,
+               "it is an argument of the condition: take mica_argument again in the body");
     mica_fail_operator(graph, name, values, count, "%s %zu: %s", what, i, why);
     return false;
   }
   return true;
 }
 
-static bool same_types(mica_graph *graph, const char *name, const mica_value *a, const mica_value *b, size_t count,
-                       const char *what) {
+static bool same_types(mica_graph *graph, const char *name, const mica_value *a,
+                       const mica_value *b, size_t count, const char *what) {
   for (size_t i = 0; i < count; i++)
     if (!mica_type_equal(mica_type_of(a[i]), mica_type_of(b[i]))) {
-      mica_fail_operator(graph, name, (mica_value[]){a[i], b[i]}, 2, "%s %zu: expected the first type, not the second",
-                         what, i);
+      mica_fail_operator(graph, name, (mica_value[]){a[i], b[i]}, 2,
+                         "%s %zu: expected the first type, not the second", what, i);
       return false;
     }
   return true;
@@ -210,17 +243,21 @@ static bool same_types(mica_graph *graph, const char *name, const mica_value *a,
 
 static void fill_zeros(mica_graph *graph, const mica_value *like, size_t count, mica_value *out) {
   for (size_t i = 0; i < count; i++)
-    out[i] = graph->status != MICA_OK ? mica_no_value(graph) : out[i].id ? out[i] : mica_zeros_like(like[i]);
+    out[i] = graph->status != MICA_OK ? mica_no_value(graph)
+             : out[i].id              ? out[i]
+                                      : mica_zeros_like(like[i]);
 }
 
-void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count, const mica_value *x,
-              size_t x_count, mica_value *out) {
+void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count,
+              const mica_value *x, size_t x_count, mica_value *out) {
   mica_graph *graph = mica_graph_of(y, y_count);
   if (!graph) graph = mica_graph_of(x, x_count);
   for (size_t i = 0; i < x_count; i++) out[i] = mica_no_value(graph);
   if (!graph || graph->status != MICA_OK) return;
-  if (!usable_values(graph, "vjp", "result", y, y_count) || !usable_values(graph, "vjp", "cotangent", y_cotangent, y_count) ||
-      !usable_values(graph, "vjp", "input", x, x_count) || !same_types(graph, "vjp", y, y_cotangent, y_count, "cotangent"))
+  if (!usable_values(graph, "vjp", "result", y, y_count) ||
+      !usable_values(graph, "vjp", "cotangent", y_cotangent, y_count) ||
+      !usable_values(graph, "vjp", "input", x, x_count) ||
+      !same_types(graph, "vjp", y, y_cotangent, y_count, "cotangent"))
     return;
   mica_reverse_mode(graph, 0, y, y_cotangent, y_count, x, x_count, out);
   fill_zeros(graph, x, x_count, out);
@@ -230,17 +267,20 @@ void mica_gradients(mica_value loss, const mica_value *x, size_t count, mica_val
   mica_graph *graph = loss.graph ? loss.graph : mica_graph_of(x, count);
   for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
   if (!graph || graph->status != MICA_OK) return;
-  if (!usable_values(graph, "gradients", "loss", &loss, 1) || !usable_values(graph, "gradients", "input", x, count))
+  if (!usable_values(graph, "gradients", "loss", &loss, 1) ||
+      !usable_values(graph, "gradients", "input", x, count))
     return;
   mica_type type = mica_type_of(loss);
   if (type.shape.rank || !mica_dtype_is_float(type.dtype)) {
-    mica_fail_operator(graph, "gradients", &loss, 1,
-                       "the loss must be a float []: reduce it first, or use mica_vjp or mica_jacobian");
+    mica_fail_operator(
+        graph, "gradients", &loss, 1,
+        "the loss must be a float []: reduce it first, or use mica_vjp or mica_jacobian");
     return;
   }
   for (size_t i = 0; i < count; i++)
     if (!differentiable(mica_dtype_of(x[i]))) {
-      mica_fail_operator(graph, "gradients", x, count, "input %zu has dtype %s: expected a float or complex dtype", i,
+      mica_fail_operator(graph, "gradients", x, count,
+                         "input %zu has dtype %s: expected a float or complex dtype", i,
                          mica_dtype_name(mica_dtype_of(x[i])));
       return;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* variable.c: the cell that outlives graphs: its life, its lock, and its value seen from outside of any
+/* variable.c: the cell that outlives graphs: its life, its lock, and its value seen from outside of
+ * any
  * call. How a trace reads and assigns one is in variable_node.c, how a call does in the backend. */
 #include "graph/variable.h"
 

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* variable_node.c: variables inside of a trace. A variable is read once at the root of the graph, where its
- * value is a side input; blocks capture that value like any other. An assigned value replaces it for the
+/* variable_node.c: variables inside of a trace. A variable is read once at the root of the graph,
+ * where its
+ * value is a side input; blocks capture that value like any other. An assigned value replaces it
+ * for the
  * rest of the trace and becomes a side output. */
 #include <string.h>
 
 #include "graph/attributes.h"
 #include "graph/graph_internal.h"
 
-uint32_t mica_capture_variable(mica_graph *graph, mica_variable *variable, mica_type type); /* region.c */
+uint32_t mica_capture_variable(mica_graph *graph, mica_variable *variable,
+                               mica_type type); /* region.c */
 
 static mica_graph_variable *find_variable(mica_graph *graph, mica_variable *variable) {
   for (uint32_t i = 0; i < graph->variable_count; i++)
     if (graph->variables[i].variable == variable) return &graph->variables[i];
-  if (!mica_grow(&graph->allocator, &graph->variables, &graph->variable_capacity, graph->variable_count + 1u,
-                 sizeof *graph->variables)) {
+  if (!mica_grow(&graph->allocator, &graph->variables, &graph->variable_capacity,
+                 graph->variable_count + 1u, sizeof *graph->variables)) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     return NULL;
   }
-  graph->variables[graph->variable_count] = (mica_graph_variable){.variable = mica_variable_retain(variable)};
+  graph->variables[graph->variable_count] =
+      (mica_graph_variable){.variable = mica_variable_retain(variable)};
   return &graph->variables[graph->variable_count++];
 }
 
@@ -34,7 +38,9 @@ static uint32_t pending_value(const mica_graph *graph, const mica_variable *vari
 /* The node of what the variable holds when the call begins; in the root. */
 static mica_value read_at_root(mica_graph *graph, mica_variable *variable) {
   mica_type type = mica_variable_type(variable);
-  mica_variable_attr attr = {.variable = variable, .name = mica_variable_name(variable), .dtype = type.dtype,
+  mica_variable_attr attr = {.variable = variable,
+                             .name = mica_variable_name(variable),
+                             .dtype = type.dtype,
                              .shape = type.shape};
   mica_value value = mica_emit(graph, MICA_OP_VARIABLE, NULL, 0, &attr);
   mica_graph_variable *entry = find_variable(graph, variable);
@@ -54,7 +60,8 @@ mica_value mica_variable_read(mica_graph *graph, mica_variable *variable) {
   return mica_value_of(graph, mica_capture_variable(graph, variable, mica_variable_type(variable)));
 }
 
-/* Whether an assign may stand in region `index`: root, call and recompute regions all the way up. */
+/* Whether an assign may stand in region `index`: root, call and recompute regions all the way up.
+ * */
 static bool assignable(const mica_graph *graph, const char **out_name) {
   for (uint32_t b = 0; b < graph->block_count; b++) {
     const mica_block *block = &graph->blocks[b];
@@ -79,15 +86,17 @@ void mica_variable_assign(mica_variable *variable, mica_value value) {
     return;
   }
   if (!assignable(graph, &inside)) {
-    mica_fail_operator(graph, "variable_assign", &value, 1,
-                       "variable \"%s\" cannot be assigned inside a block of %s: return the value from the block "
-                       "and assign it outside", name, inside);
+    mica_fail_operator(
+        graph, "variable_assign", &value, 1,
+        "variable \"%s\" cannot be assigned inside a block of %s: return the value from the block "
+        "and assign it outside",
+        name, inside);
     return;
   }
   if (!mica_type_equal(mica_type_of(value), mica_variable_type(variable))) {
     mica_type_format(mica_variable_type(variable), wanted, sizeof wanted);
-    mica_fail_operator(graph, "variable_assign", &value, 1, "variable \"%s\" has type %s: expected a value of it",
-                       name, wanted);
+    mica_fail_operator(graph, "variable_assign", &value, 1,
+                       "variable \"%s\" has type %s: expected a value of it", name, wanted);
     return;
   }
   mica_graph_variable *entry = find_variable(graph, variable);
@@ -99,7 +108,8 @@ void mica_variable_assign(mica_variable *variable, mica_value value) {
   }
   mica_block *block = NULL;
   for (uint32_t b = graph->block_count; b-- > 0 && !block;)
-    if (!graph->blocks[b].done && graph->blocks[b].current_region == graph->current) block = &graph->blocks[b];
+    if (!graph->blocks[b].done && graph->blocks[b].current_region == graph->current)
+      block = &graph->blocks[b];
   if (!block) return;
   for (mica_pending_assign *p = block->assigns; p; p = p->next)
     if (p->variable == variable) {
@@ -126,14 +136,17 @@ mica_status mica_graph_bind(mica_graph *graph, mica_variable *variable, mica_err
     memcpy(&attr, graph->nodes[id].attr, sizeof attr);
     if (attr.variable || strcmp(attr.name, name)) continue;
     if (!mica_type_equal(graph->nodes[id].type, mica_variable_type(variable)))
-      return mica_error_set(error, MICA_INVALID, "graph_bind: variable \"%s\" has another type than in the graph", name);
+      return mica_error_set(error, MICA_INVALID,
+                            "graph_bind: variable \"%s\" has another type than in the graph", name);
     attr.variable = variable;
     void *copy = mica_arena_copy(&graph->arena, &attr, sizeof attr);
     if (!copy) return mica_error_set(error, MICA_OUT_OF_MEMORY, "out of memory");
     for (uint32_t i = 0; i < graph->variable_count; i++)
-      if (graph->variables[i].read == id) graph->variables[i].variable = mica_variable_retain(variable);
+      if (graph->variables[i].read == id)
+        graph->variables[i].variable = mica_variable_retain(variable);
     graph->nodes[id].attr = copy;
     return MICA_OK;
   }
-  return mica_error_set(error, MICA_NOT_FOUND, "graph_bind: the graph has no unbound variable \"%s\"", name);
+  return mica_error_set(error, MICA_NOT_FOUND,
+                        "graph_bind: the graph has no unbound variable \"%s\"", name);
 }

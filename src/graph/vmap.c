@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vmap.c: one block for many examples. The block's nodes are rebuilt in the parent region, where a value
- * that differs between examples is "batched": it has the examples as axis 0. A node without a batched
- * operand is rebuilt as it is, once for all examples; others go through their operator's batching rule. No
+/* vmap.c: one block for many examples. The block's nodes are rebuilt in the parent region, where a
+ * value
+ * that differs between examples is "batched": it has the examples as axis 0. A node without a
+ * batched
+ * operand is rebuilt as it is, once for all examples; others go through their operator's batching
+ * rule. No
  * loop is built, and the block itself leaves nothing behind. */
 #include <string.h>
 
@@ -10,15 +13,16 @@
 
 typedef struct {
   int64_t size;
-  uint32_t begin;  /* of the region */
-  bool *batched;   /* by id - begin */
+  uint32_t begin; /* of the region */
+  bool *batched;  /* by id - begin */
 } batching;
 
 mica_value mica_batched(mica_value x, bool batched, int64_t size) {
   if (batched || !x.id || x.graph->status != MICA_OK) return x;
   mica_type type = mica_type_of(x);
   if (type.shape.rank >= MICA_MAX_RANK)
-    return mica_fail_operator(x.graph, "vmap", &x, 1, "the examples need one axis more than the %d there are",
+    return mica_fail_operator(x.graph, "vmap", &x, 1,
+                              "the examples need one axis more than the %d there are",
                               MICA_MAX_RANK);
   mica_broadcast_attr attr = {.shape = {.rank = type.shape.rank + 1, .dim = {size}}};
   attr.axes.count = type.shape.rank;
@@ -35,7 +39,8 @@ mica_value mica_move_axis(mica_value x, int32_t from, int32_t to) {
   mica_transpose_attr attr = {.permutation = {.count = rank}};
   int32_t next = 0;
   for (int32_t i = 0; i < rank; i++) {
-    if (i == to) attr.permutation.at[i] = from;
+    if (i == to)
+      attr.permutation.at[i] = from;
     else {
       if (next == from) next++;
       attr.permutation.at[i] = next++;
@@ -44,14 +49,16 @@ mica_value mica_move_axis(mica_value x, int32_t from, int32_t to) {
   return mica_emit(x.graph, MICA_OP_TRANSPOSE, &x, 1, &attr);
 }
 
-static void batch_pointwise(const mica_rule *rule, const bool *batched, int64_t size, mica_value *out) {
+static void batch_pointwise(const mica_rule *rule, const bool *batched, int64_t size,
+                            mica_value *out) {
   mica_value in[4] = {{0}};
-  for (size_t i = 0; i < rule->in_count && i < 4; i++) in[i] = mica_batched(rule->in[i], batched[i], size);
+  for (size_t i = 0; i < rule->in_count && i < 4; i++)
+    in[i] = mica_batched(rule->in[i], batched[i], size);
   out[0] = mica_emit(rule->graph, mica_op_find(rule->def->name), in, rule->in_count, rule->attr);
 }
 
-static bool batch_node(void *context, mica_graph *to, const mica_graph *from, uint32_t id, const mica_value *in,
-                       size_t in_count, mica_value *out) {
+static bool batch_node(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
+                       const mica_value *in, size_t in_count, mica_value *out) {
   batching *b = context;
   const mica_node *node = &from->nodes[id];
   const mica_op_def *def = mica_op_definition((mica_op)node->op);
@@ -62,19 +69,27 @@ static bool batch_node(void *context, mica_graph *to, const mica_graph *from, ui
     return true;
   }
   for (size_t i = 0; i < in_count; i++) {
-    batched[i] = b->batched[mica_stand_in(from, mica_node_operands(from, &from->nodes[id])[i]) - b->begin];
+    batched[i] =
+        b->batched[mica_stand_in(from, mica_node_operands(from, &from->nodes[id])[i]) - b->begin];
     any = any || batched[i];
   }
   /* Random bits differ between examples even where the key does not. */
   if (node->op == MICA_OP_RANDOM_BITS) any = true;
   if (!any) return false;
   to->scope = from->nodes[id].scope;
-  mica_rule rule = {.graph = to, .def = def, .id = id, .attr = node->attr, .in = in, .in_count = in_count,
+  mica_rule rule = {.graph = to,
+                    .def = def,
+                    .id = id,
+                    .attr = node->attr,
+                    .in = in,
+                    .in_count = in_count,
                     .out_count = result_count};
-  if (def->batch) def->batch(&rule, batched, b->size, out);
+  if (def->batch)
+    def->batch(&rule, batched, b->size, out);
   else if (def->kind == MICA_KIND_POINTWISE || def->kind == MICA_KIND_CONSTANT)
     batch_pointwise(&rule, batched, b->size, out);
-  else mica_rule_failed(&rule, "has no batching rule");
+  else
+    mica_rule_failed(&rule, "has no batching rule");
   for (uint32_t i = 0; i < result_count; i++) {
     b->batched[id + i - b->begin] = true;
     out[i] = mica_mutated((mica_op)from->nodes[id].op, MICA_RULE_BATCH, i, out[i]);
@@ -82,33 +97,38 @@ static bool batch_node(void *context, mica_graph *to, const mica_graph *from, ui
   return true;
 }
 
-void mica_batch_region(mica_graph *graph, uint32_t region, const mica_value *arguments, const bool *batched,
-                       int64_t size, mica_value *results, bool *out_batched) {
+void mica_batch_region(mica_graph *graph, uint32_t region, const mica_value *arguments,
+                       const bool *batched, int64_t size, mica_value *results, bool *out_batched) {
   if (graph->status != MICA_OK) return;
   const mica_region_data *data = &graph->regions[region];
   uint32_t begin = data->begin, result_count = data->result_count;
   batching b = {.size = size, .begin = begin};
-  b.batched = mica_arena_allocate_zeroed(&graph->arena, (size_t)(data->end - begin) + 1, sizeof *b.batched);
+  b.batched =
+      mica_arena_allocate_zeroed(&graph->arena, (size_t)(data->end - begin) + 1, sizeof *b.batched);
   if (!b.batched) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     return;
   }
-  for (uint32_t i = 0; i < data->argument_count; i++) b.batched[data->arguments[i] - begin] = batched[i];
+  for (uint32_t i = 0; i < data->argument_count; i++)
+    b.batched[data->arguments[i] - begin] = batched[i];
   mica_replay(graph, graph, region, arguments, batch_node, &b, results);
   for (uint32_t i = 0; i < result_count && graph->status == MICA_OK; i++) {
     bool is = b.batched[mica_stand_in(graph, graph->regions[region].results[i]) - begin];
-    if (out_batched) out_batched[i] = is;
-    else results[i] = mica_batched(results[i], is, size);
+    if (out_batched)
+      out_batched[i] = is;
+    else
+      results[i] = mica_batched(results[i], is, size);
   }
 }
 
-/* ---- the public block ------------------------------------------------------------------------------------ */
+/* ---- the public block ------------------------------------------------------------------------ */
 
 static mica_region failed_region(mica_graph *graph) {
   return (mica_region){graph, 0, graph ? graph->epoch : 0};
 }
 
-mica_region mica_vmap_begin(mica_graph *graph, const mica_value *in, const int32_t *axis, size_t count) {
+mica_region mica_vmap_begin(mica_graph *graph, const mica_value *in, const int32_t *axis,
+                            size_t count) {
   if (!graph) graph = mica_graph_of(in, count);
   if (!graph || graph->status != MICA_OK) return failed_region(graph);
   int32_t *axes = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *axes);
@@ -130,14 +150,17 @@ mica_region mica_vmap_begin(mica_graph *graph, const mica_value *in, const int32
     types[i] = type;
     if (a == -1) continue;
     if (a < 0 || a >= type.shape.rank) {
-      mica_fail_operator(graph, "vmap", in, count, "operand %zu has no axis %d: expected 0 to its rank - 1, or -1 for "
-                         "a value that all examples share", i, a);
+      mica_fail_operator(graph, "vmap", in, count,
+                         "operand %zu has no axis %d: expected 0 to its rank - 1, or -1 for "
+                         "a value that all examples share",
+                         i, a);
       return failed_region(graph);
     }
     if (size >= 0 && type.shape.dim[a] != size) {
-      mica_fail_operator(graph, "vmap", in, count,
-                         "operand %zu has %lld examples along axis %d: expected %lld as the operands before it", i,
-                         (long long)type.shape.dim[a], a, (long long)size);
+      mica_fail_operator(
+          graph, "vmap", in, count,
+          "operand %zu has %lld examples along axis %d: expected %lld as the operands before it", i,
+          (long long)type.shape.dim[a], a, (long long)size);
       return failed_region(graph);
     }
     size = type.shape.dim[a];
@@ -145,7 +168,8 @@ mica_region mica_vmap_begin(mica_graph *graph, const mica_value *in, const int32
     types[i].shape.dim[--types[i].shape.rank] = 0;
   }
   if (size < 0) {
-    mica_fail_operator(graph, "vmap", in, count, "expected at least one operand with an axis of examples");
+    mica_fail_operator(graph, "vmap", in, count,
+                       "expected at least one operand with an axis of examples");
     return failed_region(graph);
   }
   uint32_t block = mica_block_open(graph, MICA_OP_NONE, in, count, NULL);
@@ -170,7 +194,8 @@ void mica_vmap_end(mica_region region, const mica_value *result, size_t count, m
   uint32_t index = block.regions[0];
   graph->regions[index].state = MICA_REGION_ABANDONED;
   graph->blocks[region.id - 1].done = true;
-  uint32_t declared = graph->regions[index].declared_count, all = graph->regions[index].argument_count;
+  uint32_t declared = graph->regions[index].declared_count,
+           all = graph->regions[index].argument_count;
   mica_value *arguments = mica_arena_allocate(&graph->arena, ((size_t)all + 1) * sizeof *arguments);
   bool *batched = mica_arena_allocate_zeroed(&graph->arena, (size_t)all + 1, sizeof *batched);
   if (!arguments || !batched) {

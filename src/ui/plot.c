@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plot.c: line plots as one SVG file: written beside it and renamed; no script, no font, no server. Colors are CSS variables that switch
- * with the viewer's light or dark scheme; the palette is Okabe and Ito's (2008), told apart by color-blind
- * readers too. Axes get round ticks (Heckbert, "Nice numbers for graph labels", Graphics Gems 1990). */
+/* plot.c: line plots as one SVG file: written beside it and renamed; no script, no font, no server.
+ * Colors are CSS variables that switch
+ * with the viewer's light or dark scheme; the palette is Okabe and Ito's (2008), told apart by
+ * color-blind
+ * readers too. Axes get round ticks (Heckbert, "Nice numbers for graph labels", Graphics Gems
+ * 1990). */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +16,9 @@ enum { PANEL_WIDTH = 520, PANEL_HEIGHT = 360, HEAD = 44, PALETTE = 6 };
 /* No enumerators: newer compilers warn where those meet floating point. */
 static const int LEFT = 62, RIGHT = 18, TOP = 44, BOTTOM = 52;
 
-typedef struct { double least, most, step; } plot_axis;
+typedef struct {
+  double least, most, step;
+} plot_axis;
 
 static void fputs_to(FILE *text, const char *string) { fputs(string, text); }
 
@@ -36,15 +41,22 @@ static plot_axis axis_for(double least, double most, int ticks, bool snug) {
   return axis;
 }
 
-static double transformed(const mica_plot_panel *panel, double y) { return panel->log_y ? (y > 0 ? log10(y) : NAN) : y; }
+static double transformed(const mica_plot_panel *panel, double y) {
+  return panel->log_y ? (y > 0 ? log10(y) : NAN) : y;
+}
 
 static void escaped(FILE *text, const char *string) {
   for (const char *c = string ? string : ""; *c; c++) {
-    if (*c == '<') fputs_to(text, "&lt;");
-    else if (*c == '>') fputs_to(text, "&gt;");
-    else if (*c == '&') fputs_to(text, "&amp;");
-    else if (*c == '"') fputs_to(text, "&quot;");
-    else if ((unsigned char)*c >= ' ') putc(*c, text);
+    if (*c == '<')
+      fputs_to(text, "&lt;");
+    else if (*c == '>')
+      fputs_to(text, "&gt;");
+    else if (*c == '&')
+      fputs_to(text, "&amp;");
+    else if (*c == '"')
+      fputs_to(text, "&quot;");
+    else if ((unsigned char)*c >= ' ')
+      putc(*c, text);
   }
 }
 
@@ -54,14 +66,18 @@ static void label(FILE *text, double x, double y, const char *class_name, const 
   fputs_to(text, "</text>\n");
 }
 
-static void draw_axes(FILE *text, const mica_plot_panel *panel, plot_axis xs, plot_axis ys, double width, double height) {
+static void draw_axes(FILE *text, const mica_plot_panel *panel, plot_axis xs, plot_axis ys,
+                      double width, double height) {
   char number[40];
   for (int i = 0; i < 24; i++) {
     double v = ceil(ys.least / ys.step - 1e-9) * ys.step + i * ys.step;
     if (v > ys.most + ys.step * 1e-9) break;
     double y = TOP + height * (ys.most - v) / (ys.most - ys.least);
     fprintf(text, "<path class=\"grid\" d=\"M%d %.1fh%.1f\"/>\n", LEFT, y, width);
-    snprintf(number, sizeof number, "%.4g", panel->log_y ? pow(10, v) : fabs(v) < ys.step * 1e-9 ? 0 : v);
+    snprintf(number, sizeof number, "%.4g",
+             panel->log_y               ? pow(10, v)
+             : fabs(v) < ys.step * 1e-9 ? 0
+                                        : v);
     label(text, LEFT - 8, y + 4, "tick end", number);
   }
   for (int i = 0; i < 24; i++) {
@@ -80,8 +96,8 @@ static void draw_axes(FILE *text, const mica_plot_panel *panel, plot_axis xs, pl
   label(text, LEFT, TOP - 16, "panel", panel->title);
 }
 
-static void draw_series(FILE *text, const mica_plot_panel *panel, const mica_plot_series *s, int color, plot_axis xs,
-                        plot_axis ys, double width, double height) {
+static void draw_series(FILE *text, const mica_plot_panel *panel, const mica_plot_series *s,
+                        int color, plot_axis xs, plot_axis ys, double width, double height) {
   fprintf(text, "<path class=\"line%s c%d\" d=\"", s->faint ? " faint" : "", color);
   bool pen = false;
   for (int64_t i = 0; i < s->count; i++) {
@@ -91,8 +107,9 @@ static void draw_series(FILE *text, const mica_plot_panel *panel, const mica_plo
       continue;
     }
     y = y < ys.least ? ys.least : y > ys.most ? ys.most : y;
-    fprintf(text, "%c%.1f %.1f", pen ? 'L' : 'M', LEFT + width * (s->x[i] - xs.least) / (xs.most - xs.least),
-                     TOP + height * (ys.most - y) / (ys.most - ys.least));
+    fprintf(text, "%c%.1f %.1f", pen ? 'L' : 'M',
+            LEFT + width * (s->x[i] - xs.least) / (xs.most - xs.least),
+            TOP + height * (ys.most - y) / (ys.most - ys.least));
     pen = true;
   }
   fputs_to(text, "\"/>\n");
@@ -100,8 +117,8 @@ static void draw_series(FILE *text, const mica_plot_panel *panel, const mica_plo
     double y = transformed(panel, s->y[i]);
     if (!isfinite(y) || !isfinite(s->x[i])) continue;
     fprintf(text, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>", color,
-                     LEFT + width * (s->x[i] - xs.least) / (xs.most - xs.least),
-                     TOP + height * (ys.most - y) / (ys.most - ys.least));
+            LEFT + width * (s->x[i] - xs.least) / (xs.most - xs.least),
+            TOP + height * (ys.most - y) / (ys.most - ys.least));
     escaped(text, s->name);
     fprintf(text, ": %.5g at %.6g</title></circle>\n", s->y[i], s->x[i]);
   }
@@ -117,7 +134,8 @@ static void draw_panel(FILE *text, const mica_plot_panel *panel) {
       if (panel->series[k].faint) continue; /* raw values may leave the picture */
       y_least = fmin(y_least, y), y_most = fmax(y_most, y);
     }
-  if (panel->y_least < panel->y_most) y_least = transformed(panel, panel->y_least), y_most = transformed(panel, panel->y_most);
+  if (panel->y_least < panel->y_most)
+    y_least = transformed(panel, panel->y_least), y_most = transformed(panel, panel->y_most);
   plot_axis xs = axis_for(x_least, x_most, 6, true), ys = axis_for(y_least, y_most, 6, false);
   double width = PANEL_WIDTH - LEFT - RIGHT, height = PANEL_HEIGHT - TOP - BOTTOM;
   draw_axes(text, panel, xs, ys, width, height);
@@ -131,14 +149,14 @@ static void draw_panel(FILE *text, const mica_plot_panel *panel) {
     at -= 7.0 * (double)strlen(panel->series[k].name);
     label(text, at, TOP - 16, "tick", panel->series[k].name);
     at -= 24;
-    fprintf(text, "<path class=\"line%s c%d\" d=\"M%.1f %dh18\"/>\n", panel->series[k].faint ? " faint" : "",
-                     (int)(k % PALETTE), at, TOP - 20);
+    fprintf(text, "<path class=\"line%s c%d\" d=\"M%.1f %dh18\"/>\n",
+            panel->series[k].faint ? " faint" : "", (int)(k % PALETTE), at, TOP - 20);
     at -= 12;
   }
 }
 
-mica_status mica_plot_svg(const char *path, const char *title, const mica_plot_panel *panels, int64_t panel_count,
-                          mica_error *error) {
+mica_status mica_plot_svg(const char *path, const char *title, const mica_plot_panel *panels,
+                          int64_t panel_count, mica_error *error) {
   if (!path || !panels || panel_count < 1 || panel_count > 64)
     return mica_error_set(error, MICA_INVALID, "plot_svg: expected a path and 1 to 64 panels");
   size_t length = strlen(path) + 8;
@@ -149,25 +167,33 @@ mica_status mica_plot_svg(const char *path, const char *title, const mica_plot_p
   if (!text) {
     int code = errno;
     free(temporary);
-    return mica_error_set(error, MICA_IO, "plot_svg: \"%s\" cannot be written: %s", path, strerror(code));
+    return mica_error_set(error, MICA_IO, "plot_svg: \"%s\" cannot be written: %s", path,
+                          strerror(code));
   }
   int width = PANEL_WIDTH * (int)panel_count, height = HEAD + PANEL_HEIGHT;
   fprintf(text,
-                   "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\">\n<title>",
-                   width, height, width, height);
+          "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" "
+          "height=\"%d\" role=\"img\">\n<title>",
+          width, height, width, height);
   escaped(text, title);
   fputs_to(text,
-      "</title>\n<style>\n"
-      "svg{--paper:#fff;--ink:#1f2430;--soft:#667;--rule:#e4e7ee;background:var(--paper);"
-      "font-family:system-ui,-apple-system,\"Segoe UI\",\"DejaVu Sans\",sans-serif}\n"
-      "@media(prefers-color-scheme:dark){svg{--paper:#14161c;--ink:#e8eaf0;--soft:#9aa3b5;--rule:#2a2f3a}}\n"
-      ".paper{fill:var(--paper)}.head{font-size:18px;font-weight:600;fill:var(--ink)}.panel{font-size:14px;font-weight:600;fill:var(--ink)}"
-      ".label{font-size:12px;fill:var(--soft)}.tick{font-size:12px;fill:var(--soft)}.middle{text-anchor:middle}.end{text-anchor:end}"
-      ".grid{stroke:var(--rule);fill:none}.axis{stroke:var(--soft);fill:none}"
-      ".line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}.faint{stroke-width:1;opacity:.35}\n"
-      ".line.c0{stroke:#0072b2}.line.c1{stroke:#e69f00}.line.c2{stroke:#009e73}.line.c3{stroke:#d55e00}.line.c4{stroke:#cc79a7}.line.c5{stroke:#56b4e9}\n"
-      ".dot{stroke:var(--paper);stroke-width:1.5}.dot.c0{fill:#0072b2}.dot.c1{fill:#e69f00}.dot.c2{fill:#009e73}.dot.c3{fill:#d55e00}"
-      ".dot.c4{fill:#cc79a7}.dot.c5{fill:#56b4e9}\n</style>\n");
+           "</title>\n<style>\n"
+           "svg{--paper:#fff;--ink:#1f2430;--soft:#667;--rule:#e4e7ee;background:var(--paper);"
+           "font-family:system-ui,-apple-system,\"Segoe UI\",\"DejaVu Sans\",sans-serif}\n"
+           "@media(prefers-color-scheme:dark){svg{--paper:#14161c;--ink:#e8eaf0;--soft:#9aa3b5;--"
+           "rule:#2a2f3a}}\n"
+           ".paper{fill:var(--paper)}.head{font-size:18px;font-weight:600;fill:var(--ink)}.panel{"
+           "font-size:14px;font-weight:600;fill:var(--ink)}"
+           ".label{font-size:12px;fill:var(--soft)}.tick{font-size:12px;fill:var(--soft)}.middle{"
+           "text-anchor:middle}.end{text-anchor:end}"
+           ".grid{stroke:var(--rule);fill:none}.axis{stroke:var(--soft);fill:none}"
+           ".line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}.faint{"
+           "stroke-width:1;opacity:.35}\n"
+           ".line.c0{stroke:#0072b2}.line.c1{stroke:#e69f00}.line.c2{stroke:#009e73}.line.c3{"
+           "stroke:#d55e00}.line.c4{stroke:#cc79a7}.line.c5{stroke:#56b4e9}\n"
+           ".dot{stroke:var(--paper);stroke-width:1.5}.dot.c0{fill:#0072b2}.dot.c1{fill:#e69f00}."
+           "dot.c2{fill:#009e73}.dot.c3{fill:#d55e00}"
+           ".dot.c4{fill:#cc79a7}.dot.c5{fill:#56b4e9}\n</style>\n");
   fprintf(text, "<rect class=\"paper\" width=\"%d\" height=\"%d\"/>\n", width, height);
   label(text, LEFT, 30, "head", title);
   for (int64_t i = 0; i < panel_count; i++) {
@@ -181,5 +207,7 @@ mica_status mica_plot_svg(const char *path, const char *title, const mica_plot_p
   int code = errno;
   if (failed) remove(temporary);
   free(temporary);
-  return failed ? mica_error_set(error, MICA_IO, "plot_svg: \"%s\" cannot be written: %s", path, strerror(code)) : MICA_OK;
+  return failed ? mica_error_set(error, MICA_IO, "plot_svg: \"%s\" cannot be written: %s", path,
+                                 strerror(code))
+                : MICA_OK;
 }

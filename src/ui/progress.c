@@ -44,9 +44,13 @@ double mica_progress_seconds(const mica_progress *p) {
 }
 
 static void format_time(double seconds, char *text, size_t size) {
-  if (seconds < 0 || seconds > 359999) snprintf(text, size, "--:--");
-  else if (seconds < 3600) snprintf(text, size, "%02d:%02d", (int)seconds / 60, (int)seconds % 60);
-  else snprintf(text, size, "%d:%02d:%02d", (int)seconds / 3600, (int)seconds / 60 % 60, (int)seconds % 60);
+  if (seconds < 0 || seconds > 359999)
+    snprintf(text, size, "--:--");
+  else if (seconds < 3600)
+    snprintf(text, size, "%02d:%02d", (int)seconds / 60, (int)seconds % 60);
+  else
+    snprintf(text, size, "%d:%02d:%02d", (int)seconds / 3600, (int)seconds / 60 % 60,
+             (int)seconds % 60);
 }
 
 void mica_progress_update(mica_progress *p, int64_t done, const char *metrics) {
@@ -64,13 +68,15 @@ void mica_progress_update(mica_progress *p, int64_t done, const char *metrics) {
     enum { CELLS = 20 };
     int filled = (int)(done * CELLS / p->total);
     size_t at = 0;
-    for (int i = 0; i < CELLS; i++) at += (size_t)snprintf(bar + at, sizeof bar - at, "%s", i < filled ? "━" : "┈");
-    fprintf(p->out, "\r\033[K%s%s%s %s%s%s %3d %%  %.1f steps/s  %s left  %s", p->color ? "\033[1m" : "", p->title,
-            p->color ? "\033[0m" : "", p->color ? "\033[36m" : "", bar, p->color ? "\033[0m" : "",
+    for (int i = 0; i < CELLS; i++)
+      at += (size_t)snprintf(bar + at, sizeof bar - at, "%s", i < filled ? "━" : "┈");
+    fprintf(p->out, "\r\033[K%s%s%s %s%s%s %3d %%  %.1f steps/s  %s left  %s",
+            p->color ? "\033[1m" : "", p->title, p->color ? "\033[0m" : "",
+            p->color ? "\033[36m" : "", bar, p->color ? "\033[0m" : "",
             (int)(100 * done / p->total), rate, left_text, metrics ? metrics : "");
   } else {
-    fprintf(p->out, "%s %3d %%  %.1f steps/s  %s left  %s\n", p->title, (int)(100 * done / p->total), rate, left_text,
-            metrics ? metrics : "");
+    fprintf(p->out, "%s %3d %%  %.1f steps/s  %s left  %s\n", p->title,
+            (int)(100 * done / p->total), rate, left_text, metrics ? metrics : "");
   }
   fflush(p->out);
 }

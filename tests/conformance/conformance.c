@@ -28,11 +28,17 @@ mica_dtype case_dtype(uint32_t bit) {
   }
 }
 
-bool case_is_float(mica_type type) { return mica_dtype_is_float(type.dtype) || mica_dtype_is_complex(type.dtype); }
+bool case_is_float(mica_type type) {
+  return mica_dtype_is_float(type.dtype) || mica_dtype_is_complex(type.dtype);
+}
 
-mica_dtype case_input_type(const conformance_case *c, int32_t input, mica_dtype dtype, mica_type *out_type) {
+mica_dtype case_input_type(const conformance_case *c, int32_t input, mica_dtype dtype,
+                           mica_type *out_type) {
   const case_input *in = &c->in[input];
-  mica_dtype own = in->kind == INDICES ? MICA_I32 : in->kind == TRUTH ? MICA_BOOL : in->kind == WORDS ? MICA_U32 : dtype;
+  mica_dtype own = in->kind == INDICES ? MICA_I32
+                   : in->kind == TRUTH ? MICA_BOOL
+                   : in->kind == WORDS ? MICA_U32
+                                       : dtype;
   *out_type = (mica_type){own, in->shape};
   return own;
 }
@@ -47,7 +53,8 @@ double case_random(uint64_t seed, uint64_t index) {
   return (double)(mixed(mixed(seed) + index) >> 11) * (2.0 / 9007199254740992.0) - 1;
 }
 
-mica_tensor *case_values(const conformance_case *c, int32_t input, mica_dtype dtype, uint64_t seed) {
+mica_tensor *case_values(const conformance_case *c, int32_t input, mica_dtype dtype,
+                         uint64_t seed) {
   mica_type type;
   case_input_type(c, input, dtype, &type);
   const case_input *in = &c->in[input];
@@ -63,7 +70,9 @@ mica_tensor *case_values(const conformance_case *c, int32_t input, mica_dtype dt
     switch (in->kind) {
       case RANGE: values[i] = in->low + (in->high - in->low) * u; break;
       case SPACED: values[i] = in->low + (in->high - in->low) * (double)i / (double)count; break;
-      case INDICES: values[i] = (double)(int64_t)(in->low + (in->high - in->low) * u + 1000) - 1000; break;
+      case INDICES:
+        values[i] = (double)(int64_t)(in->low + (in->high - in->low) * u + 1000) - 1000;
+        break;
       case TRUTH: values[i] = u < 0.5; break;
       case WORDS: values[i] = (double)(uint32_t)(u * 4294967295.0); break;
     }
@@ -95,7 +104,9 @@ static mica_device *open_device(int slot, const char *backend, int32_t threads) 
   if (devices[slot]) return devices[slot];
   mica_error error = {0};
   devices[slot] = mica_device_open(
-      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = backend, .threads = threads}, &error);
+      &(mica_device_options){
+          .struct_size = sizeof(mica_device_options), .backend = backend, .threads = threads},
+      &error);
   if (!devices[slot]) CHECK_FAIL("device %s: %s", backend, error.message);
   return devices[slot];
 }
@@ -110,8 +121,9 @@ void close_devices(void) {
   release_case_variables();
 }
 
-mica_executable *case_compile(mica_device *device, const conformance_case *c, mica_dtype dtype, const mica_type *extra,
-                              size_t extra_count, case_program *program, void *context, size_t out_count, mica_error *error) {
+mica_executable *case_compile(mica_device *device, const conformance_case *c, mica_dtype dtype,
+                              const mica_type *extra, size_t extra_count, case_program *program,
+                              void *context, size_t out_count, mica_error *error) {
   mica_graph *graph = mica_graph_create(NULL);
   mica_value in[32], out[64] = {{0}};
   size_t count = 0;
@@ -131,7 +143,8 @@ mica_executable *case_compile(mica_device *device, const conformance_case *c, mi
   return status == MICA_OK ? executable : NULL;
 }
 
-void forward_program(const conformance_case *c, mica_graph *graph, const mica_value *in, mica_value *out, size_t out_count, void *context) {
+void forward_program(const conformance_case *c, mica_graph *graph, const mica_value *in,
+                     mica_value *out, size_t out_count, void *context) {
   (void)out_count, (void)context;
   c->build(graph, in, out);
 }

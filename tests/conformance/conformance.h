@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conformance.h: one table of cases, from which every property of every operator is tested: both backends,
- * gradients, tangents, second order, batching, text form. A case is a small program around one operator. */
+/* conformance.h: one table of cases, from which every property of every operator is tested: both
+ * backends,
+ * gradients, tangents, second order, batching, text form. A case is a small program around one
+ * operator. */
 #ifndef CONFORMANCE_H
 #define CONFORMANCE_H
 #include "graph/graph_internal.h"
@@ -10,11 +12,12 @@ enum { CASE_INPUTS = 6, CASE_OUTPUTS = 4, CASE_ELEMENTS = 4096 };
 
 /* Where a case's input values come from. */
 typedef enum {
-  RANGE,    /* uniform in [low, high), of the case's dtype */
-  SPACED,   /* distinct values in a random order, at least (high - low) / n apart: for extremes and sorting */
-  INDICES,  /* i32 in [low, high) */
-  TRUTH,    /* bool */
-  WORDS     /* u32 */
+  RANGE, /* uniform in [low, high), of the case's dtype */
+  /* distinct values in a random order, at least (high - low) / n apart: for extremes and sorting */
+  SPACED,
+  INDICES, /* i32 in [low, high) */
+  TRUTH,   /* bool */
+  WORDS    /* u32 */
 } case_kind;
 
 typedef struct {
@@ -24,18 +27,32 @@ typedef struct {
 } case_input;
 
 typedef enum {
-  F64 = 1, F32 = 2, F16 = 4, BF16 = 8, I32 = 16, I64 = 32, U8 = 64, U32 = 128, BOOL = 256, I8 = 512, C64 = 1024, C128 = 2048,
-  FLOATS = F64 | F32, HALVES = F16 | BF16, INTS = I32 | I64 | U8 | U32 | I8, COMPLEX = C64 | C128,
+  F64 = 1,
+  F32 = 2,
+  F16 = 4,
+  BF16 = 8,
+  I32 = 16,
+  I64 = 32,
+  U8 = 64,
+  U32 = 128,
+  BOOL = 256,
+  I8 = 512,
+  C64 = 1024,
+  C128 = 2048,
+  FLOATS = F64 | F32,
+  HALVES = F16 | BF16,
+  INTS = I32 | I64 | U8 | U32 | I8,
+  COMPLEX = C64 | C128,
   NUMBERS = FLOATS | HALVES | INTS
 } case_dtypes;
 
 typedef enum {
-  SMOOTH = 1,    /* differentiable at generic points: gradient, tangent and second order are tested */
-  FLAT = 2,      /* differentiable, but the second derivative is zero: no second order */
-  FIRST = 4,     /* differentiable, second order not tested (named reason beside the case) */
-  REVERSE = 8,   /* no forward mode */
-  NO_VMAP = 16,  /* with a reason beside the case */
-  LOOSE = 32     /* cpu may differ from the reference by more: a long sum or a function of a function */
+  SMOOTH = 1,  /* differentiable at generic points: gradient, tangent and second order are tested */
+  FLAT = 2,    /* differentiable, but the second derivative is zero: no second order */
+  FIRST = 4,   /* differentiable, second order not tested (named reason beside the case) */
+  REVERSE = 8, /* no forward mode */
+  NO_VMAP = 16, /* with a reason beside the case */
+  LOOSE = 32 /* cpu may differ from the reference by more: a long sum or a function of a function */
 } case_flags;
 
 typedef struct {
@@ -51,7 +68,8 @@ extern const conformance_case conformance_cases[];
 extern const int32_t conformance_case_count;
 
 mica_dtype case_dtype(uint32_t bit);
-mica_dtype case_input_type(const conformance_case *c, int32_t input, mica_dtype dtype, mica_type *out_type);
+mica_dtype case_input_type(const conformance_case *c, int32_t input, mica_dtype dtype,
+                           mica_type *out_type);
 bool case_is_float(mica_type type);
 
 /* The same values for the same case, input and seed, on every run. */
@@ -64,12 +82,14 @@ mica_device *cpu_device(int32_t threads);
 void close_devices(void);
 
 /* Builds the case's program on parameters of its types: in[], then what `more` adds; runs it. */
-typedef void case_program(const conformance_case *c, mica_graph *graph, const mica_value *in, mica_value *out, size_t out_count,
-                          void *context);
-mica_executable *case_compile(mica_device *device, const conformance_case *c, mica_dtype dtype, const mica_type *extra,
-                              size_t extra_count, case_program *program, void *context, size_t out_count, mica_error *error);
+typedef void case_program(const conformance_case *c, mica_graph *graph, const mica_value *in,
+                          mica_value *out, size_t out_count, void *context);
+mica_executable *case_compile(mica_device *device, const conformance_case *c, mica_dtype dtype,
+                              const mica_type *extra, size_t extra_count, case_program *program,
+                              void *context, size_t out_count, mica_error *error);
 /* Plain outputs of the case. */
-void forward_program(const conformance_case *c, mica_graph *graph, const mica_value *in, mica_value *out, size_t out_count, void *context);
+void forward_program(const conformance_case *c, mica_graph *graph, const mica_value *in,
+                     mica_value *out, size_t out_count, void *context);
 
 /* Whether the case is in this run: all of them, or those whose name contains $MICA_CASE. */
 bool case_wanted(const conformance_case *c);

@@ -17,7 +17,8 @@ static bool differentiable_input(const conformance_case *c, int32_t i) {
   return c->in[i].kind == RANGE || c->in[i].kind == SPACED;
 }
 
-/* sum over outputs and elements of weight * (out + out^2 / 2), with fixed random weights. The square makes the
+/* sum over outputs and elements of weight * (out + out^2 / 2), with fixed random weights. The
+ * square makes the
  * cotangents depend on the inputs, so that the second order goes through them as well. */
 static mica_value weighted(const conformance_case *c, mica_graph *graph, const mica_value *out) {
   mica_value sum = mica_scalar(graph, MICA_F64, 0);
@@ -26,9 +27,11 @@ static mica_value weighted(const conformance_case *c, mica_graph *graph, const m
     if (!case_is_float(type)) continue;
     int64_t count = mica_shape_count(type.shape);
     double *weights = malloc((size_t)(count + 1) * sizeof *weights);
-    for (int64_t i = 0; i < count; i++) weights[i] = 0.3 + case_random(99 + (uint64_t)j, (uint64_t)i);
+    for (int64_t i = 0; i < count; i++)
+      weights[i] = 0.3 + case_random(99 + (uint64_t)j, (uint64_t)i);
     mica_tensor *tensor = mica_tensor_from_doubles(MICA_F64, type.shape, weights);
-    mica_value plain = mica_convert(out[j], MICA_F64), bent = mica_add(plain, mica_mul(mica_square(plain), 0.5));
+    mica_value plain = mica_convert(out[j], MICA_F64),
+               bent = mica_add(plain, mica_mul(mica_square(plain), 0.5));
     sum = mica_add(sum, mica_reduce_sum(mica_mul(bent, mica_constant(graph, tensor)), MICA_ALL));
     mica_tensor_release(tensor);
     free(weights);
@@ -41,8 +44,10 @@ typedef struct {
   bool loss_only;
 } gradient_context;
 
-/* out: the loss (order 2: the weighted sum of first gradients), then its gradient by each float input. */
-static void gradient_program(const conformance_case *c, mica_graph *graph, const mica_value *in, mica_value *out, size_t out_count, void *context) {
+/* out: the loss (order 2: the weighted sum of first gradients), then its gradient by each float
+ * input. */
+static void gradient_program(const conformance_case *c, mica_graph *graph, const mica_value *in,
+                             mica_value *out, size_t out_count, void *context) {
   const gradient_context *g = context;
   mica_value results[CASE_OUTPUTS] = {{0}}, x[CASE_INPUTS], d[CASE_INPUTS];
   size_t count = 0;
@@ -59,7 +64,10 @@ static void gradient_program(const conformance_case *c, mica_graph *graph, const
       double *weights = malloc((size_t)(size + 1) * sizeof *weights);
       for (int64_t k = 0; k < size; k++) weights[k] = 0.4 + case_random(1234 + i, (uint64_t)k);
       mica_tensor *tensor = mica_tensor_from_doubles(type.dtype, type.shape, weights);
-      loss = mica_add(loss, mica_convert(mica_reduce_sum(mica_mul(d[i], mica_constant(graph, tensor)), MICA_ALL), MICA_F64));
+      loss = mica_add(
+          loss,
+          mica_convert(mica_reduce_sum(mica_mul(d[i], mica_constant(graph, tensor)), MICA_ALL),
+                       MICA_F64));
       mica_tensor_release(tensor);
       free(weights);
     }
@@ -70,16 +78,20 @@ static void gradient_program(const conformance_case *c, mica_graph *graph, const
   for (size_t i = 0; i < count && 1 + i < out_count; i++) out[1 + i] = d[i];
 }
 
-static bool run_one(mica_executable *executable, mica_tensor *const *in, size_t in_count, mica_tensor **out, size_t out_count, const conformance_case *c) {
+static bool run_one(mica_executable *executable, mica_tensor *const *in, size_t in_count,
+                    mica_tensor **out, size_t out_count, const conformance_case *c) {
   mica_error error = {0};
-  if (executable && mica_executable_run(executable, in, in_count, out, out_count, &error) == MICA_OK) return true;
+  if (executable &&
+      mica_executable_run(executable, in, in_count, out, out_count, &error) == MICA_OK)
+    return true;
   BROKEN("%s: %s", c->name, error.message);
   return false;
 }
 
 /* The derivative of function(x + t direction) at t = 0 by the five-point stencil; `out` [count]. */
-static bool stencil(const conformance_case *c, mica_executable *function, mica_tensor **in, int32_t varied, const double *direction,
-                    size_t out_index, size_t out_total, double *derivative, int64_t count) {
+static bool stencil(const conformance_case *c, mica_executable *function, mica_tensor **in,
+                    int32_t varied, const double *direction, size_t out_index, size_t out_total,
+                    double *derivative, int64_t count) {
   static const double weight[4] = {1.0 / 12, -8.0 / 12, 8.0 / 12, -1.0 / 12};
   static const int at[4] = {-2, -1, 1, 2};
   const double h = 0x1p-10; /* exact in every float dtype */
@@ -116,13 +128,18 @@ static void release_all(mica_tensor **tensors, size_t count) {
 }
 
 /* cpu computes the same derivatives as the reference, in f64 and f32. */
-static bool same_on_cpu(const conformance_case *c, mica_dtype dtype, gradient_context *g, size_t out_count) {
+static bool same_on_cpu(const conformance_case *c, mica_dtype dtype, gradient_context *g,
+                        size_t out_count) {
   mica_error error = {0};
   mica_tensor *in[CASE_INPUTS] = {NULL}, *a[1 + CASE_INPUTS] = {NULL}, *b[1 + CASE_INPUTS] = {NULL};
   for (int32_t i = 0; i < c->input_count; i++) in[i] = case_values(c, i, dtype, 1);
-  mica_executable *reference = case_compile(reference_device(), c, dtype, NULL, 0, gradient_program, g, out_count, &error);
-  mica_executable *cpu = reference ? case_compile(cpu_device(2), c, dtype, NULL, 0, gradient_program, g, out_count, &error) : NULL;
-  bool ok = cpu && run_one(reference, in, (size_t)c->input_count, a, out_count, c) && run_one(cpu, in, (size_t)c->input_count, b, out_count, c);
+  mica_executable *reference =
+      case_compile(reference_device(), c, dtype, NULL, 0, gradient_program, g, out_count, &error);
+  mica_executable *cpu = reference ? case_compile(cpu_device(2), c, dtype, NULL, 0,
+                                                  gradient_program, g, out_count, &error)
+                                   : NULL;
+  bool ok = cpu && run_one(reference, in, (size_t)c->input_count, a, out_count, c) &&
+            run_one(cpu, in, (size_t)c->input_count, b, out_count, c);
   if (!cpu) BROKEN("%s %s, order %d: %s", c->name, mica_dtype_name(dtype), g->order, error.message);
   for (size_t i = 0; i < out_count && ok; i++) {
     mica_closeness closeness;
@@ -130,13 +147,16 @@ static bool same_on_cpu(const conformance_case *c, mica_dtype dtype, gradient_co
     mica_type type = mica_tensor_type(a[i]);
     int64_t count = mica_shape_count(type.shape);
     double *values = malloc((size_t)(count + 1) * sizeof *values);
-    if (values && mica_tensor_read_doubles(a[i], values, count, NULL) == MICA_OK) largest = fmax(1, largest_of(values, count));
+    if (values && mica_tensor_read_doubles(a[i], values, count, NULL) == MICA_OK)
+      largest = fmax(1, largest_of(values, count));
     free(values);
-    ok = mica_tensor_compare(b[i], a[i], unit, unit * largest, &closeness, &error) == MICA_OK && closeness.close;
+    ok = mica_tensor_compare(b[i], a[i], unit, unit * largest, &closeness, &error) == MICA_OK &&
+         closeness.close;
     if (!ok) {
       char text[256] = "";
       mica_closeness_format(&closeness, type.shape, text, sizeof text);
-      REPORT("%s %s, order %d, output %zu: cpu against reference: %s %s", c->name, mica_dtype_name(dtype), g->order, i, text, error.message);
+      REPORT("%s %s, order %d, output %zu: cpu against reference: %s %s", c->name,
+             mica_dtype_name(dtype), g->order, i, text, error.message);
     }
   }
   release_all(in, CASE_INPUTS), release_all(a, out_count), release_all(b, out_count);
@@ -152,8 +172,11 @@ bool check_gradient(const conformance_case *c, int order) {
   if (!inputs) return true;
   mica_tensor *in[CASE_INPUTS] = {NULL}, *out[1 + CASE_INPUTS] = {NULL};
   for (int32_t i = 0; i < c->input_count; i++) in[i] = case_values(c, i, MICA_F64, 1);
-  mica_executable *gradient = case_compile(reference_device(), c, MICA_F64, NULL, 0, gradient_program, &whole, 1 + inputs, &error);
-  mica_executable *loss = gradient ? case_compile(reference_device(), c, MICA_F64, NULL, 0, gradient_program, &only, 1, &error) : NULL;
+  mica_executable *gradient = case_compile(reference_device(), c, MICA_F64, NULL, 0,
+                                           gradient_program, &whole, 1 + inputs, &error);
+  mica_executable *loss = gradient ? case_compile(reference_device(), c, MICA_F64, NULL, 0,
+                                                  gradient_program, &only, 1, &error)
+                                   : NULL;
   bool ok = loss && run_one(gradient, in, (size_t)c->input_count, out, 1 + inputs, c);
   if (!loss) BROKEN("%s, order %d: %s", c->name, order, error.message);
   double tolerance = order == 1 ? 1e-6 : 1e-4, any = 0;
@@ -161,7 +184,8 @@ bool check_gradient(const conformance_case *c, int order) {
   for (int32_t i = 0; i < c->input_count && ok; i++) {
     if (!differentiable_input(c, i)) continue;
     int64_t count = mica_shape_count(c->in[i].shape);
-    double *found = calloc((size_t)(3 * count + 3), sizeof *found), *wanted = found + count + 1, *unit = wanted + count + 1;
+    double *found = calloc((size_t)(3 * count + 3), sizeof *found), *wanted = found + count + 1,
+           *unit = wanted + count + 1;
     ok = found && mica_tensor_read_doubles(out[1 + at], found, count, &error) == MICA_OK;
     for (int64_t k = 0; k < count && ok; k++) {
       unit[k] = 1;
@@ -172,7 +196,8 @@ bool check_gradient(const conformance_case *c, int order) {
     any = fmax(any, largest_of(found, count));
     for (int64_t k = 0; k < count && ok; k++)
       if (!(fabs(found[k] - wanted[k]) <= tolerance * largest)) {
-        REPORT("%s, order %d: input %d, element %lld: gradient %.12g, differences %.12g", c->name, order, i, (long long)k, found[k], wanted[k]);
+        REPORT("%s, order %d: input %d, element %lld: gradient %.12g, differences %.12g", c->name,
+               order, i, (long long)k, found[k], wanted[k]);
         ok = false;
       }
     free(found);
@@ -185,12 +210,15 @@ bool check_gradient(const conformance_case *c, int order) {
   release_all(in, CASE_INPUTS), release_all(out, 1 + inputs);
   mica_executable_release(gradient), mica_executable_release(loss);
   if (ok && !derivatives_quiet) ok = same_on_cpu(c, MICA_F64, &whole, 1 + inputs);
-  if (ok && !derivatives_quiet && c->dtypes & F32) ok = same_on_cpu(c, MICA_F32, &whole, 1 + inputs);
+  if (ok && !derivatives_quiet && c->dtypes & F32)
+    ok = same_on_cpu(c, MICA_F32, &whole, 1 + inputs);
   return ok;
 }
 
-/* in: the case's inputs, then a tangent for each float input; out: tangents of the case's float outputs. */
-static void tangent_program(const conformance_case *c, mica_graph *graph, const mica_value *in, mica_value *out, size_t out_count, void *context) {
+/* in: the case's inputs, then a tangent for each float input; out: tangents of the case's float
+ * outputs. */
+static void tangent_program(const conformance_case *c, mica_graph *graph, const mica_value *in,
+                            mica_value *out, size_t out_count, void *context) {
   (void)context, (void)out_count;
   mica_value results[CASE_OUTPUTS] = {{0}}, x[CASE_INPUTS], t[CASE_INPUTS];
   size_t count = 0;
@@ -214,9 +242,13 @@ bool check_tangent(const conformance_case *c) {
   mica_tensor *in[2 * CASE_INPUTS] = {NULL};
   for (int32_t i = 0; i < c->input_count; i++) in[i] = case_values(c, i, MICA_F64, 1);
   mica_tensor **tangent = in + c->input_count;
-  for (size_t i = 0; i < tangents; i++) tangent[i] = mica_tensor_from(MICA_F64, extra[i].shape, NULL);
-  mica_executable *jvp = case_compile(reference_device(), c, MICA_F64, extra, tangents, tangent_program, NULL, outputs, &error);
-  mica_executable *plain = jvp ? case_compile(reference_device(), c, MICA_F64, NULL, 0, forward_program, NULL, outputs, &error) : NULL;
+  for (size_t i = 0; i < tangents; i++)
+    tangent[i] = mica_tensor_from(MICA_F64, extra[i].shape, NULL);
+  mica_executable *jvp = case_compile(reference_device(), c, MICA_F64, extra, tangents,
+                                      tangent_program, NULL, outputs, &error);
+  mica_executable *plain = jvp ? case_compile(reference_device(), c, MICA_F64, NULL, 0,
+                                              forward_program, NULL, outputs, &error)
+                               : NULL;
   bool ok = plain != NULL;
   if (!ok) BROKEN("%s, tangent: %s", c->name, error.message);
   double any = 0;
@@ -236,13 +268,16 @@ bool check_tangent(const conformance_case *c) {
         if (!case_is_float(type)) continue;
         int64_t size = mica_shape_count(type.shape);
         double *found = calloc(2 * (size_t)size + 2, sizeof *found), *wanted = found + size + 1;
-        ok = mica_tensor_read_doubles(out[j], found, size, &error) == MICA_OK && stencil(c, plain, in, i, unit, j, outputs, wanted, size);
+        ok = mica_tensor_read_doubles(out[j], found, size, &error) == MICA_OK &&
+             stencil(c, plain, in, i, unit, j, outputs, wanted, size);
         double largest = fmax(largest_of(wanted, size), 1e-3);
         any = fmax(any, largest_of(found, size));
         for (int64_t e = 0; e < size && ok; e++)
           if (!(fabs(found[e] - wanted[e]) <= 1e-6 * largest)) {
-            REPORT("%s, tangent of input %d element %lld: output %zu element %lld is %.12g, differences %.12g", c->name, i, (long long)k, j,
-                   (long long)e, found[e], wanted[e]);
+            REPORT(
+                "%s, tangent of input %d element %lld: output %zu element %lld is %.12g, "
+                "differences %.12g",
+                c->name, i, (long long)k, j, (long long)e, found[e], wanted[e]);
             ok = false;
           }
         free(found);

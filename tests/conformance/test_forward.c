@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every case on every dtype: the cpu backend against the reference, the text form, and that each operator has
- * a case. Integers, comparisons and data movement are exact; floats agree to a few units in the last place
+/* Every case on every dtype: the cpu backend against the reference, the text form, and that each
+ * operator has
+ * a case. Integers, comparisons and data movement are exact; floats agree to a few units in the
+ * last place
  * of the dtype, scaled by the largest result (sums are ordered differently). */
 #include <math.h>
 #include <stdio.h>
@@ -11,12 +13,16 @@
 #include "conformance/conformance.h"
 
 static double tolerance_of(mica_dtype dtype, uint32_t flags) {
-  double unit = dtype == MICA_F64 || dtype == MICA_C128 ? 2.3e-16 : dtype == MICA_F32 || dtype == MICA_C64 ? 1.2e-7
-                : dtype == MICA_F16 ? 9.8e-4 : dtype == MICA_BF16 ? 7.9e-3 : 0;
+  double unit = dtype == MICA_F64 || dtype == MICA_C128  ? 2.3e-16
+                : dtype == MICA_F32 || dtype == MICA_C64 ? 1.2e-7
+                : dtype == MICA_F16                      ? 9.8e-4
+                : dtype == MICA_BF16                     ? 7.9e-3
+                                                         : 0;
   return unit * (flags & LOOSE ? 32 : 8);
 }
 
-static void compare(const conformance_case *c, mica_dtype dtype, const mica_tensor *got, const mica_tensor *wanted, int output) {
+static void compare(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
+                    const mica_tensor *wanted, int output) {
   mica_type type = mica_tensor_type(wanted);
   if (!mica_type_equal(mica_tensor_type(got), type)) {
     CHECK_FAIL("%s %s: output %d has another type", c->name, mica_dtype_name(dtype), output);
@@ -32,21 +38,27 @@ static void compare(const conformance_case *c, mica_dtype dtype, const mica_tens
       if (isfinite(values[i])) largest = fmax(largest, fabs(values[i]));
   free(values);
   double tolerance = tolerance_of(type.dtype, c->flags);
-  mica_status status = mica_tensor_compare(got, wanted, tolerance, tolerance * largest, &closeness, &error);
+  mica_status status =
+      mica_tensor_compare(got, wanted, tolerance, tolerance * largest, &closeness, &error);
   if (status != MICA_OK || !closeness.close) {
     char text[256] = "";
     if (status == MICA_OK) mica_closeness_format(&closeness, type.shape, text, sizeof text);
-    CHECK_FAIL("%s %s output %d: cpu against reference: %s%s", c->name, mica_dtype_name(dtype), output, text, error.message);
+    CHECK_FAIL("%s %s output %d: cpu against reference: %s%s", c->name, mica_dtype_name(dtype),
+               output, text, error.message);
   }
 }
 
 static void one_case(const conformance_case *c, mica_dtype dtype) {
   mica_error error = {0};
-  mica_tensor *in[CASE_INPUTS] = {NULL}, *wanted[CASE_OUTPUTS] = {NULL}, *got[CASE_OUTPUTS] = {NULL};
+  mica_tensor *in[CASE_INPUTS] = {NULL}, *wanted[CASE_OUTPUTS] = {NULL},
+              *got[CASE_OUTPUTS] = {NULL};
   size_t outputs = (size_t)c->output_count, inputs = (size_t)c->input_count;
   for (int32_t i = 0; i < c->input_count; i++) in[i] = case_values(c, i, dtype, 1);
-  mica_executable *reference = case_compile(reference_device(), c, dtype, NULL, 0, forward_program, NULL, outputs, &error);
-  mica_executable *cpu = reference ? case_compile(cpu_device(2), c, dtype, NULL, 0, forward_program, NULL, outputs, &error) : NULL;
+  mica_executable *reference =
+      case_compile(reference_device(), c, dtype, NULL, 0, forward_program, NULL, outputs, &error);
+  mica_executable *cpu = reference ? case_compile(cpu_device(2), c, dtype, NULL, 0, forward_program,
+                                                  NULL, outputs, &error)
+                                   : NULL;
   if (!cpu) CHECK_FAIL("%s %s: %s", c->name, mica_dtype_name(dtype), error.message);
   if (cpu && (mica_executable_run(reference, in, inputs, wanted, outputs, &error) ||
               mica_executable_run(cpu, in, inputs, got, outputs, &error)))
@@ -73,7 +85,8 @@ TEST(every_operator_has_a_case) {
   for (int32_t k = 0; k < conformance_case_count; k++) seen[conformance_cases[k].op] = true;
   for (int op = 1; op < MICA_OP_COUNT; op++) {
     const mica_op_def *def = mica_op_definition((mica_op)op);
-    if (!seen[op] && op != MICA_OP_ARGUMENT && op != MICA_OP_RESULT) CHECK_FAIL("operator %s has no case", def->name);
+    if (!seen[op] && op != MICA_OP_ARGUMENT && op != MICA_OP_RESULT)
+      CHECK_FAIL("operator %s has no case", def->name);
   }
 }
 
@@ -87,14 +100,21 @@ TEST(every_operator_has_its_rules) {
     bool forward = true, reverse = true, batch = true;
     switch (def->kind) {
       case MICA_KIND_POINTWISE: forward = reverse = def->derivative != NULL; break;
-      case MICA_KIND_LINEAR: reverse = def->transpose && def->linear_operands; batch = def->batch != NULL; break;
+      case MICA_KIND_LINEAR:
+        reverse = def->transpose && def->linear_operands;
+        batch = def->batch != NULL;
+        break;
       case MICA_KIND_GENERAL:
-        forward = def->jvp || def->expand, reverse = def->vjp || def->expand, batch = def->batch != NULL;
+        forward = def->jvp || def->expand, reverse = def->vjp || def->expand,
+        batch = def->batch != NULL;
         break;
       case MICA_KIND_REGION: /* custom gradients have no forward mode, by design */
-        forward = def->jvp || op == MICA_OP_CUSTOM_GRADIENT, reverse = def->vjp != NULL, batch = def->batch != NULL;
+        forward = def->jvp || op == MICA_OP_CUSTOM_GRADIENT, reverse = def->vjp != NULL,
+        batch = def->batch != NULL;
         break;
-      case MICA_KIND_CONSTANT: case MICA_KIND_LEAF: case MICA_KIND_RESULT: break;
+      case MICA_KIND_CONSTANT:
+      case MICA_KIND_LEAF:
+      case MICA_KIND_RESULT: break;
     }
     if (!forward) CHECK_FAIL("%s has no forward-mode rule", def->name);
     if (!reverse) CHECK_FAIL("%s has no reverse-mode rule", def->name);
@@ -124,17 +144,19 @@ TEST(text_form_reads_back) {
     mica_error error = {0};
     int64_t size = mica_graph_format(graph, first, sizeof first);
     CHECK(size > 0 && size < (int64_t)sizeof first);
-    if (mica_graph_status(graph, &error) || mica_graph_parse(NULL, first, (size_t)size, &parsed, &error) ||
+    if (mica_graph_status(graph, &error) ||
+        mica_graph_parse(NULL, first, (size_t)size, &parsed, &error) ||
         mica_graph_verify(parsed, &error))
       CHECK_FAIL("%s: %s\n%s", c->name, error.message, first);
     else {
       mica_graph_format(parsed, second, sizeof second);
-      if (strcmp(first, second)) CHECK_FAIL("%s: the text reads back as another graph\n%s\n%s", c->name, first, second);
+      if (strcmp(first, second))
+        CHECK_FAIL("%s: the text reads back as another graph\n%s\n%s", c->name, first, second);
     }
     mica_graph_destroy(graph), mica_graph_destroy(parsed);
   }
   close_devices();
 }
 
-TEST_MAIN(TEST_CASE(cpu_equals_reference), TEST_CASE(every_operator_has_a_case), TEST_CASE(every_operator_has_its_rules),
-          TEST_CASE(text_form_reads_back))
+TEST_MAIN(TEST_CASE(cpu_equals_reference), TEST_CASE(every_operator_has_a_case),
+          TEST_CASE(every_operator_has_its_rules), TEST_CASE(text_form_reads_back))

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every nesting of two blocks: {while, if, switch, scan, call, vmap, recompute, custom_gradient} in each other
- * and in themselves. The inner block captures a value from outside of both. Each nest is a case of the
- * conformance oracles: gradient, tangent and second order against finite differences in f64, vmap against a
- * loop, and the backend under test against the reference, forward and backward, in f64 and f32. How often a
- * loop runs and which branch is taken depends on the values, so the examples of a batch part ways. */
+/* Every nesting of two blocks: {while, if, switch, scan, call, vmap, recompute, custom_gradient} in
+ * each other
+ * and in themselves. The inner block captures a value from outside of both. Each nest is a case of
+ * the
+ * conformance oracles: gradient, tangent and second order against finite differences in f64, vmap
+ * against a
+ * loop, and the backend under test against the reference, forward and backward, in f64 and f32. How
+ * often a
+ * loop runs and which branch is taken depends on the values, so the examples of a batch part ways.
+ * */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +195,7 @@ TEST(tangents) { each_nest(check_forward_mode); }
 TEST(batches) { each_nest(check_batch); }
 TEST(second_order) { each_nest(check_second); }
 
-/* ---- what gives no gradient ------------------------------------------------------------------------------- */
+/* ---- what gives no gradient ------------------------------------------------------------------ */
 
 /* out: the gradient by x and by w of the sum of the nest. */
 static void gradient_by_both(const conformance_case *c, mica_graph *graph, const mica_value *in,

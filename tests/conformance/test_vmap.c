@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every case batched: all operands along axis 0, each one alone along its last axis, all along axis 1,
+/* Every case batched: all operands along axis 0, each one alone along its last axis, all along axis
+ * 1,
  * against a loop over the examples. */
 #include "check.h"
 #include "conformance/derivatives.h"

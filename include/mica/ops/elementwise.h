@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* elementwise.h: maths on each element. Operands of several are broadcast together as in numpy: axes are
- * aligned at the end and sizes of 1 are repeated. Dtypes must match; the error names mica_convert. */
+/* elementwise.h: maths on each element. Operands of several are broadcast together as in numpy:
+ * axes are
+ * aligned at the end and sizes of 1 are repeated. Dtypes must match; the error names mica_convert.
+ * */
 #ifndef MICA_OPS_ELEMENTWISE_H
 #define MICA_OPS_ELEMENTWISE_H
 #include "mica/graph.h"
@@ -8,7 +10,8 @@
 extern "C" {
 #endif
 
-/* Numbers: integers wrap; integer division truncates, by zero gives -1 (all bits set), INT_MIN / -1 gives
+/* Numbers: integers wrap; integer division truncates, by zero gives -1 (all bits set), INT_MIN / -1
+ * gives
  * INT_MIN; the remainder has the sign of x, by zero gives x. */
 MICA_API mica_value mica_add(mica_value x, mica_value y);
 MICA_API mica_value mica_sub(mica_value x, mica_value y);
@@ -48,21 +51,21 @@ MICA_API mica_value mica_less_equal_number(mica_value x, double y);
 MICA_API mica_value mica_greater_number(mica_value x, double y);
 MICA_API mica_value mica_greater_equal_number(mica_value x, double y);
 #ifndef __cplusplus /* C++ has overloads in mica.hpp; bindings call the real functions */
-#define MICA_VALUE_OR_NUMBER(y, f) _Generic((y), mica_value: f, default: f##_number)
-#define mica_add(x, y) MICA_VALUE_OR_NUMBER(y, mica_add)((x), (y))
-#define mica_sub(x, y) MICA_VALUE_OR_NUMBER(y, mica_sub)((x), (y))
-#define mica_mul(x, y) MICA_VALUE_OR_NUMBER(y, mica_mul)((x), (y))
-#define mica_div(x, y) MICA_VALUE_OR_NUMBER(y, mica_div)((x), (y))
-#define mica_rem(x, y) MICA_VALUE_OR_NUMBER(y, mica_rem)((x), (y))
-#define mica_pow(x, y) MICA_VALUE_OR_NUMBER(y, mica_pow)((x), (y))
-#define mica_max(x, y) MICA_VALUE_OR_NUMBER(y, mica_max)((x), (y))
-#define mica_min(x, y) MICA_VALUE_OR_NUMBER(y, mica_min)((x), (y))
-#define mica_equal(x, y) MICA_VALUE_OR_NUMBER(y, mica_equal)((x), (y))
-#define mica_not_equal(x, y) MICA_VALUE_OR_NUMBER(y, mica_not_equal)((x), (y))
-#define mica_less(x, y) MICA_VALUE_OR_NUMBER(y, mica_less)((x), (y))
-#define mica_less_equal(x, y) MICA_VALUE_OR_NUMBER(y, mica_less_equal)((x), (y))
-#define mica_greater(x, y) MICA_VALUE_OR_NUMBER(y, mica_greater)((x), (y))
-#define mica_greater_equal(x, y) MICA_VALUE_OR_NUMBER(y, mica_greater_equal)((x), (y))
+#define MICA_VALUE_OR_NUMBER(y, f) _Generic((y), mica_value : f, default : f##_number)
+#define mica_add(x, y)             MICA_VALUE_OR_NUMBER(y, mica_add)((x), (y))
+#define mica_sub(x, y)             MICA_VALUE_OR_NUMBER(y, mica_sub)((x), (y))
+#define mica_mul(x, y)             MICA_VALUE_OR_NUMBER(y, mica_mul)((x), (y))
+#define mica_div(x, y)             MICA_VALUE_OR_NUMBER(y, mica_div)((x), (y))
+#define mica_rem(x, y)             MICA_VALUE_OR_NUMBER(y, mica_rem)((x), (y))
+#define mica_pow(x, y)             MICA_VALUE_OR_NUMBER(y, mica_pow)((x), (y))
+#define mica_max(x, y)             MICA_VALUE_OR_NUMBER(y, mica_max)((x), (y))
+#define mica_min(x, y)             MICA_VALUE_OR_NUMBER(y, mica_min)((x), (y))
+#define mica_equal(x, y)           MICA_VALUE_OR_NUMBER(y, mica_equal)((x), (y))
+#define mica_not_equal(x, y)       MICA_VALUE_OR_NUMBER(y, mica_not_equal)((x), (y))
+#define mica_less(x, y)            MICA_VALUE_OR_NUMBER(y, mica_less)((x), (y))
+#define mica_less_equal(x, y)      MICA_VALUE_OR_NUMBER(y, mica_less_equal)((x), (y))
+#define mica_greater(x, y)         MICA_VALUE_OR_NUMBER(y, mica_greater)((x), (y))
+#define mica_greater_equal(x, y)   MICA_VALUE_OR_NUMBER(y, mica_greater_equal)((x), (y))
 #endif
 
 MICA_API mica_value mica_neg(mica_value x);
@@ -81,7 +84,7 @@ MICA_API mica_value mica_sin(mica_value x);
 MICA_API mica_value mica_cos(mica_value x);
 MICA_API mica_value mica_floor(mica_value x);
 MICA_API mica_value mica_ceil(mica_value x);
-MICA_API mica_value mica_round(mica_value x); /* to nearest, ties to even */
+MICA_API mica_value mica_round(mica_value x);     /* to nearest, ties to even */
 MICA_API mica_value mica_is_finite(mica_value x); /* -> bool */
 MICA_API mica_value mica_is_nan(mica_value x);    /* -> bool */
 MICA_API mica_value mica_square(mica_value x);

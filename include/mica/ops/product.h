@@ -7,7 +7,8 @@
 extern "C" {
 #endif
 
-/* numpy.matmul: x [..., m, k], y [..., k, n] -> [..., m, n]; leading axes broadcast; x or y may be a
+/* numpy.matmul: x [..., m, k], y [..., k, n] -> [..., m, n]; leading axes broadcast; x or y may be
+ * a
  * vector [k], whose axis is dropped from the result. */
 MICA_API mica_value mica_matmul(mica_value x, mica_value y);
 
@@ -17,13 +18,16 @@ typedef struct {
   mica_value x, y;
   const struct mica_names_only *named_;
   mica_axes x_batch, y_batch, x_contract, y_contract;
-  mica_dtype dtype; /* of the result; 0: the operands'; f32 for f16, bf16, f8; i32 for i8, u8, i4, u4 */
+  mica_dtype
+      dtype; /* of the result; 0: the operands'; f32 for f16, bf16, f8; i32 for i8, u8, i4, u4 */
 } mica_dot_general_args;
 MICA_API mica_value mica_dot_general_with(const mica_dot_general_args *args);
 #define mica_dot_general(...) \
-  mica_dot_general_with(&(mica_dot_general_args){.struct_size = sizeof(mica_dot_general_args), __VA_ARGS__})
+  mica_dot_general_with(      \
+      &(mica_dot_general_args){.struct_size = sizeof(mica_dot_general_args), __VA_ARGS__})
 
-/* x [batch, spatial..., in], kernel [spatial..., in / groups, out] -> [batch, spatial..., out], 1 to 3
+/* x [batch, spatial..., in], kernel [spatial..., in / groups, out] -> [batch, spatial..., out], 1
+ * to 3
  * spatial axes. Cross-correlation, as every framework calls convolution. */
 typedef enum { MICA_SAME, MICA_VALID, MICA_EXPLICIT } mica_padding;
 typedef struct {
@@ -33,11 +37,12 @@ typedef struct {
   int32_t stride[3], dilation[3]; /* 0: 1 */
   int32_t input_dilation[3];      /* 0: 1; transposed convolution */
   int32_t groups;                 /* 0: 1 */
-  mica_padding padding;           /* 0: same: output size ceil(size / stride), the odd cell at the end */
-  int32_t low[3], high[3];        /* MICA_EXPLICIT: cells added (negative: cut) in front and behind */
+  mica_padding padding;    /* 0: same: output size ceil(size / stride), the odd cell at the end */
+  int32_t low[3], high[3]; /* MICA_EXPLICIT: cells added (negative: cut) in front and behind */
 } mica_conv_args;
 MICA_API mica_value mica_conv_with(const mica_conv_args *args);
-#define mica_conv(...) mica_conv_with(&(mica_conv_args){.struct_size = sizeof(mica_conv_args), __VA_ARGS__})
+#define mica_conv(...) \
+  mica_conv_with(&(mica_conv_args){.struct_size = sizeof(mica_conv_args), __VA_ARGS__})
 
 #ifdef __cplusplus
 }

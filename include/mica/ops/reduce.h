@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reduce.h: reductions and windows. Axes are dropped, or kept with size 1 by MICA_KEEP; MICA_ALL reduces
- * everything. Sums of f16 and bf16 accumulate in f32. A reduction over nothing gives its neutral element. */
+/* reduce.h: reductions and windows. Axes are dropped, or kept with size 1 by MICA_KEEP; MICA_ALL
+ * reduces
+ * everything. Sums of f16 and bf16 accumulate in f32. A reduction over nothing gives its neutral
+ * element. */
 #ifndef MICA_OPS_REDUCE_H
 #define MICA_OPS_REDUCE_H
 #include "mica/graph.h"
@@ -10,17 +12,25 @@ extern "C" {
 
 MICA_API mica_value mica_reduce_sum(mica_value x, mica_axes axes);
 MICA_API mica_value mica_reduce_mean(mica_value x, mica_axes axes); /* floats and complex */
-MICA_API mica_value mica_reduce_max(mica_value x, mica_axes axes); /* NaN wins; equal maxima share the gradient */
+MICA_API mica_value mica_reduce_max(mica_value x,
+                                    mica_axes axes); /* NaN wins; equal maxima share the gradient */
 MICA_API mica_value mica_reduce_min(mica_value x, mica_axes axes);
 MICA_API mica_value mica_reduce_prod(mica_value x, mica_axes axes);
 MICA_API mica_value mica_reduce_and(mica_value x, mica_axes axes); /* bool, integers bit by bit */
 MICA_API mica_value mica_reduce_or(mica_value x, mica_axes axes);
-/* i32 position of the first largest (smallest) element along the axis; the first NaN counts as it. */
+/* i32 position of the first largest (smallest) element along the axis; the first NaN counts as it.
+ * */
 MICA_API mica_value mica_arg_max(mica_value x, int32_t axis);
 MICA_API mica_value mica_arg_min(mica_value x, int32_t axis);
 
-/* StableHLO's reduce_window with a fixed reducer; lists of x's rank (0 entries: 1 for sizes and steps). */
-typedef enum { MICA_WINDOW_SUM, MICA_WINDOW_PROD, MICA_WINDOW_MAX, MICA_WINDOW_MIN } mica_window_kind;
+/* StableHLO's reduce_window with a fixed reducer; lists of x's rank (0 entries: 1 for sizes and
+ * steps). */
+typedef enum {
+  MICA_WINDOW_SUM,
+  MICA_WINDOW_PROD,
+  MICA_WINDOW_MAX,
+  MICA_WINDOW_MIN
+} mica_window_kind;
 typedef struct {
   size_t struct_size;
   mica_value x;
@@ -31,7 +41,8 @@ typedef struct {
 } mica_reduce_window_args;
 MICA_API mica_value mica_reduce_window_with(const mica_reduce_window_args *args);
 #define mica_reduce_window(...) \
-  mica_reduce_window_with(&(mica_reduce_window_args){.struct_size = sizeof(mica_reduce_window_args), __VA_ARGS__})
+  mica_reduce_window_with(      \
+      &(mica_reduce_window_args){.struct_size = sizeof(mica_reduce_window_args), __VA_ARGS__})
 
 /* Pooling over the spatial axes of x [batch, spatial..., channels], 1 to 3 of them. */
 typedef enum { MICA_VALID_PADDING, MICA_SAME_PADDING } mica_pool_padding;
@@ -39,14 +50,16 @@ typedef struct {
   size_t struct_size;
   mica_value x;
   const struct mica_names_only *named_;
-  int32_t window[3]; /* 0: 2 for the first; 0 further on: as the first */
-  int32_t stride[3]; /* 0: the window */
+  int32_t window[3];         /* 0: 2 for the first; 0 further on: as the first */
+  int32_t stride[3];         /* 0: the window */
   mica_pool_padding padding; /* 0: none; averages count real elements only */
 } mica_pool_args;
 MICA_API mica_value mica_max_pool_with(const mica_pool_args *args);
 MICA_API mica_value mica_mean_pool_with(const mica_pool_args *args);
-#define mica_max_pool(...) mica_max_pool_with(&(mica_pool_args){.struct_size = sizeof(mica_pool_args), __VA_ARGS__})
-#define mica_mean_pool(...) mica_mean_pool_with(&(mica_pool_args){.struct_size = sizeof(mica_pool_args), __VA_ARGS__})
+#define mica_max_pool(...) \
+  mica_max_pool_with(&(mica_pool_args){.struct_size = sizeof(mica_pool_args), __VA_ARGS__})
+#define mica_mean_pool(...) \
+  mica_mean_pool_with(&(mica_pool_args){.struct_size = sizeof(mica_pool_args), __VA_ARGS__})
 
 #ifdef __cplusplus
 }

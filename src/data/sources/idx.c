@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* idx.c: IDX files, the format of MNIST (LeCun, "The MNIST database", its section on file formats): two zero
- * bytes, a type, a rank, the sizes as big-endian words, the elements in big-endian. gzip (RFC 1952) around it
+/* idx.c: IDX files, the format of MNIST (LeCun, "The MNIST database", its section on file formats):
+ * two zero
+ * bytes, a type, a rank, the sizes as big-endian words, the elements in big-endian. gzip (RFC 1952)
+ * around it
  * is unpacked. Every size is checked against what the file holds before memory is taken for it. */
 #include <string.h>
 
@@ -26,17 +28,26 @@ static mica_dtype idx_dtype(unsigned char code) {
   }
 }
 
-static mica_status parse_plain(const unsigned char *bytes, size_t size, mica_tensor **out, mica_error *error) {
-  if (size < 4 || bytes[0] || bytes[1]) return mica_error_set(error, MICA_DATA_LOSS, "idx: the file does not begin as an IDX file does");
+static mica_status parse_plain(const unsigned char *bytes, size_t size, mica_tensor **out,
+                               mica_error *error) {
+  if (size < 4 || bytes[0] || bytes[1])
+    return mica_error_set(error, MICA_DATA_LOSS,
+                          "idx: the file does not begin as an IDX file does");
   mica_type type = {.dtype = idx_dtype(bytes[2]), .shape = {.rank = bytes[3]}};
-  if (!type.dtype) return mica_error_set(error, MICA_DATA_LOSS, "idx: unknown element type 0x%02x", bytes[2]);
+  if (!type.dtype)
+    return mica_error_set(error, MICA_DATA_LOSS, "idx: unknown element type 0x%02x", bytes[2]);
   if (type.shape.rank < 1 || type.shape.rank > MICA_MAX_RANK)
-    return mica_error_set(error, MICA_DATA_LOSS, "idx: rank %d: expected 1 to %d", type.shape.rank, MICA_MAX_RANK);
+    return mica_error_set(error, MICA_DATA_LOSS, "idx: rank %d: expected 1 to %d", type.shape.rank,
+                          MICA_MAX_RANK);
   size_t head = 4 + 4 * (size_t)type.shape.rank, body;
-  if (size < head) return mica_error_set(error, MICA_DATA_LOSS, "idx: the file ends within its header");
+  if (size < head)
+    return mica_error_set(error, MICA_DATA_LOSS, "idx: the file ends within its header");
   for (int32_t i = 0; i < type.shape.rank; i++) type.shape.dim[i] = big_endian(bytes + 4 + 4 * i);
   if (!mica_type_byte_size(type, &body) || body != size - head)
-    return mica_error_set(error, MICA_DATA_LOSS, "idx: the header asks for another number of elements than the %zu bytes that follow", size - head);
+    return mica_error_set(
+        error, MICA_DATA_LOSS,
+        "idx: the header asks for another number of elements than the %zu bytes that follow",
+        size - head);
   mica_status status = mica_tensor_create(NULL, type, NULL, out, error);
   if (status != MICA_OK) return status;
   unsigned char *data = mica_tensor_mutable_data(*out);
@@ -76,7 +87,8 @@ static bool gzip_stream(const unsigned char *b, size_t size, size_t *out_begin, 
   return true;
 }
 
-static mica_status parse_any(const unsigned char *bytes, size_t size, char sha256[65], mica_tensor **out, mica_error *error) {
+static mica_status parse_any(const unsigned char *bytes, size_t size, char sha256[65],
+                             mica_tensor **out, mica_error *error) {
   *out = NULL;
   if (!bytes) return mica_error_set(error, MICA_INVALID, "idx: the bytes are NULL");
   if (size < 2 || bytes[0] != 0x1f || bytes[1] != 0x8b) {
@@ -84,26 +96,35 @@ static mica_status parse_any(const unsigned char *bytes, size_t size, char sha25
     return parse_plain(bytes, size, out, error);
   }
   size_t begin, packed;
-  if (!gzip_stream(bytes, size, &begin, &packed)) return mica_error_set(error, MICA_DATA_LOSS, "idx: the gzip header is broken");
+  if (!gzip_stream(bytes, size, &begin, &packed))
+    return mica_error_set(error, MICA_DATA_LOSS, "idx: the gzip header is broken");
   const unsigned char *tail = bytes + size - 8;
-  uint32_t crc = (uint32_t)tail[0] | (uint32_t)tail[1] << 8 | (uint32_t)tail[2] << 16 | (uint32_t)tail[3] << 24;
-  size_t plain = (size_t)tail[4] | (size_t)tail[5] << 8 | (size_t)tail[6] << 16 | (size_t)tail[7] << 24;
-  if (plain / MICA_INFLATE_LARGEST_RATIO > packed) return mica_error_set(error, MICA_DATA_LOSS, "idx: the gzip file claims %zu bytes from %zu", plain, packed);
+  uint32_t crc = (uint32_t)tail[0] | (uint32_t)tail[1] << 8 | (uint32_t)tail[2] << 16 |
+                 (uint32_t)tail[3] << 24;
+  size_t plain =
+      (size_t)tail[4] | (size_t)tail[5] << 8 | (size_t)tail[6] << 16 | (size_t)tail[7] << 24;
+  if (plain / MICA_INFLATE_LARGEST_RATIO > packed)
+    return mica_error_set(error, MICA_DATA_LOSS, "idx: the gzip file claims %zu bytes from %zu",
+                          plain, packed);
   unsigned char *unpacked = mica_allocate(NULL, plain);
   if (!unpacked) return mica_error_set(error, MICA_OUT_OF_MEMORY, "idx: out of memory");
   mica_status status = mica_inflate(bytes + begin, packed, unpacked, plain, error);
-  if (status == MICA_OK && mica_crc32(0, unpacked, plain) != crc) status = mica_error_set(error, MICA_DATA_LOSS, "idx: the checksum of the gzip file does not match");
+  if (status == MICA_OK && mica_crc32(0, unpacked, plain) != crc)
+    status =
+        mica_error_set(error, MICA_DATA_LOSS, "idx: the checksum of the gzip file does not match");
   if (status == MICA_OK && sha256) mica_sha256(unpacked, plain, sha256);
   if (status == MICA_OK) status = parse_plain(unpacked, plain, out, error);
   mica_free(NULL, unpacked, plain);
   return status;
 }
 
-mica_status mica_idx_parse(const void *bytes, size_t byte_size, mica_tensor **out_tensor, mica_error *error) {
+mica_status mica_idx_parse(const void *bytes, size_t byte_size, mica_tensor **out_tensor,
+                           mica_error *error) {
   return parse_any(bytes, byte_size, NULL, out_tensor, error);
 }
 
-mica_status mica_idx_load_checked(const char *path, char out_sha256[65], mica_tensor **out_tensor, mica_error *error) {
+mica_status mica_idx_load_checked(const char *path, char out_sha256[65], mica_tensor **out_tensor,
+                                  mica_error *error) {
   *out_tensor = NULL;
   if (out_sha256) out_sha256[0] = 0;
   uint64_t size = 0;
@@ -111,11 +132,13 @@ mica_status mica_idx_load_checked(const char *path, char out_sha256[65], mica_te
   int code = path ? mica_file_size(path, &size) : 2;
   unsigned char *bytes = NULL;
   if (!code && (size > SIZE_MAX || !(bytes = mica_allocate(NULL, (size_t)size))))
-    return mica_error_set(error, MICA_OUT_OF_MEMORY, "%s: out of memory for its %llu bytes", path, (unsigned long long)size);
+    return mica_error_set(error, MICA_OUT_OF_MEMORY, "%s: out of memory for its %llu bytes", path,
+                          (unsigned long long)size);
   if (!code) code = mica_file_read(path, 0, bytes, (size_t)size);
   mica_status status;
   if (code) {
-    status = mica_error_set(error, MICA_IO, "%s: %s", path ? path : "NULL", mica_errno_text(code, why, sizeof why));
+    status = mica_error_set(error, MICA_IO, "%s: %s", path ? path : "NULL",
+                            mica_errno_text(code, why, sizeof why));
   } else {
     mica_error inner = {0};
     status = parse_any(bytes, (size_t)size, out_sha256, out_tensor, &inner);

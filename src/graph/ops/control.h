@@ -18,7 +18,8 @@ void mica_call_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
 void mica_call_batch(const mica_rule *rule, const bool *batched, int64_t size, mica_value *out);
 void mica_recompute_vjp(const mica_rule *rule, const mica_value *cotangents, mica_value *out);
 void mica_custom_gradient_vjp(const mica_rule *rule, const mica_value *cotangents, mica_value *out);
-void mica_custom_gradient_batch(const mica_rule *rule, const bool *batched, int64_t size, mica_value *out);
+void mica_custom_gradient_batch(const mica_rule *rule, const bool *batched, int64_t size,
+                                mica_value *out);
 
 /* A growing list of values in the graph's arena, for owners that are rebuilt with more operands. */
 typedef struct {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* control_reverse.c: reverse mode through owners of regions.
  *
- * A body is rebuilt inside a new region and differentiated there. Loops save their carries: the forward loop
+ * A body is rebuilt inside a new region and differentiated there. Loops save their carries: the
+ * forward loop
  * is built once more with the carries as further results, and takes the place of the first one
- * (superseded_by), so that nothing runs twice but the bodies, which the backward loop computes again. */
+ * (superseded_by), so that nothing runs twice but the bodies, which the backward loop computes
+ * again. */
 #include <string.h>
 
 #include "graph/attributes.h"
@@ -42,8 +44,9 @@ typedef struct {
   uint32_t floor;
 } replayed_body;
 
-bool mica_replay_body(const mica_rule *rule, uint32_t r, const mica_value *declared, mica_value **arguments,
-                      size_t *argument_count, mica_value **results, uint32_t *floor) {
+bool mica_replay_body(const mica_rule *rule, uint32_t r, const mica_value *declared,
+                      mica_value **arguments, size_t *argument_count, mica_value **results,
+                      uint32_t *floor) {
   mica_graph *graph = rule->graph;
   if (graph->status != MICA_OK) return false;
   const mica_node *node = &graph->nodes[rule->id];
@@ -69,15 +72,18 @@ bool mica_replay_body(const mica_rule *rule, uint32_t r, const mica_value *decla
   return graph->status == MICA_OK;
 }
 
-static bool rebuild(const mica_rule *rule, uint32_t r, const mica_value *declared, replayed_body *body) {
+static bool rebuild(const mica_rule *rule, uint32_t r, const mica_value *declared,
+                    replayed_body *body) {
   const mica_region_data *region = mica_node_region(rule->graph, &rule->graph->nodes[rule->id], r);
   body->declared = region->declared_count;
   body->result_count = region->result_count;
-  return mica_replay_body(rule, r, declared, &body->arguments, &body->count, &body->results, &body->floor);
+  return mica_replay_body(rule, r, declared, &body->arguments, &body->count, &body->results,
+                          &body->floor);
 }
 
 /* Cotangents of the body's arguments; cotangents[j].id == 0: zero. */
-static mica_value *reverse_body(const mica_rule *rule, const replayed_body *body, const mica_value *cotangents) {
+static mica_value *reverse_body(const mica_rule *rule, const replayed_body *body,
+                                const mica_value *cotangents) {
   mica_graph *graph = rule->graph;
   mica_value_list y = {.graph = graph}, ct = {.graph = graph};
   for (size_t j = 0; j < body->result_count; j++)
@@ -107,10 +113,11 @@ static mica_value *values_for(mica_graph *graph, size_t count) {
   return values;
 }
 
-/* ---- call, recompute, custom gradient ------------------------------------------------------------------------ */
+/* ---- call, recompute, custom gradient -------------------------------------------------------- */
 
 /* In place: what is built twice is equal, so sharing merges it with the inlined call. */
-static void reverse_inline(const mica_rule *rule, const mica_value *in, const mica_value *cotangents, mica_value *out) {
+static void reverse_inline(const mica_rule *rule, const mica_value *in,
+                           const mica_value *cotangents, mica_value *out) {
   mica_rule mapped = *rule;
   mapped.in = in;
   replayed_body body;
@@ -123,7 +130,8 @@ void mica_call_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
   reverse_inline(rule, rule->in, cotangents, out);
 }
 
-/* The barrier ties the inputs to the cotangents: nothing is computed again before they are there, and no
+/* The barrier ties the inputs to the cotangents: nothing is computed again before they are there,
+ * and no
  * pass can share it with the forward computation. */
 void mica_recompute_vjp(const mica_rule *rule, const mica_value *cotangents, mica_value *out) {
   mica_graph *graph = rule->graph;
@@ -135,28 +143,33 @@ void mica_recompute_vjp(const mica_rule *rule, const mica_value *cotangents, mic
   if (graph->status != MICA_OK || !after || !behind) return;
   mica_emit_results(graph, MICA_OP_BARRIER, all.at, all.count, NULL, after, all.count);
   size_t at = rule->in_count;
-  for (size_t j = 0; j < rule->out_count; j++) behind[j] = cotangents[j].id ? after[at++] : mica_no_value(graph);
+  for (size_t j = 0; j < rule->out_count; j++)
+    behind[j] = cotangents[j].id ? after[at++] : mica_no_value(graph);
   reverse_inline(rule, after, behind, out);
 }
 
-void mica_custom_gradient_vjp(const mica_rule *rule, const mica_value *cotangents, mica_value *out) {
+void mica_custom_gradient_vjp(const mica_rule *rule, const mica_value *cotangents,
+                              mica_value *out) {
   mica_graph *graph = rule->graph;
   const mica_node *node = &graph->nodes[rule->id];
   size_t declared = node->declared_count;
   mica_value *arguments = values_for(graph, declared + rule->out_count);
   if (!arguments) return;
   for (size_t i = 0; i < declared; i++) arguments[i] = rule->in[i];
-  for (size_t j = 0; j < rule->out_count; j++) arguments[declared + j] = or_zeros(cotangents[j], rule->out[j]);
+  for (size_t j = 0; j < rule->out_count; j++)
+    arguments[declared + j] = or_zeros(cotangents[j], rule->out[j]);
   replayed_body body;
   if (!rebuild(rule, 1, arguments, &body)) return;
   for (size_t i = 0; i < declared; i++)
     if (is_float(rule->in[i])) out[i] = body.results[i];
 }
 
-/* ---- switch ---------------------------------------------------------------------------------------------------- */
+/* ---- switch ---------------------------------------------------------------------------------- */
+*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --** /
 
-/* A switch over the same index whose cases give the cotangents of everything that any case captured. */
-void mica_switch_vjp(const mica_rule *rule, const mica_value *cotangents, mica_value *out) {
+    /* A switch over the same index whose cases give the cotangents of everything that any case
+ * captured. */
+    void mica_switch_vjp(const mica_rule *rule, const mica_value *cotangents, mica_value *out) {
   mica_graph *graph = rule->graph;
   uint32_t regions = graph->nodes[rule->id].region_count;
   mica_value_list unique = {.graph = graph};
@@ -193,11 +206,13 @@ void mica_switch_vjp(const mica_rule *rule, const mica_value *cotangents, mica_v
       }
 }
 
-/* ---- scan -------------------------------------------------------------------------------------------------------- */
+/* ---- scan ------------------------------------------------------------------------------------ */
+*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --** /
 
-/* The scan of `rule` with every carry, as it is before its iteration, stacked as a further result. Gives
+    /* The scan of `rule` with every carry, as it is before its iteration, stacked as a further result.
+ * Gives
  * the id of that node; it takes the place of the first one where both stand in one region. */
-static uint32_t scan_with_carries(const mica_rule *rule) {
+    static uint32_t scan_with_carries(const mica_rule *rule) {
   mica_graph *graph = rule->graph;
   uint32_t better = graph->nodes[rule->id].superseded_by;
   if (better) return better;
@@ -224,7 +239,8 @@ static uint32_t scan_with_carries(const mica_rule *rule) {
   if (!made) return 0;
   mica_block_close(graph, block, made, results.count);
   if (graph->status != MICA_OK) return 0;
-  if (graph->current == graph->nodes[rule->id].region) graph->nodes[rule->id].superseded_by = made[0].id;
+  if (graph->current == graph->nodes[rule->id].region)
+    graph->nodes[rule->id].superseded_by = made[0].id;
   return made[0].id;
 }
 
@@ -232,24 +248,28 @@ void mica_scan_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
   mica_graph *graph = rule->graph;
   const mica_scan_attr *attr = rule->attr;
   size_t declared = graph->nodes[rule->id].declared_count, carries = (size_t)attr->carry_count;
-  size_t items = declared - carries, captures = rule->in_count - declared, emits = rule->out_count - carries;
+  size_t items = declared - carries, captures = rule->in_count - declared,
+         emits = rule->out_count - carries;
   uint32_t saved = scan_with_carries(rule);
   if (!saved || graph->status != MICA_OK) return;
-  /* Operands of the backward scan: cotangents of float carries, sums for float captures | saved carries,
+  /* Operands of the backward scan: cotangents of float carries, sums for float captures | saved
+   * carries,
    * items, cotangents of emitted values that have one. */
   mica_value_list in = {.graph = graph};
   for (size_t j = 0; j < carries; j++)
     if (is_float(rule->in[j])) mica_list_add(&in, or_zeros(cotangents[j], rule->in[j]));
   size_t float_carries = in.count;
   for (size_t k = 0; k < captures; k++)
-    if (is_float(rule->in[declared + k])) mica_list_add(&in, mica_zeros(graph, mica_type_of(rule->in[declared + k])));
+    if (is_float(rule->in[declared + k]))
+      mica_list_add(&in, mica_zeros(graph, mica_type_of(rule->in[declared + k])));
   size_t backward_carries = in.count;
   for (size_t j = 0; j < carries; j++)
     mica_list_add(&in, mica_value_of(graph, saved + (uint32_t)(carries + emits + j)));
   for (size_t i = 0; i < items; i++) mica_list_add(&in, rule->in[carries + i]);
   for (size_t e = 0; e < emits; e++)
     if (cotangents[carries + e].id) mica_list_add(&in, cotangents[carries + e]);
-  mica_scan_attr backward = {.length = attr->length, .carry_count = (int64_t)backward_carries, .reverse = !attr->reverse};
+  mica_scan_attr backward = {
+      .length = attr->length, .carry_count = (int64_t)backward_carries, .reverse = !attr->reverse};
   uint32_t block = mica_block_open(graph, MICA_OP_SCAN, in.at, in.count, &backward);
   mica_type *types = types_for(graph, in.at, in.count);
   if (!block || !types) return;
@@ -259,15 +279,19 @@ void mica_scan_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
     shape->dim[--shape->rank] = 0;
   }
   if (!mica_block_enter(graph, block, types, in.count)) return;
-  mica_value *arguments = values_for(graph, declared), *given_out = values_for(graph, rule->out_count);
+  mica_value *arguments = values_for(graph, declared),
+             *given_out = values_for(graph, rule->out_count);
   if (!arguments || !given_out) return;
-  for (size_t i = 0; i < declared; i++) arguments[i] = mica_block_argument(graph, block, backward_carries + i);
+  for (size_t i = 0; i < declared; i++)
+    arguments[i] = mica_block_argument(graph, block, backward_carries + i);
   size_t at = 0;
   for (size_t j = 0; j < carries; j++)
-    given_out[j] = is_float(rule->in[j]) ? mica_block_argument(graph, block, at++) : mica_no_value(graph);
+    given_out[j] =
+        is_float(rule->in[j]) ? mica_block_argument(graph, block, at++) : mica_no_value(graph);
   at = backward_carries + declared;
   for (size_t e = 0; e < emits; e++)
-    given_out[carries + e] = cotangents[carries + e].id ? mica_block_argument(graph, block, at++) : mica_no_value(graph);
+    given_out[carries + e] =
+        cotangents[carries + e].id ? mica_block_argument(graph, block, at++) : mica_no_value(graph);
   replayed_body body;
   if (!rebuild(rule, 0, arguments, &body)) return;
   mica_value *given = reverse_body(rule, &body, given_out);
@@ -278,9 +302,11 @@ void mica_scan_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
   at = float_carries;
   for (size_t k = 0; k < captures; k++)
     if (is_float(body.arguments[declared + k]))
-      mica_list_add(&results, mica_add_values(mica_block_argument(graph, block, at++), given[declared + k]));
+      mica_list_add(&results,
+                    mica_add_values(mica_block_argument(graph, block, at++), given[declared + k]));
   for (size_t i = 0; i < items; i++)
-    if (is_float(arguments[carries + i])) mica_list_add(&results, or_zeros(given[carries + i], arguments[carries + i]));
+    if (is_float(arguments[carries + i]))
+      mica_list_add(&results, or_zeros(given[carries + i], arguments[carries + i]));
   mica_block_leave(graph, block, results.at, results.count);
   mica_value *made = values_for(graph, results.count);
   if (!made) return;
@@ -295,10 +321,11 @@ void mica_scan_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
     if (is_float(rule->in[carries + i])) out[carries + i] = made[at++];
 }
 
-/* ---- while -------------------------------------------------------------------------------------------------------- */
+/* ---- while ----------------------------------------------------------------------------------- */
+*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --** /
 
-/* The loop with a counter and, for each state, a buffer [max_iterations, ...] of its values. */
-static uint32_t while_with_states(const mica_rule *rule) {
+    /* The loop with a counter and, for each state, a buffer [max_iterations, ...] of its values. */
+    static uint32_t while_with_states(const mica_rule *rule) {
   mica_graph *graph = rule->graph;
   uint32_t better = graph->nodes[rule->id].superseded_by;
   if (better) return better;
@@ -310,7 +337,8 @@ static uint32_t while_with_states(const mica_rule *rule) {
   for (size_t i = 0; i < count; i++) {
     mica_type type = mica_type_of(rule->in[i]);
     if (type.shape.rank == MICA_MAX_RANK) {
-      mica_rule_failed(rule, "reverse mode needs one axis more than the %d of state %zu", MICA_MAX_RANK, i);
+      mica_rule_failed(rule, "reverse mode needs one axis more than the %d of state %zu",
+                       MICA_MAX_RANK, i);
       return 0;
     }
     for (int32_t k = type.shape.rank++; k > 0; k--) type.shape.dim[k] = type.shape.dim[k - 1];
@@ -333,13 +361,15 @@ static uint32_t while_with_states(const mica_rule *rule) {
   for (size_t i = 0; i < count; i++) mica_list_add(&results, body.results[i]);
   mica_list_add(&results, mica_add_number(arguments[count], 1));
   for (size_t i = 0; i < count; i++)
-    mica_list_add(&results, mica_update_axis(arguments[count + 1 + i], arguments[i], arguments[count], 0));
+    mica_list_add(&results,
+                  mica_update_axis(arguments[count + 1 + i], arguments[i], arguments[count], 0));
   mica_block_leave(graph, block, results.at, results.count);
   mica_value *made = values_for(graph, results.count);
   if (!made) return 0;
   mica_block_close(graph, block, made, results.count);
   if (graph->status != MICA_OK) return 0;
-  if (graph->current == graph->nodes[rule->id].region) graph->nodes[rule->id].superseded_by = made[0].id;
+  if (graph->current == graph->nodes[rule->id].region)
+    graph->nodes[rule->id].superseded_by = made[0].id;
   return made[0].id;
 }
 
@@ -347,12 +377,15 @@ void mica_while_vjp(const mica_rule *rule, const mica_value *cotangents, mica_va
   mica_graph *graph = rule->graph;
   const mica_while_attr *attr = rule->attr;
   if (!attr->max_iterations) {
-    mica_rule_failed(rule, "cannot be differentiated in reverse mode without a bound: give mica_while_begin max_iterations");
+    mica_rule_failed(rule,
+                     "cannot be differentiated in reverse mode without a bound: give "
+                     "mica_while_begin max_iterations");
     return;
   }
   size_t count = graph->nodes[rule->id].declared_count;
   const mica_region_data *condition_region = mica_node_region(graph, &graph->nodes[rule->id], 0);
-  size_t first = count + condition_region->argument_count - condition_region->declared_count; /* of the body's captures */
+  size_t first = count + condition_region->argument_count -
+                 condition_region->declared_count; /* of the body's captures */
   uint32_t saved = while_with_states(rule);
   if (!saved || graph->status != MICA_OK) return;
   mica_value_list in = {.graph = graph};
@@ -366,7 +399,8 @@ void mica_while_vjp(const mica_rule *rule, const mica_value *cotangents, mica_va
   uint32_t block = mica_block_open(graph, MICA_OP_WHILE, in.at, in.count, &backward);
   mica_type *types = types_for(graph, in.at, in.count);
   mica_value *states = values_for(graph, count), *given_out = values_for(graph, count);
-  if (!block || !types || !states || !given_out || !mica_block_enter(graph, block, types, in.count)) return;
+  if (!block || !types || !states || !given_out || !mica_block_enter(graph, block, types, in.count))
+    return;
   mica_value more = mica_greater_number(mica_block_argument(graph, block, 0), 0);
   mica_block_leave(graph, block, &more, 1);
   if (!mica_block_enter(graph, block, types, in.count)) return;
@@ -374,7 +408,8 @@ void mica_while_vjp(const mica_rule *rule, const mica_value *cotangents, mica_va
   size_t at = 1;
   for (size_t i = 0; i < count; i++) {
     states[i] = mica_index_axis(mica_value_of(graph, saved + (uint32_t)(count + 1 + i)), step, 0);
-    given_out[i] = is_float(rule->in[i]) ? mica_block_argument(graph, block, at++) : mica_no_value(graph);
+    given_out[i] =
+        is_float(rule->in[i]) ? mica_block_argument(graph, block, at++) : mica_no_value(graph);
   }
   replayed_body body;
   if (!rebuild(rule, 1, states, &body)) return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* IDX files as they are and damaged, SHA-256 against the standard's vectors, shuffling, gathering of rows. */
+/* IDX files as they are and damaged, SHA-256 against the standard's vectors, shuffling, gathering
+ * of rows. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,8 @@ TEST(idx_parses) {
   mica_tensor_release(t);
 }
 
-/* Every prefix, and every byte changed in turn: refused with a message or read as what it then says. */
+/* Every prefix, and every byte changed in turn: refused with a message or read as what it then
+ * says. */
 TEST(idx_survives_damage) {
   for (size_t size = 0; size < sizeof small; size++) {
     mica_tensor *t = NULL;
@@ -50,14 +52,17 @@ TEST(idx_survives_damage) {
     }
   mica_tensor *t = NULL;
   mica_error error = {0};
-  const unsigned char huge[] = {0, 0, 8, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  const unsigned char huge[] = {0,    0,    8,    3,    0xff, 0xff, 0xff, 0xff,
+                                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
   CHECK_STATUS(mica_idx_parse(huge, sizeof huge, &t, &error), MICA_DATA_LOSS);
   CHECK_STATUS(mica_idx_parse(NULL, 0, &t, &(mica_error){0}), MICA_INVALID);
 }
 
 /* gzip around a stored DEFLATE block, made by hand (RFC 1951, 3.2.4; RFC 1952). */
 TEST(idx_reads_gzip) {
-  unsigned char file[64] = {0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3, 'n', 0, 1, sizeof small, 0, (unsigned char)~sizeof small, 0xff};
+  unsigned char file[64] = {
+      0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3, 'n', 0, 1, sizeof small, 0, (unsigned char)~sizeof small,
+      0xff};
   size_t at = 17;
   memcpy(file + at, small, sizeof small);
   at += sizeof small;
@@ -70,7 +75,8 @@ TEST(idx_reads_gzip) {
   if (!CHECK_OK_ERROR(mica_idx_parse(file, at, &t, &error), &error)) return;
   CHECK_EQ_BYTES(mica_tensor_data(t), small + 12, 6);
   mica_tensor_release(t);
-  for (size_t k = 0; k < at; k++) { /* each byte spoiled: never a crash; the contents are covered by the checksum */
+  for (size_t k = 0; k < at;
+       k++) { /* each byte spoiled: never a crash; the contents are covered by the checksum */
     unsigned char kept = file[k];
     file[k] ^= 0x55;
     mica_error why = {0};
@@ -79,7 +85,8 @@ TEST(idx_reads_gzip) {
     mica_tensor_release(t);
     file[k] = kept;
   }
-  for (size_t size = 0; size < at; size++) CHECK(mica_idx_parse(file, size, &t, &(mica_error){0}) != MICA_OK);
+  for (size_t size = 0; size < at; size++)
+    CHECK(mica_idx_parse(file, size, &t, &(mica_error){0}) != MICA_OK);
 }
 
 TEST(files_that_are_missing) {
@@ -125,7 +132,8 @@ TEST(shuffles_are_permutations) {
 }
 
 TEST(rows_are_gathered) {
-  mica_tensor *source = mica_tensor_from(MICA_U8, MICA_DIMS(4, 2), (unsigned char[]){1, 2, 3, 4, 5, 6, 7, 8});
+  mica_tensor *source =
+      mica_tensor_from(MICA_U8, MICA_DIMS(4, 2), (unsigned char[]){1, 2, 3, 4, 5, 6, 7, 8});
   mica_tensor *batch = mica_tensor_from(MICA_F32, MICA_DIMS(2, 2), NULL);
   mica_error error = {0};
   CHECK_OK_ERROR(mica_gather_rows(source, (int64_t[]){3, 0}, 2, batch, &error), &error);
@@ -137,5 +145,6 @@ TEST(rows_are_gathered) {
   mica_tensor_release(source), mica_tensor_release(batch);
 }
 
-TEST_MAIN(TEST_CASE(idx_parses), TEST_CASE(idx_survives_damage), TEST_CASE(idx_reads_gzip), TEST_CASE(files_that_are_missing),
-          TEST_CASE(sha256_of_the_standard), TEST_CASE(shuffles_are_permutations), TEST_CASE(rows_are_gathered))
+TEST_MAIN(TEST_CASE(idx_parses), TEST_CASE(idx_survives_damage), TEST_CASE(idx_reads_gzip),
+          TEST_CASE(files_that_are_missing), TEST_CASE(sha256_of_the_standard),
+          TEST_CASE(shuffles_are_permutations), TEST_CASE(rows_are_gathered))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a person sees, as far as a program can tell: lines of progress when piped, the report's numbers, plots that
+/* What a person sees, as far as a program can tell: lines of progress when piped, the report's
+ * numbers, plots that
  * are well-formed and hold their curves. */
 #include <math.h>
 #include <stdio.h>
@@ -54,8 +55,15 @@ TEST(report_counts) {
 
 TEST(plots_hold_their_curves) {
   double x[5] = {0, 1, 2, 3, 4}, y[5] = {1, 0.1, NAN, 0.02, 0.01};
-  mica_plot_series series[2] = {{.name = "a<b>&", .x = x, .y = y, .count = 5}, {.name = "dots", .x = x, .y = y, .count = 5, .marked = true, .faint = true}};
-  mica_plot_panel panel = {.title = "loss", .x_label = "epoch", .y_label = "nats", .series = series, .series_count = 2, .log_y = true};
+  mica_plot_series series[2] = {
+      {.name = "a<b>&", .x = x, .y = y, .count = 5},
+      {.name = "dots", .x = x, .y = y, .count = 5, .marked = true, .faint = true}};
+  mica_plot_panel panel = {.title = "loss",
+                           .x_label = "epoch",
+                           .y_label = "nats",
+                           .series = series,
+                           .series_count = 2,
+                           .log_y = true};
   mica_error error = {0};
   if (!CHECK_OK_ERROR(mica_plot_svg("plot.svg", "title", &panel, 1, &error), &error)) return;
   FILE *file = fopen("plot.svg", "r");
@@ -77,4 +85,5 @@ TEST(plots_hold_their_curves) {
   remove("plot.svg");
 }
 
-TEST_MAIN(TEST_CASE(progress_prints_lines_when_piped), TEST_CASE(report_counts), TEST_CASE(plots_hold_their_curves))
+TEST_MAIN(TEST_CASE(progress_prints_lines_when_piped), TEST_CASE(report_counts),
+          TEST_CASE(plots_hold_their_curves))
