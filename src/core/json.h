@@ -6,24 +6,33 @@
 #include "core/memory.h"
 #include "core/text.h"
 
-typedef enum { MICA_JSON_NULL, MICA_JSON_BOOL, MICA_JSON_INTEGER, MICA_JSON_NUMBER, MICA_JSON_STRING,
-               MICA_JSON_ARRAY, MICA_JSON_OBJECT } mica_json_kind;
+typedef enum {
+  MICA_JSON_NULL,
+  MICA_JSON_BOOL,
+  MICA_JSON_INTEGER,
+  MICA_JSON_NUMBER,
+  MICA_JSON_STRING,
+  MICA_JSON_ARRAY,
+  MICA_JSON_OBJECT
+} mica_json_kind;
 
 typedef struct mica_json {
   mica_json_kind kind;
   bool boolean;
-  int64_t integer;          /* INTEGER: exact; -0 and what 64 bits cannot hold are NUMBER */
-  double number;            /* INTEGER and NUMBER */
-  const char *string;       /* STRING: terminated UTF-8, may hold zero bytes inside */
+  int64_t integer;    /* INTEGER: exact; -0 and what 64 bits cannot hold are NUMBER */
+  double number;      /* INTEGER and NUMBER */
+  const char *string; /* STRING: terminated UTF-8, may hold zero bytes inside */
   size_t string_size;
-  const char *key;          /* of a member of an object */
+  const char *key;                /* of a member of an object */
   struct mica_json *first, *next; /* children of ARRAY and OBJECT, and the next sibling */
-  int64_t count;            /* of children */
+  int64_t count;                  /* of children */
 } mica_json;
 
 /* Everything lies in `arena`; at most 64 levels deep. The message names line and column. */
-mica_status mica_json_parse(mica_arena *arena, const char *text, size_t size, mica_json **out, mica_error *error);
-const mica_json *mica_json_get(const mica_json *object, const char *key); /* NULL if missing or no object */
+mica_status mica_json_parse(mica_arena *arena, const char *text, size_t size, mica_json **out,
+                            mica_error *error);
+const mica_json *mica_json_get(const mica_json *object,
+                               const char *key); /* NULL if missing or no object */
 
 /* The writer keeps commas and nesting right; values are written in order. */
 typedef struct {

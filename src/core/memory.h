@@ -42,16 +42,18 @@ static inline bool mica_size_align(size_t size, size_t alignment, size_t *out) {
 /* The allocator's one function, with NULL or {0} standing for the C library. Each returns NULL when
  * memory runs out; size 0 is rounded up to 1. Alignment is that of max_align_t unless given. */
 void *mica_allocate(const mica_allocator *allocator, size_t size);
-void *mica_allocate_zeroed(const mica_allocator *allocator, size_t count, size_t size); /* checked product */
+void *mica_allocate_zeroed(const mica_allocator *allocator, size_t count,
+                           size_t size); /* checked product */
 void *mica_allocate_aligned(const mica_allocator *allocator, size_t size, size_t alignment);
 void *mica_reallocate(const mica_allocator *allocator, void *old, size_t old_size, size_t new_size);
 void mica_free(const mica_allocator *allocator, void *memory, size_t size);
-void mica_free_aligned(const mica_allocator *allocator, void *memory, size_t size, size_t alignment);
+void mica_free_aligned(const mica_allocator *allocator, void *memory, size_t size,
+                       size_t alignment);
 
 /* Grows an array of `item_size` elements to hold at least `needed`, doubling; false when memory runs
  * out, the array then as it was. `*items` is NULL and *capacity 0 at first. */
-bool mica_grow(const mica_allocator *allocator, void *items_pointer, uint32_t *capacity, size_t needed,
-               size_t item_size);
+bool mica_grow(const mica_allocator *allocator, void *items_pointer, uint32_t *capacity,
+               size_t needed, size_t item_size);
 
 /* An arena: bump allocation, freed as a whole. Memory is aligned to 16 and not zeroed. */
 typedef struct mica_arena_block mica_arena_block;
@@ -63,7 +65,8 @@ typedef struct {
 void mica_arena_init(mica_arena *arena, const mica_allocator *allocator); /* allocates nothing */
 void mica_arena_deinit(mica_arena *arena);
 void mica_arena_reset(mica_arena *arena); /* frees all but the largest block */
-void *mica_arena_allocate(mica_arena *arena, size_t size); /* NULL when memory runs out; size 0 gives a pointer */
+void *mica_arena_allocate(mica_arena *arena,
+                          size_t size); /* NULL when memory runs out; size 0 gives a pointer */
 void *mica_arena_allocate_zeroed(mica_arena *arena, size_t count, size_t size);
 void *mica_arena_copy(mica_arena *arena, const void *bytes, size_t size);
 char *mica_arena_text(mica_arena *arena, const char *text); /* copies a string; NULL for NULL */

@@ -11,13 +11,15 @@ typedef struct mica_thread_pool mica_thread_pool;
 typedef void mica_task(void *context, int64_t index, int32_t worker);
 
 typedef struct {
-  int32_t threads;    /* 0: one for each core that the process may use; 1: no threads are made */
-  int64_t spin_nanoseconds; /* how long an idle worker spins before it sleeps; 0: 50,000; -1: never spins */
-  bool pin;           /* worker i is pinned to the i-th allowed core; the caller, worker 0, stays free */
+  int32_t threads; /* 0: one for each core that the process may use; 1: no threads are made */
+  int64_t
+      spin_nanoseconds; /* how long an idle worker spins before it sleeps; 0: 50,000; -1: never spins */
+  bool pin; /* worker i is pinned to the i-th allowed core; the caller, worker 0, stays free */
 } mica_thread_pool_options;
 
 /* Thread creation may fail like an allocation: an error, and nothing is left behind. */
-mica_status mica_thread_pool_create(const mica_allocator *allocator, const mica_thread_pool_options *options,
+mica_status mica_thread_pool_create(const mica_allocator *allocator,
+                                    const mica_thread_pool_options *options,
                                     mica_thread_pool **out_pool, mica_error *error);
 void mica_thread_pool_destroy(mica_thread_pool *pool);
 int32_t mica_thread_pool_size(const mica_thread_pool *pool); /* 1 for NULL */

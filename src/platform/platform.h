@@ -15,7 +15,8 @@ bool mica_environment(const char *name, char *text, size_t size);
 
 /* -- files. Each returns 0 or an errno value. -- */
 int mica_file_size(const char *path, uint64_t *out_size);
-int mica_file_read(const char *path, uint64_t offset, void *bytes, size_t size); /* all of it, else EIO */
+int mica_file_read(const char *path, uint64_t offset, void *bytes,
+                   size_t size); /* all of it, else EIO */
 /* Writes a whole file durably: temporary name beside it, fsync, rename. The second form takes the bytes in
  * pieces, so that a header and a tensor need not be copied together. */
 typedef struct {
@@ -32,8 +33,12 @@ void mica_pages_unmap(void *pages, size_t size);
 
 /* -- threads. The types are the system's; a build without threads has creation fail. -- */
 typedef struct mica_thread mica_thread;
-typedef struct mica_mutex { uint64_t state[8]; } mica_mutex; /* initialized by mica_mutex_init */
-typedef struct mica_condition { uint64_t state[8]; } mica_condition;
+typedef struct mica_mutex {
+  uint64_t state[8];
+} mica_mutex; /* initialized by mica_mutex_init */
+typedef struct mica_condition {
+  uint64_t state[8];
+} mica_condition;
 int mica_mutex_init(mica_mutex *mutex);
 void mica_mutex_deinit(mica_mutex *mutex);
 void mica_mutex_lock(mica_mutex *mutex);
@@ -52,10 +57,10 @@ typedef struct mica_thread_handle {
 /* 0 or an errno value. The thread blocks all signals: handlers are the host's threads' business. */
 int mica_thread_start(mica_thread_handle *handle, void (*run)(void *context), void *context);
 void mica_thread_join(mica_thread_handle handle);
-int32_t mica_thread_core_count(void);              /* cores this process may use, at least 1 */
-void mica_thread_pin(int32_t allowed_core_index);  /* the calling thread; best effort */
-void mica_thread_pause(void);                      /* spin-loop hint */
-void mica_thread_yield(void);                      /* lets another thread have the core */
+int32_t mica_thread_core_count(void);             /* cores this process may use, at least 1 */
+void mica_thread_pin(int32_t allowed_core_index); /* the calling thread; best effort */
+void mica_thread_pause(void);                     /* spin-loop hint */
+void mica_thread_yield(void);                     /* lets another thread have the core */
 /* Sleeps while *word == expected, woken by mica_wake_all(word); may return early. The word is read and
  * written by atomics elsewhere. Where MICA_HAS_WAIT_WORD is 0 it returns at once: use a condition. */
 #ifndef MICA_HAS_WAIT_WORD
