@@ -30,9 +30,11 @@ if [ -f "$MICA_SOURCE_DIR/include/mica/mica.hpp" ]; then
   printf '#include "mica/mica.hpp"\n#include "mica/mica.hpp"\n' >alone.cc
   for compiler in g++ clang++; do
     have $compiler || continue
-    # shellcheck disable=SC2086
-    quietly $compiler -std=c++17 $warnings -I"$MICA_SOURCE_DIR/include" -fsyntax-only alone.cc
-    count=$((count + 1))
+    for more in -fexceptions -fno-exceptions; do
+      # shellcheck disable=SC2086
+      quietly $compiler -std=c++17 $more $warnings -I"$MICA_SOURCE_DIR/include" -fsyntax-only alone.cc
+      count=$((count + 1))
+    done
   done
 fi
 echo "$count compilations of headers alone, all silent"

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+// values.hpp: values of a graph, maths on them by operators and by names without a prefix, options by name,
+// derivatives. Blocks are in blocks.hpp.
+#ifndef MICA_CPP_VALUES_HPP
+#define MICA_CPP_VALUES_HPP
+#include <array>
+
+#include "mica/cpp/base.hpp"
+
+namespace mica {
+
+// ---- values ---------------------------------------------------------------------------------------------
+
+// One result of one operator in a graph; a plain handle, to and from mica_value.
+class value {
+ public:
+  value() = default;
+  value(mica_value from) : plain_(from) {}
+  operator mica_value() const { return plain_; }
+  mica_graph *graph() const { return plain_.graph; }
+  bool valid() const { return mica_is_valid(plain_); }
+  mica::type type() const { return mica_type_of(plain_); }
+  mica::shape shape() const { return mica_shape_of(plain_); }
+  mica_dtype dtype() const { return mica_dtype_of(plain_); }
+  std::int32_t rank() const { return mica_rank_of(plain_); }
+  std::int64_t dim(std::int32_t axis) const { return mica_dim_of(plain_, axis); }
+
+ private:
+  mica_value plain_{};
+};
+
+namespace detail {
+
+// How blocks take and give values: one value, an array of them, or a vector.
+template <class S>
+struct bundle;
+template <>
+struct bundle<value> {
+  static std::vector<mica_value> plain(const value &from) { return {from}; }
+  static value made(const mica_value *from, std::size_t) { return *from; }
+};
+template <std::size_t N>
+struct bundle<std::array<value, N>> {
+  static std::vector<mica_value> plain(const std::array<value, N> &from) {
+    return {from.begin(), from.end()};
+  }
+  static std::array<value, N> made(const mica_value *from, std::size_t) {
+    std::array<value, N> out;
+    for (std::size_t i = 0; i < N; i++) out[i] = from[i];
+    return out;
+  }
+};
+template <>
+struct bundle<std::vector<value>> {
+  static std::vector<mica_value> plain(const std::vector<value> &from) {
+    return {from.begin(), from.end()};
+  }
+  static std::vector<value> made(const mica_value *from, std::size_t count) {
+    return {from, from + count};
+  }
+};
+
+template <class S>
+std::vector<mica_value> plain(const S &from) {
+  return bundle<S>::plain(from);
+}
+template <class S>
+S made(const std::vector<mica_value> &from, std::size_t first = 0) {
+  return bundle<S>::made(from.data() + first, from.size() - first);
+}
+// `count` arguments of the open block from `first` on.
+template <class S>
+S arguments(mica_region block, std::size_t first, std::size_t count) {
+  std::vector<mica_value> in(count);
+  for (std::size_t i = 0; i < count; i++) in[i] = mica_argument(block, first + i);
+  return made<S>(in);
+}
+inline mica_graph *graph_of(const std::vector<mica_value> &in) {
+  for (mica_value one : in)
+    if (one.graph) return one.graph;
+  return nullptr;
+}
+inline mica_value number(value like, double n) {
+  return mica_scalar(like.graph(), like.dtype(), n);
+}
+
+}  // namespace detail
+
+// x + y, x + 1, 1 + x, and so on; broadcast as in numpy. Comparisons give values, not bool.
+#define MICA_HPP_OPERATOR_LIST(X)                                                                  \
+  X(+, add)                                                                                        \
+  X(-, sub)                                                                                        \
+  X(*, mul) X(/, div) X(<, less) X(<=, less_equal) X(>, greater) X(>=, greater_equal) X(==, equal) \
+      X(!=, not_equal)
+#define MICA_HPP_OPERATOR(symbol, name)                                                  \
+  inline value operator symbol(value x, value y) { return mica_##name(x, y); }           \
+  inline value operator symbol(value x, double y) { return mica_##name##_number(x, y); } \
+  inline value operator symbol(double x, value y) { return mica_##name(detail::number(y, x), y); }
+MICA_HPP_OPERATOR_LIST(MICA_HPP_OPERATOR)
+#undef MICA_HPP_OPERATOR
+#undef MICA_HPP_OPERATOR_LIST
+inline value operator-(value x) { return mica_neg(x); }
+inline value operator!(value x) { return mica_not(x); }
+inline value operator&(value x, value y) { return mica_and(x, y); }
+inline value operator|(value x, value y) { return mica_or(x, y); }
+inline value operator^(value x, value y) { return mica_xor(x, y); }
+inline value &operator+=(value &x, value y) { return x = x + y; }
+inline value &operator-=(value &x, value y) { return x = x - y; }
+inline value &operator*=(value &x, value y) { return x = x * y; }
+inline value &operator/=(value &x, value y) { return x = x / y; }
+
+// One operand, as in mica/ops/elementwise.h and composite.h.
+#define MICA_HPP_UNARY_LIST(X)                                                                 \
+  X(abs)                                                                                       \
+  X(sign)                                                                                      \
+  X(exp) X(expm1) X(log) X(log1p) X(tanh) X(logistic) X(erf) X(sqrt) X(rsqrt) X(sin) X(cos)    \
+      X(floor) X(ceil) X(round) X(is_finite) X(is_nan) X(square) X(reciprocal) X(relu) X(gelu) \
+          X(gelu_tanh) X(silu) X(stop_gradient) X(zeros_like) X(ones_like)
+#define MICA_HPP_UNARY(name) \
+  inline value name(value x) { return mica_##name(x); }
+MICA_HPP_UNARY_LIST(MICA_HPP_UNARY)
+#undef MICA_HPP_UNARY
+#undef MICA_HPP_UNARY_LIST
+// Two operands, or a number as the second one.
+#define MICA_HPP_BINARY_LIST(X) X(rem) X(pow) X(max) X(min)
+#define MICA_HPP_BINARY(name)                                       \
+  inline value name(value x, value y) { return mica_##name(x, y); } \
+  inline value name(value x, double y) { return mica_##name##_number(x, y); }
+MICA_HPP_BINARY_LIST(MICA_HPP_BINARY)
+#undef MICA_HPP_BINARY
+#undef MICA_HPP_BINARY_LIST
+// Over axes: all of them, {0, 1}, or keep({-1}).
+#define MICA_HPP_AXES_LIST(X)                                                                   \
+  X(reduce_sum)                                                                                 \
+  X(reduce_mean)                                                                                \
+  X(reduce_max) X(reduce_min) X(reduce_prod) X(reduce_and) X(reduce_or) X(logsumexp) X(squeeze) \
+      X(transpose) X(reverse)
+#define MICA_HPP_AXES(name) \
+  inline value name(value x, axes over = all()) { return mica_##name(x, over); }
+MICA_HPP_AXES_LIST(MICA_HPP_AXES)
+#undef MICA_HPP_AXES
+#undef MICA_HPP_AXES_LIST
+inline value matmul(value x, value y) { return mica_matmul(x, y); }
+inline value convert(value x, mica_dtype dtype) { return mica_convert(x, dtype); }
+inline value select(value condition, value x, value y) { return mica_select(condition, x, y); }
+inline value full_like(value x, double number) { return mica_full_like(x, number); }
+inline value mark(value x, const char *label) { return mica_mark(x, label); }
+inline value arg_max(value x, std::int32_t axis) { return mica_arg_max(x, axis); }
+inline value arg_min(value x, std::int32_t axis) { return mica_arg_min(x, axis); }
+inline value softmax(value x, std::int32_t axis = -1) { return mica_softmax(x, axis); }
+inline value log_softmax(value x, std::int32_t axis = -1) { return mica_log_softmax(x, axis); }
+inline value layer_norm(value x, value scale = {}, value bias = {}, double epsilon = 1e-5) {
+  return mica_layer_norm(x, scale, bias, epsilon);
+}
+inline value softmax_cross_entropy(value logits, value labels) {
+  return mica_softmax_cross_entropy(logits, labels);
+}
+inline value one_hot(value indices, std::int64_t depth, mica_dtype dtype) {
+  return mica_one_hot(indices, depth, dtype);
+}
+inline value broadcast_to(value x, shape to) { return mica_broadcast_to(x, to); }
+inline value reshape(value x, shape to) { return mica_reshape(x, to); }
+inline value flatten(value x, std::int32_t axis = 0) { return mica_flatten(x, axis); }
+inline value expand_dims(value x, std::int32_t axis) { return mica_expand_dims(x, axis); }
+inline value swap_axes(value x, std::int32_t a, std::int32_t b) { return mica_swap_axes(x, a, b); }
+inline value slice(value x, const char *ranges) { return mica_slice(x, ranges); }
+inline value index_axis(value x, value index, std::int32_t axis = 0) {
+  return mica_index_axis(x, index, axis);
+}
+inline value update_axis(value x, value update, value index, std::int32_t axis = 0) {
+  return mica_update_axis(x, update, index, axis);
+}
+inline value take(value x, value indices, std::int32_t axis = 0) {
+  return mica_take(x, indices, axis);
+}
+inline value take_along_axis(value x, value indices, std::int32_t axis) {
+  return mica_take_along_axis(x, indices, axis);
+}
+inline value scatter_add(value x, value indices, value updates) {
+  return mica_scatter_add(x, indices, updates);
+}
+inline value scatter_set(value x, value indices, value updates) {
+  return mica_scatter_set(x, indices, updates);
+}
+inline value concatenate(const std::vector<value> &x, std::int32_t axis = 0) {
+  return mica_concatenate(detail::plain(x).data(), x.size(), axis);
+}
+inline value stack(const std::vector<value> &x, std::int32_t axis = 0) {
+  return mica_stack(detail::plain(x).data(), x.size(), axis);
+}
+inline std::vector<value> split(value x, std::int32_t axis, std::size_t count) {
+  std::vector<mica_value> out(count);
+  mica_split(x, axis, count, out.data());
+  return detail::made<std::vector<value>>(out);
+}
+inline value random_bits(value key, shape sizes) { return mica_random_bits(key, sizes); }
+inline value random_uniform(value key, type of) { return mica_random_uniform(key, of); }
+inline value random_normal(value key, type of) { return mica_random_normal(key, of); }
+inline value random_bernoulli(value key, double p, shape sizes) {
+  return mica_random_bernoulli(key, p, sizes);
+}
+inline value random_fold(value key, value number) { return mica_random_fold(key, number); }
+
+// ---- operators with options: conv(x, kernel, conv_options().with_stride(2, 2).with_groups(4)) -------------
+
+namespace detail {
+template <class T, std::size_t N, class... Numbers>
+void fill(T (&list)[N], Numbers... numbers) {
+  static_assert(sizeof...(Numbers) <= N, "more numbers than there can be axes");
+  std::size_t i = 0;
+  ((list[i++] = static_cast<T>(numbers)), ...);
+}
+template <class Args>
+Args arguments_of(const Args &options) {
+  Args args = options;
+  args.struct_size = sizeof args;
+  return args;
+}
+}  // namespace detail
+
+// Numbers are by spatial axis, as in mica_conv_args.
+struct conv_options : mica_conv_args {
+  conv_options() : mica_conv_args{} {}
+  template <class... N>
+  conv_options &with_stride(N... n) {
+    return detail::fill(stride, n...), *this;
+  }
+  template <class... N>
+  conv_options &with_dilation(N... n) {
+    return detail::fill(dilation, n...), *this;
+  }
+  template <class... N>
+  conv_options &with_input_dilation(N... n) {
+    return detail::fill(input_dilation, n...), *this;
+  }
+  template <class... N>
+  conv_options &with_low(N... n) {
+    return padding = MICA_EXPLICIT, detail::fill(low, n...), *this;
+  }
+  template <class... N>
+  conv_options &with_high(N... n) {
+    return padding = MICA_EXPLICIT, detail::fill(high, n...), *this;
+  }
+  conv_options &with_padding(mica_padding kind) { return padding = kind, *this; }
+  conv_options &with_groups(std::int32_t count) { return groups = count, *this; }
+};
+inline value conv(value x, value kernel, const conv_options &options = {}) {
+  mica_conv_args args = detail::arguments_of<mica_conv_args>(options);
+  args.x = x, args.kernel = kernel;
+  return mica_conv_with(&args);
+}
+
+// Window and stride by spatial axis; without them 2 by 2.
+struct pool_options : mica_pool_args {
+  pool_options() : mica_pool_args{} {}
+  template <class... N>
+  pool_options &with_window(N... n) {
+    return detail::fill(window, n...), *this;
+  }
+  template <class... N>
+  pool_options &with_stride(N... n) {
+    return detail::fill(stride, n...), *this;
+  }
+  pool_options &with_padding(mica_pool_padding kind) { return padding = kind, *this; }
+};
+inline value max_pool(value x, const pool_options &options = {}) {
+  mica_pool_args args = detail::arguments_of<mica_pool_args>(options);
+  args.x = x;
+  return mica_max_pool_with(&args);
+}
+inline value mean_pool(value x, const pool_options &options = {}) {
+  mica_pool_args args = detail::arguments_of<mica_pool_args>(options);
+  args.x = x;
+  return mica_mean_pool_with(&args);
+}
+
+// Mask, causality and scale of mica_attention_args.
+struct attention_options : mica_attention_args {
+  attention_options() : mica_attention_args{} {}
+  attention_options &with_mask(value m) { return mask = m, *this; }
+  attention_options &with_causal(bool wanted = true) { return causal = wanted, *this; }
+  attention_options &with_scale(double number) { return scale = number, *this; }
+};
+inline value attention(value q, value k, value v, const attention_options &options = {}) {
+  mica_attention_args args = detail::arguments_of<mica_attention_args>(options);
+  args.q = q, args.k = k, args.v = v;
+  return mica_attention_with(&args);
+}
+
+// Axes of mica_dot_general_args.
+struct dot_options : mica_dot_general_args {
+  dot_options() : mica_dot_general_args{} {}
+  dot_options &with_batch(axes of_x, axes of_y) { return x_batch = of_x, y_batch = of_y, *this; }
+  dot_options &with_contract(axes of_x, axes of_y) {
+    return x_contract = of_x, y_contract = of_y, *this;
+  }
+  dot_options &with_dtype(mica_dtype of_result) { return dtype = of_result, *this; }
+};
+inline value dot_general(value x, value y, const dot_options &options) {
+  mica_dot_general_args args = detail::arguments_of<mica_dot_general_args>(options);
+  args.x = x, args.y = y;
+  return mica_dot_general_with(&args);
+}
+
+// ---- derivatives: one value, or an array, a vector or {a, b} of them -------------------------------------
+
+// d loss / d x, of x's types.
+template <class S>
+S gradients(value loss, const S &x) {
+  std::vector<mica_value> in = detail::plain(x), out(in.size());
+  mica_gradients(loss, in.data(), in.size(), out.data());
+  return detail::made<S>(out);
+}
+template <std::size_t N>
+std::array<value, N> gradients(value loss, const value (&x)[N]) {
+  std::array<value, N> list;
+  for (std::size_t i = 0; i < N; i++) list[i] = x[i];
+  return gradients(loss, list);
+}
+// (d y / d x)^T cotangent, of x's types.
+template <class Y, class X>
+X vjp(const Y &y, const Y &cotangent, const X &x) {
+  std::vector<mica_value> from = detail::plain(y), given = detail::plain(cotangent),
+                          in = detail::plain(x), out(in.size());
+  mica_vjp(from.data(), given.data(), from.size(), in.data(), in.size(), out.data());
+  return detail::made<X>(out);
+}
+// (d y / d x) tangent, of y's types.
+template <class Y, class X>
+Y jvp(const Y &y, const X &x, const X &tangent) {
+  std::vector<mica_value> from = detail::plain(y), in = detail::plain(x),
+                          given = detail::plain(tangent), out(from.size());
+  mica_jvp(from.data(), from.size(), in.data(), given.data(), in.size(), out.data());
+  return detail::made<Y>(out);
+}
+inline value jacobian(value y, value x) { return mica_jacobian(y, x); }
+inline value jacobian_forward(value y, value x) { return mica_jacobian_forward(y, x); }
+inline value hessian(value loss, value x) { return mica_hessian(loss, x); }
+
+}  // namespace mica
+#endif
