@@ -159,9 +159,8 @@ static void release_network(network *net) {
 }
 
 /* ---- the data -------------------------------------------------------------------------------- */
-*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -** /
 
-    typedef struct {
+typedef struct {
   mica_tensor *images, *labels; /* u8 [n, 28, 28, 1], i32 [n] */
   int64_t count;
 } data_set;

@@ -241,10 +241,8 @@ static mica_value lstm_outputs(const mica_value *p, mica_value x) {
 }
 
 /* ---- the step -------------------------------------------------------------------------------- */
-*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --** /
 
-    static void update(mica_graph *graph, bench_model *m, const mica_value *p,
-                       const mica_value *g) {
+static void update(mica_graph *graph, bench_model *m, const mica_value *p, const mica_value *g) {
   mica_value step = {0}, correct1 = {0}, correct2 = {0};
   if (m->optimizer >= ADAM) {
     step = mica_add(mica_variable_read(graph, m->step), 1);

@@ -43,7 +43,7 @@ extern "C" {
 /* "0.1.0" of the library that runs, which may be newer than the header. */
 MICA_API const char *mica_version(void);
 
-/* ---- status and error ------------------------------------------------------------------------ */
+/* ---- status and error ----------------------------------------------------------------------- */
 
 /* One row per status: X(NAME, value, text). Values never change. */
 #define MICA_STATUS_LIST(X)            \
@@ -274,15 +274,14 @@ MICA_API int64_t mica_tensor_format(const mica_tensor *tensor, const mica_format
                                     char *text, size_t size);
 
 /* ---- exchange: DLPack, .npy, .npz ------------------------------------------------------------ */
-** /
 
-    /* DLPack 1.0 (dmlc/dlpack, dlpack.h), the versioned struct. Export retains the tensor until the
+/* DLPack 1.0 (dmlc/dlpack, dlpack.h), the versioned struct. Export retains the tensor until the
  * consumer calls the deleter; import takes ownership of `managed` on success (CPU memory, any
  * strides;
  * copies when it is not dense row-major or not 64-byte aligned). `managed` is a
  * DLManagedTensorVersioned *. */
-    MICA_API mica_status mica_tensor_to_dlpack(mica_tensor *tensor, void **out_managed,
-                                               mica_error *error);
+MICA_API mica_status mica_tensor_to_dlpack(mica_tensor *tensor, void **out_managed,
+                                           mica_error *error);
 MICA_API mica_status mica_tensor_from_dlpack(void *managed, mica_tensor **out_tensor,
                                              mica_error *error);
 
@@ -314,12 +313,11 @@ MICA_API mica_status mica_npz_save(const char *path, const char *const *names,
                                    mica_tensor *const *tensors, int64_t count, mica_error *error);
 
 /* ---- random bits ----------------------------------------------------------------------------- */
-** /
 
-    /* Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four words
+/* Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four words
  * of
  * 32 random bits for a counter and a key; a pure function. */
-    MICA_API void mica_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+MICA_API void mica_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
 #ifdef __cplusplus
 }

@@ -36,10 +36,9 @@ typedef struct {
 struct mica_names_only;
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
-** /
 
-    /* An empty graph, never NULL: without memory it is a static graph that is already in error. */
-    MICA_API mica_graph *mica_graph_create(const mica_allocator *allocator);
+/* An empty graph, never NULL: without memory it is a static graph that is already in error. */
+MICA_API mica_graph *mica_graph_create(const mica_allocator *allocator);
 MICA_API void mica_graph_destroy(mica_graph *graph); /* NULL is fine */
 /* The first failure of the graph, MICA_OK when there is none; NULL is MICA_INVALID. */
 MICA_API mica_status mica_graph_status(const mica_graph *graph, mica_error *error);
@@ -67,10 +66,9 @@ MICA_API mica_value mica_fail(mica_graph *graph, mica_status status, const char 
     MICA_PRINTF(3, 4);
 
 /* ---- leaves ---------------------------------------------------------------------------------- */
-** /
 
-    /* The next input of the graph, numbered from 0. */
-    MICA_API mica_value mica_parameter(mica_graph *graph, mica_type type);
+/* The next input of the graph, numbered from 0. */
+MICA_API mica_value mica_parameter(mica_graph *graph, mica_type type);
 /* A tensor as a constant; retains it. */
 MICA_API mica_value mica_constant(mica_graph *graph, mica_tensor *tensor);
 /* A constant [] of any dtype. Integer dtypes take whole numbers in their range, float dtypes round
@@ -84,15 +82,13 @@ MICA_API mica_value mica_zeros_like(mica_value x);
 MICA_API mica_value mica_ones_like(mica_value x);
 
 /* ---- derivatives of values already built; zeros where nothing depends ------------------------ */
-** /
 
-    /* d loss / d x[i] for each i, of x[i]'s type, in one backward pass. `loss` is a float []. The
+/* d loss / d x[i] for each i, of x[i]'s type, in one backward pass. `loss` is a float []. The
  * results are
  * values of the same graph, so they can be differentiated again. What cannot be differentiated is
  * an
  * error that names the operator and its scope path. */
-    MICA_API void mica_gradients(mica_value loss, const mica_value *x, size_t count,
-                                 mica_value *out);
+MICA_API void mica_gradients(mica_value loss, const mica_value *x, size_t count, mica_value *out);
 /* out[i] = sum over j of (d y[j] / d x[i])^T y_cotangent[j]. Cotangents have their y's type. */
 MICA_API void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count,
                        const mica_value *x, size_t x_count, mica_value *out);

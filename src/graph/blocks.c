@@ -204,11 +204,10 @@ void mica_if_end(mica_region region, const mica_value *result, mica_value *out) 
 }
 
 /* ---- scan ------------------------------------------------------------------------------------ */
-*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -** /
 
-    mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry,
-                                      size_t carry_count, const mica_value *items,
-                                      size_t item_count, int64_t length, bool reverse) {
+mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, size_t carry_count,
+                                  const mica_value *items, size_t item_count, int64_t length,
+                                  bool reverse) {
   if (!graph) graph = mica_graph_of(carry, carry_count);
   if (!graph) graph = mica_graph_of(items, item_count);
   if (!graph || graph->status != MICA_OK) return no_region(graph, carry_count);

@@ -236,9 +236,8 @@ bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *a
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
-*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -** /
 
-    static bool parse_number(mica_graph_parser *p, uint32_t *out) {
+static bool parse_number(mica_graph_parser *p, uint32_t *out) {
   int64_t number;
   if (!expect(p, "%") || !parse_i64(p, &number)) return false;
   if (number < 0 || number > p->end - p->text)

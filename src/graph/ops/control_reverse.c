@@ -165,11 +165,10 @@ void mica_custom_gradient_vjp(const mica_rule *rule, const mica_value *cotangent
 }
 
 /* ---- switch ---------------------------------------------------------------------------------- */
-*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --** /
 
-    /* A switch over the same index whose cases give the cotangents of everything that any case
+/* A switch over the same index whose cases give the cotangents of everything that any case
  * captured. */
-    void mica_switch_vjp(const mica_rule *rule, const mica_value *cotangents, mica_value *out) {
+void mica_switch_vjp(const mica_rule *rule, const mica_value *cotangents, mica_value *out) {
   mica_graph *graph = rule->graph;
   uint32_t regions = graph->nodes[rule->id].region_count;
   mica_value_list unique = {.graph = graph};
@@ -207,12 +206,11 @@ void mica_custom_gradient_vjp(const mica_rule *rule, const mica_value *cotangent
 }
 
 /* ---- scan ------------------------------------------------------------------------------------ */
-*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --** /
 
-    /* The scan of `rule` with every carry, as it is before its iteration, stacked as a further result.
+/* The scan of `rule` with every carry, as it is before its iteration, stacked as a further result.
  * Gives
  * the id of that node; it takes the place of the first one where both stand in one region. */
-    static uint32_t scan_with_carries(const mica_rule *rule) {
+static uint32_t scan_with_carries(const mica_rule *rule) {
   mica_graph *graph = rule->graph;
   uint32_t better = graph->nodes[rule->id].superseded_by;
   if (better) return better;
@@ -322,10 +320,9 @@ void mica_scan_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
 }
 
 /* ---- while ----------------------------------------------------------------------------------- */
-*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --** /
 
-    /* The loop with a counter and, for each state, a buffer [max_iterations, ...] of its values. */
-    static uint32_t while_with_states(const mica_rule *rule) {
+/* The loop with a counter and, for each state, a buffer [max_iterations, ...] of its values. */
+static uint32_t while_with_states(const mica_rule *rule) {
   mica_graph *graph = rule->graph;
   uint32_t better = graph->nodes[rule->id].superseded_by;
   if (better) return better;

@@ -199,14 +199,13 @@ void mica_scan_jvp(const mica_rule *rule, const mica_value *tangents, mica_value
 }
 
 /* ---- batching -------------------------------------------------------------------------------- */
-*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -** /
 
-    /* Rebuilds region r for `size` examples. declared_batched is for its declared arguments; those of
+/* Rebuilds region r for `size` examples. declared_batched is for its declared arguments; those of
  * captured
  * ones come from the operands'. out_batched as in mica_batch_region. */
-    static bool batch_body(const mica_rule *rule, uint32_t r, const mica_value *declared,
-                           bool all_declared, const bool *declared_batched, const bool *batched,
-                           int64_t size, mica_value *results, bool *out_batched) {
+static bool batch_body(const mica_rule *rule, uint32_t r, const mica_value *declared,
+                       bool all_declared, const bool *declared_batched, const bool *batched,
+                       int64_t size, mica_value *results, bool *out_batched) {
   mica_graph *graph = rule->graph;
   if (graph->status != MICA_OK) return false;
   const mica_node *node = &graph->nodes[rule->id];
