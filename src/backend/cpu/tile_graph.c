@@ -265,8 +265,10 @@ mica_tile_graph *mica_tile_graph_copy(mica_arena *arena, const mica_tile_graph *
   copy->streams =
       mica_arena_allocate_zeroed(arena, (size_t)(graph->stream_count + streams), sizeof *copy->streams);
   if (!copy->nodes || !copy->streams) return NULL;
-  memcpy(copy->nodes, graph->nodes, (size_t)graph->node_count * sizeof *copy->nodes);
-  memcpy(copy->streams, graph->streams, (size_t)graph->stream_count * sizeof *copy->streams);
+  if (graph->node_count > 0)
+    memcpy(copy->nodes, graph->nodes, (size_t)graph->node_count * sizeof *copy->nodes);
+  if (graph->stream_count > 0)
+    memcpy(copy->streams, graph->streams, (size_t)graph->stream_count * sizeof *copy->streams);
   return copy;
 }
 
