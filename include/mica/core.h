@@ -43,7 +43,7 @@ extern "C" {
 /* "0.1.0" of the library that runs, which may be newer than the header. */
 MICA_API const char *mica_version(void);
 
-/* ---- status and error ----------------------------------------------------------------------- */
+/* ---- status and error ------------------------------------------------------------------------ */
 
 /* One row per status: X(NAME, value, text). Values never change. */
 #define MICA_STATUS_LIST(X)            \
@@ -66,9 +66,8 @@ typedef enum {
 MICA_API const char *mica_status_text(mica_status status);
 
 /* What went wrong: a value of the caller's, nothing to free. NULL is allowed wherever one is asked
- * for.
- * The first failure stays: no function overwrites a set message, and one that is handed NULL from a
- * failed constructor returns its status. Set {0} to use it again. */
+ * for. The first failure stays: no function overwrites a set message, and one that is handed NULL
+ * from a failed constructor returns its status. Set {0} to use it again. */
 typedef struct {
   mica_status status;
   char message[1020];
@@ -82,12 +81,11 @@ MICA_API mica_status mica_error_set(mica_error *error, mica_status status, const
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* An allocator is a value. One function does everything:
- *   old == NULL                 allocate new_size bytes aligned to `alignment` (a power of two)
- *   new_size == 0               free `old` of old_size bytes, return NULL
- * otherwise                   resize, keeping the smaller of both sizes; NULL leaves `old` as it
- * was
- * `allocate` is called from any thread that uses the object it was given to. {0} means the C
- * library's. */
+ *   old == NULL     allocate new_size bytes aligned to `alignment`, a power of two
+ *   new_size == 0   free `old` of old_size bytes, return NULL
+ *   otherwise       resize, keeping the smaller of both sizes; NULL leaves `old` as it was
+ * It is called from any thread that uses the object it was given to, with the alignment that the
+ * block was made with. {0} means the C library's. */
 typedef struct {
   void *(*allocate)(void *self, void *old, size_t old_size, size_t new_size, size_t alignment);
   void *self;
@@ -134,12 +132,9 @@ MICA_API bool mica_dtype_is_signed(mica_dtype dtype);       /* i4 .. i64 */
 MICA_API bool mica_dtype_is_complex(mica_dtype dtype);      /* c64, c128 */
 
 /* Converts `count` elements. Floats round to nearest even and keep NaN; a finite value too large
- * for
- * f8e4m3fn becomes NaN, for the others infinity. Float to integer truncates and saturates, NaN
- * gives
- * 0; integers wrap; anything but zero is true; real to complex has imaginary part 0, complex to
- * real
- * drops it. `out` and `in` do not overlap. Unknown dtypes are MICA_INVALID. */
+ * for f8e4m3fn becomes NaN, for the others infinity. Float to integer truncates and saturates, NaN
+ * gives 0; integers wrap; anything but zero is true; real to complex has imaginary part 0, complex
+ * to real drops it. `out` and `in` do not overlap. Unknown dtypes are MICA_INVALID. */
 MICA_API mica_status mica_convert_elements(mica_dtype out_dtype, void *out, mica_dtype in_dtype,
                                            const void *in, int64_t count);
 
@@ -158,8 +153,7 @@ typedef struct {
 } mica_type;
 
 /* Axes of an operator. Negative axes count from the end; count -1 means all; keep leaves reduced
- * axes
- * with size 1. */
+ * axes with size 1. */
 typedef struct {
   int32_t count, axis[MICA_MAX_RANK];
   bool keep;
@@ -182,8 +176,7 @@ typedef struct {
 #endif
 
 /* Number of elements, -1 for an invalid shape (rank, a negative size, a product above INT64_MAX;
- * sizes
- * beside a 0 count as well, since strides are their products). */
+ * sizes beside a 0 count as well, since strides are their products). */
 MICA_API int64_t mica_shape_count(mica_shape shape);
 MICA_API bool mica_shape_equal(mica_shape a, mica_shape b);
 MICA_API bool mica_type_equal(mica_type a, mica_type b);
@@ -195,9 +188,8 @@ MICA_API int mica_type_format(mica_type type, char *text, size_t size);
 /* ---- tensors --------------------------------------------------------------------------------- */
 
 /* Dense row-major values, aligned to 64 bytes, reference-counted; immutable but for
- * mica_tensor_write.
- * Constructors return NULL when memory runs out or the type is invalid; every consumer of a tensor
- * takes NULL with an error that says so. */
+ * mica_tensor_write. Constructors return NULL when memory runs out or the type is invalid; every
+ * consumer of a tensor takes NULL with an error that says so. */
 typedef struct mica_tensor mica_tensor;
 
 /* Copies `values`, row-major elements of `dtype` (NULL: zeros). */
@@ -231,8 +223,7 @@ MICA_API mica_status mica_tensor_read(const mica_tensor *tensor, void *host, siz
 MICA_API mica_status mica_tensor_read_doubles(const mica_tensor *tensor, double *host,
                                               int64_t count, mica_error *error);
 /* Overwrites all bytes and counts the version up; no other thread may use the tensor meanwhile. A
- * tensor that
- * wraps memory or lies on a device gets host memory of its own first. */
+ * tensor that wraps memory or lies on a device gets host memory of its own first. */
 MICA_API mica_status mica_tensor_write(mica_tensor *tensor, const void *host, size_t byte_size,
                                        mica_error *error);
 MICA_API uint64_t mica_tensor_version(const mica_tensor *tensor);
@@ -242,17 +233,15 @@ MICA_API bool mica_tensor_equal(const mica_tensor *a, const mica_tensor *b);
 
 /* |a - b| <= absolute + relative * |b| for every element; NaN matches NaN, infinity its like. */
 typedef struct {
-  bool close;             /* every element is within the tolerance */
-  int64_t mismatch_count; /* how many are not */
-  int64_t
-      worst_index; /* row-major, where |a - b| / (absolute + relative * |b|) is largest; -1: none */
+  bool close;              /* every element is within the tolerance */
+  int64_t mismatch_count;  /* how many are not */
+  int64_t worst_index;     /* row-major, where |a - b| by the tolerance is largest; -1: none */
   double worst_a, worst_b; /* the values there (real parts) */
   double worst_error;      /* |a - b| there */
 } mica_closeness;
 /* Compares as doubles (64-bit integers exactly); types must be equal but for the dtype. On a
- * mismatch
- * returns MICA_OK with close == false and `error`, if given, is left alone; MICA_INVALID when the
- * shapes differ. */
+ * mismatch returns MICA_OK with close == false and `error`, if given, is left alone; MICA_INVALID
+ * when the shapes differ. */
 MICA_API mica_status mica_tensor_compare(const mica_tensor *a, const mica_tensor *b,
                                          double relative, double absolute, mica_closeness *out,
                                          mica_error *error);
@@ -264,8 +253,7 @@ MICA_API int mica_closeness_format(const mica_closeness *closeness, mica_shape s
  * elements (0: 1000). Writes to text[size], always terminated; returns the length it needs. */
 typedef struct {
   size_t struct_size;
-  int32_t
-      precision; /* digits after the point, 0: 4; -1: as many as needed to read back the value */
+  int32_t precision;  /* digits after the point, 0: 4; -1: as many as reading back needs */
   int64_t threshold;  /* 0: 1000; summarise above */
   int32_t edge_items; /* 0: 3; shown at each end of a summarised axis */
   int32_t line_width; /* 0: 75 columns */
@@ -277,8 +265,7 @@ MICA_API int64_t mica_tensor_format(const mica_tensor *tensor, const mica_format
 
 /* DLPack 1.0 (dmlc/dlpack, dlpack.h), the versioned struct. Export retains the tensor until the
  * consumer calls the deleter; import takes ownership of `managed` on success (CPU memory, any
- * strides;
- * copies when it is not dense row-major or not 64-byte aligned). `managed` is a
+ * strides; copies when it is not dense row-major or not 64-byte aligned). `managed` is a
  * DLManagedTensorVersioned *. */
 MICA_API mica_status mica_tensor_to_dlpack(mica_tensor *tensor, void **out_managed,
                                            mica_error *error);
@@ -286,12 +273,9 @@ MICA_API mica_status mica_tensor_from_dlpack(void *managed, mica_tensor **out_te
                                              mica_error *error);
 
 /* One array of a .npy file (formats 1.0 to 3.0, C or Fortran order, little or big endian). bf16, f8
- * and
- * 4-bit dtypes are stored as raw bytes with numpy's void descriptors as ml_dtypes does, 4-bit
- * elements in a
- * byte each; a comment behind the header's dictionary tells the one-byte dtypes apart, and a file
- * without it
- * is MICA_UNSUPPORTED. */
+ * and 4-bit dtypes are stored as raw bytes with numpy's void descriptors as ml_dtypes does, 4-bit
+ * elements in a byte each; a comment behind the header's dictionary tells the one-byte dtypes
+ * apart, and a file without it is MICA_UNSUPPORTED. */
 MICA_API mica_status mica_npy_load(const char *path, mica_tensor **out_tensor, mica_error *error);
 MICA_API mica_status mica_npy_save(const char *path, const mica_tensor *tensor, mica_error *error);
 MICA_API mica_status mica_npy_parse(const void *bytes, size_t byte_size, mica_tensor **out_tensor,
@@ -315,8 +299,7 @@ MICA_API mica_status mica_npz_save(const char *path, const char *const *names,
 /* ---- random bits ----------------------------------------------------------------------------- */
 
 /* Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four words
- * of
- * 32 random bits for a counter and a key; a pure function. */
+ * of 32 random bits for a counter and a key; a pure function. */
 MICA_API void mica_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
 #ifdef __cplusplus

@@ -32,9 +32,10 @@ bool mica_tensor_equal(const mica_tensor *a, const mica_tensor *b) {
   return equal;
 }
 
-/* ---- closeness -------------------------------------------------------------------------------- */
+/* ---- closeness ------------------------------------------------------------------------------- */
 
-/* |a - b| of a part; infinite where exactly one is NaN, or where infinities or one of them meet others. */
+/* |a - b| of a part; infinite where exactly one is NaN, or where infinities or one of them meet
+ * others. */
 static double part_error(double a, double b) {
   if (a != a && b != b) return 0;
   if (a == b) return 0;

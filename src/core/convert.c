@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* convert.c: arrays of one dtype into arrays of another.
  *
- * 19 dtypes make 361 pairs. Frequent pairs have a loop of their own in one table; every other pair goes in
- * blocks through the class that holds the input exactly (i64, u64, f64, complex), one tight loop to
- * load and one to store. element.c does the same for single elements; a test holds the two together. */
+ * 19 dtypes make 361 pairs. Frequent pairs have a loop of their own in one table; every other pair
+ * goes in blocks through the class that holds the input exactly (i64, u64, f64, complex), one tight
+ * loop to load and one to store. element.c does the same for single elements; a test holds the two
+ * together. */
 #include "core/dtype.h"
 
 #include "core/memory.h"
@@ -21,7 +22,7 @@ typedef struct {
   double imaginary[BLOCK_ELEMENTS];
 } element_block;
 
-/* ---- loading ---------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 #define LOAD(member, expression) \
   for (int64_t i = 0; i < count; i++) block->member[i] = (expression)
@@ -70,7 +71,7 @@ static void load_block(element_block *block, mica_dtype dtype, const void *in, i
 #undef LOAD
 #undef IN
 
-/* ---- storing ---------------------------------------------------------------------------------- */
+/* ---- storing --------------------------------------------------------------------------------- */
 
 #define STORE(type, expression) \
   for (int64_t i = 0; i < count; i++) ((type *)out)[i] = (type)(expression)
@@ -179,7 +180,7 @@ static void store_block(element_block *block, mica_dtype dtype, void *out, int64
 
 #undef STORE
 
-/* ---- frequent pairs ---------------------------------------------------------------------------- */
+/* ---- frequent pairs -------------------------------------------------------------------------- */
 
 #define PAIR_LOOP(name, out_type, in_type, expression)                     \
   static void name(void *out_bytes, const void *in_bytes, int64_t count) { \

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* decimal.c: binary floats to and from decimal, exactly, by integers of up to 2,700 bits.
  *
- * The C library's functions depend on the locale, print more digits than needed or need several tries.
- * Printing: Burger and Dybvig, "Printing floating-point numbers quickly and accurately", PLDI 1996, the
- * free-format algorithm. Reading: the decimal as a quotient of two integers, divided bit by bit. Both
- * have a short cut for the numbers that people write; the others take some microseconds. */
+ * The C library's functions depend on the locale, print more digits than needed or need several
+ * tries. Printing: Burger and Dybvig, "Printing floating-point numbers quickly and accurately",
+ * PLDI 1996, the free-format algorithm. Reading: the decimal as a quotient of two integers, divided
+ * bit by bit. Both have a short cut for the numbers that people write; the others take some
+ * microseconds. */
 #include "core/decimal.h"
 
 #include "core/dtype.h"
@@ -30,7 +31,7 @@ static const double exact_ten[EXACT_TENS + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1
                                                  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                                  1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* ---- big integers ------------------------------------------------------------------------------ */
+/* ---- big integers ---------------------------------------------------------------------------- */
 
 static void big_set(big_integer *big, uint64_t value) {
   big->word[0] = (uint32_t)value;
@@ -38,7 +39,8 @@ static void big_set(big_integer *big, uint64_t value) {
   big->count = value == 0 ? 0 : value >> 32 == 0 ? 1 : 2;
 }
 
-/* big = big * factor + addend. The callers' bounds keep the result inside; a carry out would be lost. */
+/* big = big * factor + addend. The callers' bounds keep the result inside; a carry out would be
+ * lost. */
 static void big_multiply_add(big_integer *big, uint32_t factor, uint32_t addend) {
   uint64_t carry = addend;
   for (int32_t i = 0; i < big->count; i++) {
@@ -114,7 +116,7 @@ static int32_t big_bits(const big_integer *big) {
   return 32 * big->count - __builtin_clz(big->word[big->count - 1]);
 }
 
-/* ---- printing --------------------------------------------------------------------------------- */
+/* ---- printing -------------------------------------------------------------------------------- */
 
 mica_binary_float mica_binary_float_of(double value, mica_dtype dtype) {
   static const struct {
@@ -155,7 +157,8 @@ static void digit_state_ten_times(digit_state *state) {
 
 /* Sets the state so that the next digit is floor(10 r / s); returns point. */
 static int32_t digit_state_begin(digit_state *state, mica_binary_float value, bool even) {
-  /* Doubled, so that half distances are integers; doubled again where the lower one is half as long. */
+  /* Doubled, so that half distances are integers; doubled again where the lower one is half as
+   * long. */
   int32_t scale = value.lower_is_closer ? 2 : 1, exponent = value.exponent;
   big_set(&state->r, value.mantissa);
   big_set(&state->s, 1);
@@ -244,7 +247,8 @@ mica_decimal mica_decimal_shortest(mica_binary_float value, int32_t least_count,
 }
 
 /* The digits of a positive double that is an integer below 10^15 over a power of ten: what people
- * write. Such a quotient reads back as the value if dividing gives it, both operands being exact. */
+ * write. Such a quotient reads back as the value if dividing gives it, both operands being
+ * exact. */
 static bool decimal_short_cut(double value, mica_decimal *decimal) {
   if (value >= 1e15 || value < 1e-5) return false;
   for (int32_t places = 0; places <= EXACT_TENS; places++) {
@@ -277,7 +281,8 @@ static void put_digits(short_text *text, const mica_decimal *decimal, int32_t fr
   while (from < to) text->byte[text->used++] = decimal->digit[from++];
 }
 
-/* As Python writes floats, but without ".0": plain between 0.0001 and 10^16, else with an exponent. */
+/* As Python writes floats, but without ".0": plain between 0.0001 and 10^16, else with an
+ * exponent. */
 static void put_decimal(short_text *text, const mica_decimal *decimal) {
   int32_t count = decimal->count, point = decimal->point;
   if (count == 0) {
@@ -333,10 +338,10 @@ int mica_format_double(double value, char *out, size_t size) {
   return mica_format_double_rounded(value, INT32_MAX, out, size);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
-/* digit[0] digit[1] ... * 10^exponent. Leading zeros are left out; of digits beyond SIGNIFICANT only a 1
- * remains if any of them was not zero. */
+/* digit[0] digit[1] ... * 10^exponent. Leading zeros are left out; of digits beyond SIGNIFICANT
+ * only a 1 remains if any of them was not zero. */
 typedef struct {
   int32_t count;
   bool dropped; /* a digit that is not zero */

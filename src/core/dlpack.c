@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dlpack.c: tensors to and from other libraries' memory, by DLPack.
  *
- * The declarations below are this file's own; their layout is the published ABI of DLPack 1.0 and later
- * (github.com/dmlc/dlpack, include/dlpack/dlpack.h), where the version comes first in the versioned struct. */
+ * The declarations below are this file's own; their layout is the published ABI of DLPack 1.0 and
+ * later (github.com/dmlc/dlpack, include/dlpack/dlpack.h), where the version comes first in the
+ * versioned struct. */
 #include "core/memory.h"
 #include "core/tensor.h"
 
@@ -64,7 +65,7 @@ static const struct {
 };
 enum { DLPACK_TYPE_COUNT = sizeof(dlpack_types) / sizeof(dlpack_types[0]) };
 
-/* ---- export ----------------------------------------------------------------------------------- */
+/* ---- export ---------------------------------------------------------------------------------- */
 
 typedef struct {
   dlpack_managed managed; /* first, so that its address is the export's */
@@ -116,7 +117,7 @@ mica_status mica_tensor_to_dlpack(mica_tensor *tensor, void **out_managed, mica_
   return MICA_OK;
 }
 
-/* ---- import ----------------------------------------------------------------------------------- */
+/* ---- import ---------------------------------------------------------------------------------- */
 
 static void delete_import(void *context) {
   dlpack_managed *managed = context;

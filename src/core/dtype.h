@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dtype.h: one number of any dtype: exact scalar conversions, and an element as a value.
  *
- * Narrow floats round to nearest, ties to even, once: from f32 and f64 bits by integer arithmetic, so that
- * the thread's rounding mode and denormal flushing do not matter. Formats: f16 is IEEE binary16, bf16 the
- * upper half of f32, f8e5m2 the upper half of f16, f8e4m3fn has no infinity and one NaN (Micikevicius et
- * al., "FP8 formats for deep learning", 2022). */
+ * Narrow floats round to nearest, ties to even, once: from f32 and f64 bits by integer arithmetic,
+ * so that the thread's rounding mode and denormal flushing do not matter. Formats: f16 is IEEE
+ * binary16, bf16 the upper half of f32, f8e5m2 the upper half of f16, f8e4m3fn has no infinity and
+ * one NaN (Micikevicius et al., "FP8 formats for deep learning", 2022). */
 #ifndef MICA_CORE_DTYPE_H
 #define MICA_CORE_DTYPE_H
 #include "mica/core.h"
@@ -32,7 +32,7 @@ static inline double mica_f64_from_bits(uint64_t bits) {
   return value;
 }
 
-/* ---- narrow floats to f32: always exact ------------------------------------------------------- */
+/* ---- narrow floats to f32: always exact ------------------------------------------------------ */
 
 static inline float mica_f16_to_f32(uint16_t half) {
   uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 31,
@@ -66,10 +66,10 @@ static inline float mica_f8e4m3fn_to_f32(uint8_t value) {
   return mica_f32_from_bits(sign | (121 - shift) << 23 | ((mantissa << shift) & 7) << 20);
 }
 
-/* ---- f64 to narrow floats --------------------------------------------------------------------- */
+/* ---- f64 to narrow floats -------------------------------------------------------------------- */
 
-/* The magnitude of a finite f64 in a format of `exponent_bits` and `mantissa_bits`, rounded to nearest
- * even; beyond the format's largest value the result counts on past its last exponent. */
+/* The magnitude of a finite f64 in a format of `exponent_bits` and `mantissa_bits`, rounded to
+ * nearest even; beyond the format's largest value the result counts on past its last exponent. */
 static inline uint64_t mica_round_magnitude(uint64_t bits, int exponent_bits, int mantissa_bits) {
   int exponent = (int)(bits >> 52 & 0x7FF) - 1023 + (1 << (exponent_bits - 1)) - 1;
   if ((bits >> 52 & 0x7FF) == 0) return 0; /* below 2^-1022 */
@@ -114,7 +114,7 @@ static inline uint8_t mica_f64_to_f8e4m3fn(double value) {
   return (uint8_t)(sign | (uint32_t)(magnitude > 0x7E ? 0x7F : magnitude));
 }
 
-/* ---- f32 to narrow floats ---------------------------------------------------------------------- */
+/* ---- f32 to narrow floats -------------------------------------------------------------------- */
 
 static inline uint16_t mica_f32_to_f16(float value) {
   uint32_t bits = mica_f32_bits(value), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7FFFFFFF;
@@ -142,7 +142,7 @@ static inline uint8_t mica_f32_to_f8e4m3fn(float value) {
   return mica_f64_to_f8e4m3fn((double)value);
 }
 
-/* ---- integers --------------------------------------------------------------------------------- */
+/* ---- integers -------------------------------------------------------------------------------- */
 
 /* Truncates, saturates to low .. high; NaN gives 0. */
 static inline int64_t mica_f64_to_integer(double value, int64_t low, int64_t high) {
@@ -156,8 +156,8 @@ static inline uint64_t mica_f64_to_u64(double value) {
   return value >= 0x1p64 ? UINT64_MAX : (uint64_t)value;
 }
 
-/* A double with which rounding to fewer than 52 bits gives what rounding the integer would: bits that
- * do not fit are or-ed into the last one (round to odd, Boldo and Melquiond, 2008). */
+/* A double with which rounding to fewer than 52 bits gives what rounding the integer would: bits
+ * that do not fit are or-ed into the last one (round to odd, Boldo and Melquiond, 2008). */
 static inline double mica_u64_to_f64_odd(uint64_t value) {
   if (value >> 53 == 0) return (double)value;
   int dropped = 11 - __builtin_clzll(value);
@@ -169,7 +169,7 @@ static inline double mica_i64_to_f64_odd(int64_t value) {
   return value < 0 ? -mica_u64_to_f64_odd(-(uint64_t)value) : mica_u64_to_f64_odd((uint64_t)value);
 }
 
-/* ---- an element of any dtype ------------------------------------------------------------------- */
+/* ---- an element of any dtype ----------------------------------------------------------------- */
 
 typedef enum {
   MICA_ELEMENT_SIGNED,   /* i64: bool (0 or 1) and all integers but u64 */
@@ -192,7 +192,8 @@ typedef struct {
 mica_element_class mica_dtype_element_class(mica_dtype dtype);
 /* The element at `index` of an array of `dtype`; 0 for an unknown dtype. */
 mica_element mica_element_load(mica_dtype dtype, const void *data, int64_t index);
-/* Converts as mica_convert_elements. Two threads must not store to both halves of one byte of i4 or u4. */
+/* Converts as mica_convert_elements. Two threads must not store to both halves of one byte of i4 or
+ * u4. */
 void mica_element_store(mica_dtype dtype, void *data, int64_t index, mica_element element);
 
 #endif

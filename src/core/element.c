@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* element.c: one element of an array of any dtype, read and written through the class that holds it
- * exactly. The slow and obvious way: the reference backend and printers use it, bulk work does not. */
+ * exactly. The slow and obvious way: the reference backend and printers use it, bulk work does
+ * not. */
 #include "core/dtype.h"
 
 mica_element_class mica_dtype_element_class(mica_dtype dtype) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* error.c: the texts of statuses, and the one door through which failures are recorded: a breakpoint
- * on mica_error_set stops at every error of the library. */
+/* error.c: the texts of statuses, and the one door through which failures are recorded: a
+ * breakpoint on mica_error_set stops at every error of the library. */
 #include "mica/core.h"
 
 #include <stdarg.h>

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* format.c: a tensor as text, laid out as numpy's str() does (numpy/_core/arrayprint.py describes the
- * rules: when to use exponents, how many digits, where to break lines; tests/golden holds its output).
+/* format.c: a tensor as text, laid out as numpy's str() does (numpy/_core/arrayprint.py describes
+ * the rules: when to use exponents, how many digits, where to break lines; tests/golden holds its
+ * output).
  *
  * Two passes over the elements that are shown: the first measures the columns, the second prints.
- * Nothing is allocated; the text is cut where the caller's buffer ends, and its full length returned. */
+ * Nothing is allocated; the text is cut where the caller's buffer ends, and its full length
+ * returned. */
 #include "core/decimal.h"
 #include "core/dtype.h"
 #include "core/tensor.h"
@@ -40,7 +42,7 @@ typedef struct {
   int32_t integer_width;
 } tensor_printer;
 
-/* ---- output ----------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 /* Spaces wait for what follows them: before the end of a line they are dropped, as numpy does. */
 static void put_char(tensor_printer *printer, char byte) {
@@ -80,7 +82,7 @@ static void word_append_right(element_text *word, const char *text, int32_t widt
   word_append(word, text);
 }
 
-/* ---- floats ----------------------------------------------------------------------------------- */
+/* ---- floats ---------------------------------------------------------------------------------- */
 
 static mica_decimal column_digits(const float_column *column, double value, mica_dtype dtype) {
   mica_binary_float exact = mica_binary_float_of(value, dtype);
@@ -140,8 +142,8 @@ static void observe_float(float_column *column, double value) {
   if (magnitude > column->largest) column->largest = magnitude;
 }
 
-/* After all values were observed: whether the column uses exponents. numpy derives the upper limit from
- * the digits that the dtype has. */
+/* After all values were observed: whether the column uses exponents. numpy derives the upper limit
+ * from the digits that the dtype has. */
 static void choose_notation(float_column *column, mica_dtype dtype) {
   double limit = dtype == MICA_F64 ? 1e8 : dtype == MICA_F32 ? 1e6 : 1e3;
   column->scientific = column->largest != 0 && (column->largest >= limit || column->least < 1e-4 ||
@@ -188,7 +190,7 @@ static void append_float(element_text *word, const float_column *column, double 
   }
 }
 
-/* ---- elements --------------------------------------------------------------------------------- */
+/* ---- elements -------------------------------------------------------------------------------- */
 
 /* The dtype whose neighbors decide how many digits a part needs. */
 static mica_dtype part_dtype(mica_dtype dtype) {
@@ -233,7 +235,7 @@ static element_text element_word(const tensor_printer *printer, int64_t index) {
   return word;
 }
 
-/* ---- walking ---------------------------------------------------------------------------------- */
+/* ---- walking --------------------------------------------------------------------------------- */
 
 typedef enum { PASS_OBSERVE, PASS_MEASURE } measure_pass;
 

@@ -2,9 +2,9 @@
 /* inflate.c: unpacks DEFLATE (RFC 1951) from untrusted bytes into a buffer of known size.
  *
  * A canonical code is decoded by one look-up of its first TABLE_BITS bits, longer words by counting
- * through the lengths as section 3.2.2 of the RFC builds them. Every code is checked to be complete, so each
- * bit pattern means something and no table entry is undefined; the one exception that compressors make
- * use of, a single distance word of one bit, is allowed. */
+ * through the lengths as section 3.2.2 of the RFC builds them. Every code is checked to be
+ * complete, so each bit pattern means something and no table entry is undefined; the one exception
+ * that compressors make use of, a single distance word of one bit, is allowed. */
 #include "core/inflate.h"
 
 #include <string.h>
@@ -32,7 +32,7 @@ typedef struct {
   uint16_t symbol[SYMBOL_LIMIT];   /* ordered by length, then by value */
 } huffman_code;
 
-/* ---- bits ------------------------------------------------------------------------------------- */
+/* ---- bits ------------------------------------------------------------------------------------ */
 
 /* At least 32 bits are at hand afterwards; behind the end they are zeros, counted as missing. */
 static void refill(inflate_stream *stream) {
@@ -56,7 +56,7 @@ static uint32_t take_bits(inflate_stream *stream, int32_t count) {
 /* Bits were used that the input does not have. */
 static bool ran_out(const inflate_stream *stream) { return stream->missing > stream->bit_count; }
 
-/* ---- codes ------------------------------------------------------------------------------------ */
+/* ---- codes ----------------------------------------------------------------------------------- */
 
 static uint32_t reverse_bits(uint32_t value, int32_t count) {
   uint32_t reversed = 0;
@@ -64,8 +64,8 @@ static uint32_t reverse_bits(uint32_t value, int32_t count) {
   return reversed;
 }
 
-/* Builds the code of the lengths' symbols; false unless it is complete, or has one word of one bit and
- * `may_be_single`, or no word at all and may_be_single. */
+/* Builds the code of the lengths' symbols; false unless it is complete, or has one word of one bit
+ * and `may_be_single`, or no word at all and may_be_single. */
 static bool build_code(huffman_code *code, const uint8_t *lengths, int32_t symbols,
                        bool may_be_single) {
   uint16_t first[WORD_BITS + 2] = {0}, place[WORD_BITS + 2] = {0};
@@ -111,7 +111,7 @@ static int32_t take_symbol(inflate_stream *stream, const huffman_code *code) {
   return -1;
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 /* Each returns NULL or what is wrong. */
 static const char *inflate_stored(inflate_stream *stream) {
@@ -260,7 +260,7 @@ mica_status mica_inflate(const void *in, size_t in_size, void *out, size_t out_s
   return MICA_OK;
 }
 
-/* ---- CRC-32 ----------------------------------------------------------------------------------- */
+/* ---- CRC-32 ---------------------------------------------------------------------------------- */
 
 /* The remainders of the 16 half bytes. */
 static const uint32_t crc_nibbles[16] = {
@@ -273,7 +273,8 @@ static uint32_t crc_byte(uint32_t crc, uint8_t byte) {
   return crc >> 4 ^ crc_nibbles[crc & 15];
 }
 
-/* Eight bytes a step by eight tables ("slicing", Kounavis and Berry, 2005); `size` is a multiple of 8. */
+/* Eight bytes a step by eight tables ("slicing", Kounavis and Berry, 2005); `size` is a multiple of
+ * 8. */
 static uint32_t crc_long(uint32_t crc, const uint8_t *at, size_t size) {
   uint32_t table[8][256];
   for (uint32_t i = 0; i < 256; i++) table[0][i] = crc_byte(i, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json.c: reads JSON (RFC 8259) from untrusted bytes into an arena, strictly: what another reader could
- * understand differently (a key twice, a zero byte in a key, lone surrogates, bad UTF-8) is an error. */
+/* json.c: reads JSON (RFC 8259) from untrusted bytes into an arena, strictly: what another reader
+ * could understand differently (a key twice, a zero byte in a key, lone surrogates, bad UTF-8) is
+ * an error. */
 #include "core/json.h"
 
 #include "core/utf8.h"
@@ -47,7 +48,7 @@ static bool take_byte(json_reader *reader, char byte) {
   return true;
 }
 
-/* ---- strings ---------------------------------------------------------------------------------- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 static bool take_hex4(json_reader *reader, uint32_t *out) {
   if (reader->end - reader->cursor < 4) return false;
@@ -95,7 +96,8 @@ static mica_status take_escape(json_reader *reader, char **out) {
   return take_unicode(reader, out);
 }
 
-/* The cursor stands behind the opening quote. The decoded text is never longer than the encoded one. */
+/* The cursor stands behind the opening quote. The decoded text is never longer than the encoded
+ * one. */
 static mica_status read_string(json_reader *reader, const char **out_text, size_t *out_size) {
   const char *close = reader->cursor;
   while (close < reader->end && *close != '"')
@@ -129,7 +131,7 @@ static mica_status read_string(json_reader *reader, const char **out_text, size_
   return MICA_OK;
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static bool skip_digits(const char **at, const char *end) {
   const char *begin = *at;
@@ -166,7 +168,7 @@ static mica_status read_number(json_reader *reader, mica_json *value) {
   return MICA_OK;
 }
 
-/* ---- containers ------------------------------------------------------------------------------- */
+/* ---- containers ------------------------------------------------------------------------------ */
 
 static mica_status read_value(json_reader *reader, mica_json *value);
 

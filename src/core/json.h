@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json.h: a JSON reader into an arena and a writer onto a text (RFC 8259). Integers that fit 64 bits stay
- * exact; nesting is limited; duplicate keys, bad UTF-8, trailing text and lone surrogates are errors. */
+/* json.h: a JSON reader into an arena and a writer onto a text (RFC 8259). Integers that fit 64
+ * bits stay exact; nesting is limited; duplicate keys, bad UTF-8, trailing text and lone surrogates
+ * are errors. */
 #ifndef MICA_CORE_JSON_H
 #define MICA_CORE_JSON_H
 #include "core/memory.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json_writer.c: JSON onto a text, on one line. What it writes is valid whatever it is given: bytes that
- * are not UTF-8 become U+FFFD, numbers that JSON lacks become null. */
+/* json_writer.c: JSON onto a text, on one line. What it writes is valid whatever it is given: bytes
+ * that are not UTF-8 become U+FFFD, numbers that JSON lacks become null. */
 #include "core/json.h"
 
 #include "core/utf8.h"

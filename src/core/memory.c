@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memory.c: the allocator's one function behind small calls, growing arrays, and the arena.
  *
- * The default allocator is the C library's; alignments above max_align_t go through posix_memalign, whose
- * memory free() takes as well. Under AddressSanitizer an arena keeps a poisoned gap behind each
- * allocation, so that running off the end of one is found as it would be with malloc. */
+ * The default allocator is the C library's; alignments above max_align_t go through posix_memalign,
+ * whose memory free() takes as well. Under AddressSanitizer an arena keeps a poisoned gap behind
+ * each allocation, so that running off the end of one is found as it would be with malloc. */
 #include "core/memory.h"
 
 #include <stdlib.h>
@@ -80,7 +80,8 @@ bool mica_grow(const mica_allocator *allocator, void *items_pointer, uint32_t *c
   while (wanted < needed) wanted = wanted > UINT32_MAX / 2 ? UINT32_MAX : wanted * 2;
   size_t bytes;
   if (!mica_size_multiply(wanted, item_size, &bytes)) return false;
-  /* The array's pointer has the caller's own type: copying its bytes keeps to the aliasing rules. */
+  /* The array's pointer has the caller's own type: copying its bytes keeps to the aliasing
+   * rules. */
   void *items;
   memcpy(&items, items_pointer, sizeof(items));
   void *grown = mica_reallocate(allocator, items, *capacity * item_size, bytes);
@@ -90,7 +91,7 @@ bool mica_grow(const mica_allocator *allocator, void *items_pointer, uint32_t *c
   return true;
 }
 
-/* ---- arena ------------------------------------------------------------------------------------ */
+/* ---- arena ----------------------------------------------------------------------------------- */
 
 enum {
   ARENA_ALIGNMENT = 16,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memory.h: checked sizes, the allocator calls, and the arena that everything short-lived comes from. */
+/* memory.h: checked sizes, the allocator calls, and the arena that everything short-lived comes
+ * from. */
 #ifndef MICA_CORE_MEMORY_H
 #define MICA_CORE_MEMORY_H
 #include "mica/core.h"
@@ -50,8 +51,8 @@ void mica_free(const mica_allocator *allocator, void *memory, size_t size);
 void mica_free_aligned(const mica_allocator *allocator, void *memory, size_t size,
                        size_t alignment);
 
-/* Grows an array of `item_size` elements to hold at least `needed`, doubling; false when memory runs
- * out, the array then as it was. `*items` is NULL and *capacity 0 at first. */
+/* Grows an array of `item_size` elements to hold at least `needed`, doubling; false when memory
+ * runs out, the array then as it was. `*items` is NULL and *capacity 0 at first. */
 bool mica_grow(const mica_allocator *allocator, void *items_pointer, uint32_t *capacity,
                size_t needed, size_t item_size);
 

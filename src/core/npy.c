@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* npy.c: arrays in numpy's .npy files (numpy/lib/format.py describes the format), read from untrusted bytes.
+/* npy.c: arrays in numpy's .npy files (numpy/lib/format.py describes the format), read from
+ * untrusted bytes.
  *
- * A file is a preface, a header that is a Python dictionary, and the elements. Dtypes that numpy lacks are
- * raw bytes to it (`V`), as ml_dtypes leaves them; which of the one-byte dtypes they are stands behind the
- * dictionary as a Python comment, which numpy's reader skips. 4-bit elements take a byte each there. */
+ * A file is a preface, a header that is a Python dictionary, and the elements. Dtypes that numpy
+ * lacks are raw bytes to it (`V`), as ml_dtypes leaves them; which of the one-byte dtypes they are
+ * stands behind the dictionary as a Python comment, which numpy's reader skips. 4-bit elements take
+ * a byte each there. */
 #include "core/npy.h"
 
 #include "core/memory.h"
@@ -53,7 +55,7 @@ typedef struct {
   mica_dtype dtype;
 } npy_header;
 
-/* ---- byte sources ----------------------------------------------------------------------------- */
+/* ---- byte sources ---------------------------------------------------------------------------- */
 
 mica_status mica_file_status(int code, const char *path, const char *verb, mica_error *error) {
   if (code == 0) return MICA_OK;
@@ -82,7 +84,7 @@ mica_status mica_byte_source_read(const mica_byte_source *source, uint64_t offse
   return MICA_OK;
 }
 
-/* ---- the header's dictionary -------------------------------------------------------------------- */
+/* ---- the header's dictionary ----------------------------------------------------------------- */
 
 typedef struct {
   const char *at, *end;
@@ -247,7 +249,7 @@ static mica_status npy_read_header(const mica_byte_source *source, npy_header *h
   return status;
 }
 
-/* ---- the body --------------------------------------------------------------------------------- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 static void swap_bytes(uint8_t *bytes, size_t size, size_t part) {
   for (size_t i = 0; i + part <= size; i += part)
@@ -345,7 +347,7 @@ mica_status mica_npy_load(const char *path, mica_tensor **out_tensor, mica_error
   return status == MICA_OK ? mica_npy_read(&source, out_tensor, error) : status;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void npy_write_header(mica_type type, mica_npy_parts *parts) {
   size_t row = 0;
@@ -372,7 +374,8 @@ static void npy_write_header(mica_type type, mica_npy_parts *parts) {
   used += (size_t)snprintf(dictionary + used, size - used, "), }%*s", (int)growth, "");
   if (npy_types[row].commented)
     used += (size_t)snprintf(dictionary + used, size - used, " # %s", mica_dtype_name(type.dtype));
-  /* Magic, version 1.0, the size of what follows, then all of it padded with spaces and a newline. */
+  /* Magic, version 1.0, the size of what follows, then all of it padded with spaces and a
+   * newline. */
   size_t whole = (10 + used + 1 + NPY_ALIGNMENT - 1) / NPY_ALIGNMENT * NPY_ALIGNMENT;
   memset(parts->header, ' ', whole);
   memcpy(parts->header, npy_magic, NPY_MAGIC_SIZE);

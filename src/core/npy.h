@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* npy.h: what the .npy and .npz code share: bytes that lie in memory or in a file, and both halves of a .npy
- * file, its header and its body. */
+/* npy.h: what the .npy and .npz code share: bytes that lie in memory or in a file, and both halves
+ * of a .npy file, its header and its body. */
 #ifndef MICA_CORE_NPY_H
 #define MICA_CORE_NPY_H
 #include "mica/core.h"

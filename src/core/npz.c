@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* npz.c: .npz archives: zip files (PKWARE's APPNOTE 6.3) of .npy members, read from untrusted bytes.
+/* npz.c: .npz archives: zip files (PKWARE's APPNOTE 6.3) of .npy members, read from untrusted
+ * bytes.
  *
- * Only the central directory at the end is believed, as every zip reader does, and of it nothing that the
- * file's size contradicts: members' bytes may not add up to more than the file (so that a few bytes cannot
- * stand for many members), nor unpack to more than DEFLATE can. Each member's checksum is verified. */
+ * Only the central directory at the end is believed, as every zip reader does, and of it nothing
+ * that the file's size contradicts: members' bytes may not add up to more than the file (so that a
+ * few bytes cannot stand for many members), nor unpack to more than DEFLATE can. Each member's
+ * checksum is verified. */
 #include "core/inflate.h"
 #include "core/memory.h"
 #include "core/npy.h"
@@ -39,7 +41,7 @@ struct mica_npz {
   int64_t count;
 };
 
-/* ---- little-endian numbers --------------------------------------------------------------------- */
+/* ---- little-endian numbers ------------------------------------------------------------------- */
 
 static uint64_t get_little(const uint8_t *bytes, int size) {
   uint64_t value = 0;
@@ -52,7 +54,7 @@ static uint8_t *put_little(uint8_t *at, uint64_t value, int size) {
   return at;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct {
   uint64_t offset, size, count; /* of the central directory */
@@ -71,7 +73,8 @@ static mica_status npz_memory(mica_error *error) {
   return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a .npz archive");
 }
 
-/* The 64-bit form of the end record, when a locator for it stands before the plain one at `end_offset`. */
+/* The 64-bit form of the end record, when a locator for it stands before the plain one at
+ * `end_offset`. */
 static mica_status find_directory64(const mica_byte_source *source, uint64_t end_offset,
                                     zip_directory *directory, mica_error *error) {
   uint8_t locator[ZIP_LOCATOR_SIZE], end[ZIP_END64_SIZE];
@@ -138,8 +141,8 @@ static bool read_extra64(const uint8_t *extra, size_t size, zip_member *member) 
   return true;
 }
 
-/* Where a member's data begins: behind its local header, whose name and extra field may have other sizes than
- * those in the directory. */
+/* Where a member's data begins: behind its local header, whose name and extra field may have other
+ * sizes than those in the directory. */
 static mica_status find_data(const mica_byte_source *source, const zip_member *member,
                              uint64_t *out_offset, mica_error *error) {
   uint8_t local[ZIP_LOCAL_SIZE];
@@ -198,7 +201,8 @@ static mica_status unpack_member(const mica_byte_source *source, const zip_membe
   return status;
 }
 
-/* The name without ".npy" in the archive's arena; NULL in *out_name for members that are no arrays. */
+/* The name without ".npy" in the archive's arena; NULL in *out_name for members that are no
+ * arrays. */
 static mica_status member_name(mica_npz *npz, const uint8_t *bytes, size_t size, char **out_name,
                                mica_error *error) {
   *out_name = NULL;
@@ -339,7 +343,7 @@ void mica_npz_destroy(mica_npz *npz) {
   mica_free(NULL, npz, sizeof(*npz));
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 typedef struct {
   mica_npy_parts npy;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* philox.c: Philox4x32 with 10 rounds, after Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
- * easy as 1, 2, 3", SC 2011, section 4.3 and its constants. */
+/* philox.c: Philox4x32 with 10 rounds, after Salmon, Moraes, Dror and Shaw, "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011, section 4.3 and its constants. */
 #include "mica/core.h"
 
 void mica_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tensor.c: the life of a tensor: created, retained, read, written, released.
  *
- * Large tensors of the default allocator take whole pages from the system, zeroed and huge-page advised:
- * a training step that walks 100 MB through 4 KB pages spends more time in address translation than in
- * arithmetic. */
+ * Large tensors of the default allocator take whole pages from the system, zeroed and huge-page
+ * advised: a training step that walks 100 MB through 4 KB pages spends more time in address
+ * translation than in arithmetic. */
 #include "core/tensor.h"
 
 #include "core/memory.h"

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tensor.h: the inside of a tensor, for the layers above core.
  *
- * A small tensor is one allocation: this struct, padded to 64 bytes, then the values. A large one whose
- * allocator is the default has its values in pages of its own; a wrapped one in the caller's memory. */
+ * A small tensor is one allocation: this struct, padded to 64 bytes, then the values. A large one
+ * whose allocator is the default has its values in pages of its own; a wrapped one in the caller's
+ * memory. */
 #ifndef MICA_CORE_TENSOR_H
 #define MICA_CORE_TENSOR_H
 #include "mica/core.h"
 
 #include <stdatomic.h>
 
-/* Values that lie on a device: what a backend gives a tensor instead of host memory. `data` of such a
- * tensor is NULL until a backend sets it. */
+/* Values that lie on a device: what a backend gives a tensor instead of host memory. `data` of such
+ * a tensor is NULL until a backend sets it. */
 typedef struct {
   /* Copies all bytes to `host`, waiting for pending work. */
   mica_status (*read)(void *device_buffer, void *host, size_t byte_size, mica_error *error);
@@ -39,7 +40,8 @@ struct mica_tensor {
   void *device_buffer;
 };
 
-/* MICA_OK and the bytes of a dense array (out_size may be NULL), or MICA_INVALID with the reason. */
+/* MICA_OK and the bytes of a dense array (out_size may be NULL), or MICA_INVALID with the
+ * reason. */
 mica_status mica_type_check(mica_type type, size_t *out_size, mica_error *error);
 
 /* As mica_tensor_create, but the values are whatever the memory holds: fill them by
@@ -54,16 +56,16 @@ mica_status mica_tensor_create_on_device(const mica_allocator *allocator, mica_t
                                          mica_tensor **out_tensor,
                                          mica_error *error) MICA_MUST_CHECK;
 
-/* The values for writing: NULL when they are not the tensor's own (wrapped, on a device) or for NULL.
- * Who writes through it calls mica_tensor_touch afterwards. */
+/* The values for writing: NULL when they are not the tensor's own (wrapped, on a device) or for
+ * NULL. Who writes through it calls mica_tensor_touch afterwards. */
 void *mica_tensor_mutable_data(mica_tensor *tensor);
 void mica_tensor_touch(mica_tensor *tensor); /* counts the version up */
 
 /* The caller's reference is the only one, so that nobody else can see a write or a donation. */
 bool mica_tensor_is_unique(const mica_tensor *tensor);
 
-/* The values on the host for as long as the view lives: the tensor's own, or a copy of a device's. NULL for
- * a tensor is MICA_INVALID. mica_tensor_view_end is due after success only. */
+/* The values on the host for as long as the view lives: the tensor's own, or a copy of a device's.
+ * NULL for a tensor is MICA_INVALID. mica_tensor_view_end is due after success only. */
 typedef struct {
   const void *data;
   void *copy;
@@ -72,12 +74,13 @@ mica_status mica_tensor_view_begin(const mica_tensor *tensor, mica_tensor_view *
                                    mica_error *error) MICA_MUST_CHECK;
 void mica_tensor_view_end(const mica_tensor *tensor, mica_tensor_view *view);
 
-/* Copies elements of `item_size` bytes that lie `byte_stride`[axis] apart to dense row-major order. */
+/* Copies elements of `item_size` bytes that lie `byte_stride`[axis] apart to dense row-major
+ * order. */
 void mica_copy_strided(mica_shape shape, const int64_t *byte_stride, size_t item_size,
                        const void *from, void *out);
 
-/* Elements that have several encodings get the one that the library uses: bool bytes 0 or 1, the unused
- * half of the last byte of a 4-bit array 0. */
+/* Elements that have several encodings get the one that the library uses: bool bytes 0 or 1, the
+ * unused half of the last byte of a 4-bit array 0. */
 void mica_tensor_normalize(mica_tensor *tensor);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* text.h: a growing string for printers, and numbers to and from text that do not depend on the locale. */
+/* text.h: a growing string for printers, and numbers to and from text that do not depend on the
+ * locale. */
 #ifndef MICA_CORE_TEXT_H
 #define MICA_CORE_TEXT_H
 #include "mica/core.h"
@@ -19,15 +20,17 @@ void mica_text_clear(mica_text *text); /* keeps the memory */
 void mica_text_append(mica_text *text, const char *string);
 void mica_text_append_bytes(mica_text *text, const void *bytes, size_t size);
 void mica_text_format(mica_text *text, const char *format, ...) MICA_PRINTF(2, 3);
-/* The shortest decimal that reads back as the same double ("0.1", "1e+30", "nan", "inf", "-inf"). */
+/* The shortest decimal that reads back as the same double ("0.1", "1e+30", "nan", "inf",
+ * "-inf"). */
 void mica_text_double(mica_text *text, double value);
 int mica_format_double(double value, char *out,
                        size_t size); /* the same into a buffer of >= 32 bytes */
 /* The same with at most `digits` significant digits, rounded to nearest: what messages show. */
 int mica_format_double_rounded(double value, int32_t digits, char *out, size_t size);
 
-/* Sorts the strings, by strcmp, and returns one that occurs twice, or NULL. Takes n log n comparisons however
- * a file's author chose the names (a heap sort: hashes and quicksort have inputs that make them quadratic). */
+/* Sorts the strings, by strcmp, and returns one that occurs twice, or NULL. Takes n log n
+ * comparisons however a file's author chose the names (a heap sort: hashes and quicksort have
+ * inputs that make them quadratic). */
 const char *mica_find_duplicate(const char **strings, size_t count);
 
 /* Parses at *cursor up to `end`, advances it; false when there is no number or it does not fit. */

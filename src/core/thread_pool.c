@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* thread_pool.c: workers that take shares of an index range, for tasks of microseconds.
  *
- * A job lies in the pool itself. The `gate` guards it: its high bit says that the job may be entered, its
- * low bits count the workers inside. A worker enters by adding one to an open gate; the caller, when no
- * index is left to take, closes the gate and waits for the count to reach 0. So a worker that wakes late
- * finds the gate closed and costs nobody anything, and the job's fields are written only while the
- * gate is closed and nobody is inside.
+ * A job lies in the pool itself. The `gate` guards it: its high bit says that the job may be
+ * entered, its low bits count the workers inside. A worker enters by adding one to an open gate;
+ * the caller, when no index is left to take, closes the gate and waits for the count to reach 0. So
+ * a worker that wakes late finds the gate closed and costs nobody anything, and the job's fields
+ * are written only while the gate is closed and nobody is inside.
  *
- * Every thread has a share [next, end) of the indices in a cache line of its own and takes from it by
- * one atomic addition; when it is empty, it takes from the others' in the same way.
+ * Every thread has a share [next, end) of the indices in a cache line of its own and takes from it
+ * by one atomic addition; when it is empty, it takes from the others' in the same way.
  *
  * `signal` counts up with each job; idle workers watch it, spinning first, then asleep on it. The
- * sleepers' count and the signal are sequentially consistent: either the caller sees the sleeper and
- * wakes it, or the sleeper sees the new signal and does not sleep. */
+ * sleepers' count and the signal are sequentially consistent: either the caller sees the sleeper
+ * and wakes it, or the sleeper sees the new signal and does not sleep. */
 #include "core/thread_pool.h"
 
 #include "core/memory.h"
@@ -69,7 +69,7 @@ struct mica_thread_pool {
 #endif
 };
 
-/* ---- sleeping --------------------------------------------------------------------------------- */
+/* ---- sleeping -------------------------------------------------------------------------------- */
 
 #if MICA_HAS_WAIT_WORD
 
@@ -121,7 +121,7 @@ static void raise_signal(mica_thread_pool *pool) {
   if (atomic_load(&pool->sleepers) > 0) wake_sleepers(pool, &pool->signal);
 }
 
-/* ---- workers ---------------------------------------------------------------------------------- */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 /* Returns the new signal once it differs from `seen`. */
 static uint32_t await_signal(mica_thread_pool *pool, uint32_t seen) {
@@ -191,7 +191,7 @@ static void worker_main(void *context) {
   mica_float_state_leave(float_state);
 }
 
-/* ---- creation --------------------------------------------------------------------------------- */
+/* ---- creation -------------------------------------------------------------------------------- */
 
 static void pool_free(mica_thread_pool *pool) {
   mica_allocator allocator = pool->allocator;
@@ -273,7 +273,7 @@ int32_t mica_thread_pool_size(const mica_thread_pool *pool) {
   return pool == NULL ? 1 : pool->size;
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* Closes the gate and returns when nobody is inside. */
 static void drain_gate(mica_thread_pool *pool) {

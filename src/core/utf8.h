@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* utf8.h: one character of UTF-8, strictly (Unicode 15, table 3-7: no overlong forms, no surrogates). */
+/* utf8.h: one character of UTF-8, strictly (Unicode 15, table 3-7: no overlong forms, no
+ * surrogates). */
 #ifndef MICA_CORE_UTF8_H
 #define MICA_CORE_UTF8_H
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of the well-formed character that `text` begins with, 1 to 4; 0 if there is none in `size`. */
+/* Bytes of the well-formed character that `text` begins with, 1 to 4; 0 if there is none in
+ * `size`. */
 static inline size_t mica_utf8_length(const char *text, size_t size) {
   const unsigned char *byte = (const unsigned char *)text;
   if (size == 0) return 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* file.c: whole files and ranges of files, by POSIX.
  *
- * A file is written beside its final name, synced and renamed, so that a reader or a crash sees the old
- * file or the new one and never half of one; the folder is synced too, or the rename may be lost. */
+ * A file is written beside its final name, synced and renamed, so that a reader or a crash sees the
+ * old file or the new one and never half of one; the folder is synced too, or the rename may be
+ * lost. */
 #include "platform/platform.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* float_state.c: the floating-point control register of the calling thread. A host that flushes
- * denormals, rounds upwards or traps must not change Mica's results, nor find its own state changed:
- * control bits and sticky flags are saved and put back whole. WASM and others have no such state. */
+ * denormals, rounds upwards or traps must not change Mica's results, nor find its own state
+ * changed: control bits and sticky flags are saved and put back whole. WASM and others have no such
+ * state. */
 #include "platform/platform.h"
 
 /* Kept out of line, with memory clobbered: arithmetic must not be moved across the switch. */

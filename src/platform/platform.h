@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform.h: all that an operating system decides: files, memory maps, threads, clocks, CPU features.
- * One .c file for each concern and system (POSIX here; a browser or WASI build has no threads or maps). */
+/* platform.h: all that an operating system decides: files, memory maps, threads, clocks, CPU
+ * features. One .c file for each concern and system (POSIX here; a browser or WASI build has no
+ * threads or maps). */
 #ifndef MICA_PLATFORM_H
 #define MICA_PLATFORM_H
 #include <stdbool.h>
@@ -17,8 +18,8 @@ bool mica_environment(const char *name, char *text, size_t size);
 int mica_file_size(const char *path, uint64_t *out_size);
 int mica_file_read(const char *path, uint64_t offset, void *bytes,
                    size_t size); /* all of it, else EIO */
-/* Writes a whole file durably: temporary name beside it, fsync, rename. The second form takes the bytes in
- * pieces, so that a header and a tensor need not be copied together. */
+/* Writes a whole file durably: temporary name beside it, fsync, rename. The second form takes the
+ * bytes in pieces, so that a header and a tensor need not be copied together. */
 typedef struct {
   const void *bytes;
   size_t size;
@@ -27,7 +28,8 @@ int mica_file_write_atomic(const char *path, const void *bytes, size_t size);
 int mica_file_write_parts(const char *path, const mica_file_part *parts, size_t count);
 const char *mica_errno_text(int code, char *buffer, size_t size);
 
-/* -- pages: large zeroed memory that keeps its pages and asks for huge ones; NULL when it fails -- */
+/* -- pages: large zeroed memory that keeps its pages and asks for huge ones; NULL when it fails
+ * -- */
 void *mica_pages_map(size_t size);
 void mica_pages_unmap(void *pages, size_t size);
 
@@ -47,8 +49,8 @@ int mica_condition_init(mica_condition *condition);
 void mica_condition_deinit(mica_condition *condition);
 void mica_condition_wait(mica_condition *condition, mica_mutex *mutex);
 void mica_condition_signal_all(mica_condition *condition);
-/* The caller's slot for a thread, so that starting one allocates nothing of ours; it stays where it is
- * until the thread is joined. */
+/* The caller's slot for a thread, so that starting one allocates nothing of ours; it stays where it
+ * is until the thread is joined. */
 typedef struct mica_thread_handle {
   uintptr_t id;
   void (*run)(void *context);
@@ -61,8 +63,9 @@ int32_t mica_thread_core_count(void);             /* cores this process may use,
 void mica_thread_pin(int32_t allowed_core_index); /* the calling thread; best effort */
 void mica_thread_pause(void);                     /* spin-loop hint */
 void mica_thread_yield(void);                     /* lets another thread have the core */
-/* Sleeps while *word == expected, woken by mica_wake_all(word); may return early. The word is read and
- * written by atomics elsewhere. Where MICA_HAS_WAIT_WORD is 0 it returns at once: use a condition. */
+/* Sleeps while *word == expected, woken by mica_wake_all(word); may return early. The word is read
+ * and written by atomics elsewhere. Where MICA_HAS_WAIT_WORD is 0 it returns at once: use a
+ * condition. */
 #ifndef MICA_HAS_WAIT_WORD
 #ifdef __linux__
 #define MICA_HAS_WAIT_WORD 1

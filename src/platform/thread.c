@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* thread.c: threads, locks and sleeping on a word, by POSIX threads and Linux futexes. A build for WASI
- * has one thread: starting another fails, locks do nothing. */
+/* thread.c: threads, locks and sleeping on a word, by POSIX threads and Linux futexes. A build for
+ * WASI has one thread: starting another fails, locks do nothing. */
 #include "platform/platform.h"
 
 #include <errno.h>
@@ -56,7 +56,7 @@ _Static_assert(sizeof(pthread_cond_t) <= sizeof(mica_condition),
                "mica_condition holds a pthread_cond_t");
 _Static_assert(sizeof(pthread_t) <= sizeof(uintptr_t), "a thread's id fits its handle");
 
-/* ---- locks ------------------------------------------------------------------------------------ */
+/* ---- locks ----------------------------------------------------------------------------------- */
 
 static pthread_mutex_t *mutex_of(mica_mutex *mutex) {
   return (pthread_mutex_t *)(void *)mutex->state;
@@ -82,7 +82,7 @@ void mica_condition_signal_all(mica_condition *condition) {
   (void)pthread_cond_broadcast(condition_of(condition));
 }
 
-/* ---- threads ---------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static void *thread_main(void *pointer) {
   const mica_thread_handle *handle = pointer;
@@ -120,7 +120,7 @@ void mica_thread_pause(void) {
 
 void mica_thread_yield(void) { (void)sched_yield(); }
 
-/* ---- cores ------------------------------------------------------------------------------------ */
+/* ---- cores ----------------------------------------------------------------------------------- */
 
 #ifdef __linux__
 
@@ -129,8 +129,8 @@ typedef struct {
   unsigned long bits[CORE_LIMIT / (8 * sizeof(unsigned long))];
 } core_set;
 
-/* The cores that the calling thread may run on: glibc's cpu_set_t stops at 1024, the system call does
- * not. Returns how many, 0 when unknown. */
+/* The cores that the calling thread may run on: glibc's cpu_set_t stops at 1024, the system call
+ * does not. Returns how many, 0 when unknown. */
 static int32_t allowed_cores(core_set *set) {
   memset(set, 0, sizeof(*set));
   if (syscall(SYS_sched_getaffinity, 0, sizeof(*set), set) < 0) return 0;
@@ -214,7 +214,7 @@ void mica_thread_pin(int32_t allowed_core_index) { (void)allowed_core_index; }
 
 #endif
 
-/* ---- sleeping on a word ----------------------------------------------------------------------- */
+/* ---- sleeping on a word ---------------------------------------------------------------------- */
 
 #ifdef __linux__
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The core with every allocation, map and thread failing in turn, alone and with all that come after it: an error
- * that says so, nothing left behind, and the next call works. */
+/* The core with every allocation, map and thread failing in turn, alone and with all that come
+ * after it: an error that says so, nothing left behind, and the next call works. */
 #include "check.h"
 #include "core/tensor.h"
 #include "core/thread_pool.h"

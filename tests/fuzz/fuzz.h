@@ -3,12 +3,14 @@
  *
  *   FUZZ_TARGET(name) { ... uses `bytes` and `size` ... }
  *
- * The bytes lie in memory of their own, so that AddressSanitizer sees a read past them. The target returns nothing: a
- * wrong answer ends the process (FUZZ_REQUIRE), as libFuzzer expects. The tests replay tests/fuzz/corpus/<name>/
- * through each (test_corpus.c lists them); to search for more, with clang:
+ * The bytes lie in memory of their own, so that AddressSanitizer sees a read past them. The target
+ * returns nothing: a wrong answer ends the process (FUZZ_REQUIRE), as libFuzzer expects. The tests
+ * replay tests/fuzz/corpus/<name>/ through each (test_corpus.c lists them); to search for more,
+ * with clang:
  *
- *   clang -DMICA_FUZZER -g -O1 -fsanitize=fuzzer,address,undefined -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
- *     tests/fuzz/fuzz_json.c $(cat core.sources) -lm -lpthread -o fuzz_json && ./fuzz_json tests/fuzz/corpus/json */
+ *   clang -DMICA_FUZZER -g -O1 -fsanitize=fuzzer,address,undefined -std=c17 -D_GNU_SOURCE \
+ *     -Iinclude -Isrc tests/fuzz/fuzz_json.c $(cat core.sources) -lm -lpthread -o fuzz_json
+ *   ./fuzz_json tests/fuzz/corpus/json */
 #ifndef FUZZ_H
 #define FUZZ_H
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* .npz: what an archive holds is no larger than DEFLATE can make of its size, and names are what they should be. */
+/* .npz: what an archive holds is no larger than DEFLATE can make of its size, and names are what
+ * they should be. */
 #include "fuzz.h"
 
 #include "core/inflate.h"

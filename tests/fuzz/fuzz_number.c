@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers in text: what is read and written again reads as the same bits, and stays inside of the bytes. */
+/* Numbers in text: what is read and written again reads as the same bits, and stays inside of the
+ * bytes. */
 #include "fuzz.h"
 
 #include "core/text.h"

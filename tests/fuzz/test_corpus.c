@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Replays the corpora through every fuzz target, without a fuzzer: each file as it is, cut short, and with bytes
- * changed in a way that is the same each time. A new target is a line in the table and its file fuzz_<name>.c. */
+/* Replays the corpora through every fuzz target, without a fuzzer: each file as it is, cut short,
+ * and with bytes changed in a way that is the same each time. A new target is a line in the table
+ * and its file fuzz_<name>.c. */
 #include "check.h"
 
 #include <dirent.h>

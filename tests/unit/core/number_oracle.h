@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* number_oracle.h: what conversions between dtypes should give, worked out without the library's bit tricks:
- * narrow floats by a sorted table of all their values and exact arithmetic, integers by long double, which
- * holds every i64, u64 and f64 exactly wherever the tests run. */
+/* number_oracle.h: what conversions between dtypes should give, worked out without the library's
+ * bit tricks: narrow floats by a sorted table of all their values and exact arithmetic, integers by
+ * long double, which holds every i64, u64 and f64 exactly wherever the tests run. */
 #ifndef NUMBER_ORACLE_H
 #define NUMBER_ORACLE_H
 #include "mica/core.h"
@@ -48,8 +48,8 @@ static inline double narrow_beyond(const narrow_format *format) {
   return last + (last - format->value[format->count - 2]);
 }
 
-/* The nearest code of a magnitude, ties to the even one, given that `code` is the largest whose value is not
- * above it. */
+/* The nearest code of a magnitude, ties to the even one, given that `code` is the largest whose
+ * value is not above it. */
 static inline uint32_t narrow_choose(const narrow_format *format, long double magnitude,
                                      uint32_t code) {
   bool last = code + 1 == format->count;

@@ -33,7 +33,7 @@ static const narrow_format *format_of(mica_dtype dtype) {
   return NULL;
 }
 
-/* ---- raw elements ----------------------------------------------------------------------------- */
+/* ---- raw elements ---------------------------------------------------------------------------- */
 
 static uint64_t raw_get(mica_dtype dtype, const uint8_t *data, int64_t index) {
   int bits = mica_dtype_bits(dtype);
@@ -79,7 +79,7 @@ static oracle_number decode(mica_dtype dtype, const uint8_t *data, int64_t index
   return number;
 }
 
-/* ---- expected elements ------------------------------------------------------------------------ */
+/* ---- expected elements ----------------------------------------------------------------------- */
 
 static bool expect_integer(int bits, bool is_signed, oracle_number in, uint64_t actual) {
   long double modulus = ldexpl(1, bits), value = in.real;
@@ -125,7 +125,7 @@ static bool expect(mica_dtype dtype, oracle_number in, const uint8_t *data, int6
   return expect_float(dtype, in.real, actual);
 }
 
-/* ---- inputs ----------------------------------------------------------------------------------- */
+/* ---- inputs ---------------------------------------------------------------------------------- */
 
 /* Doubles at which some conversion changes its mind. */
 static double interesting_double(int64_t i, uint64_t *state) {
@@ -247,7 +247,7 @@ static int64_t fill_inputs(mica_dtype dtype, uint8_t *data) {
   return ELEMENT_LIMIT - 1; /* odd, for 4-bit elements; two whole blocks and a rest */
 }
 
-/* ---- tests ------------------------------------------------------------------------------------ */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void check_pair(mica_dtype out_dtype, mica_dtype in_dtype) {
   static _Alignas(16) uint8_t in[16 * ELEMENT_LIMIT], out[16 * ELEMENT_LIMIT],

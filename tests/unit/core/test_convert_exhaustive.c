@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every f32 against every narrow float format: in order of magnitude, so that the oracle's nearest value only
- * moves on. The normal run takes each 61st f32 and every one near a value or a midpoint between two; with
- * MICA_TEST_ALL=1 it takes all of them. And every narrow value back. */
+/* Every f32 against every narrow float format: in order of magnitude, so that the oracle's nearest
+ * value only moves on. The normal run takes each 61st f32 and every one near a value or a midpoint
+ * between two; with MICA_TEST_ALL=1 it takes all of them. And every narrow value back. */
 #include "check.h"
 #include "core/dtype.h"
 #include "number_oracle.h"
@@ -85,8 +85,8 @@ TEST(f32_to_f8e4m3fn) { sweep(MICA_F8E4M3FN); }
 
 static const mica_dtype narrow_dtypes[] = {MICA_F16, MICA_BF16, MICA_F8E5M2, MICA_F8E4M3FN};
 
-/* The f32 and f64 next to every value and every midpoint, where rounding changes and where rounding twice would
- * go wrong. */
+/* The f32 and f64 next to every value and every midpoint, where rounding changes and where rounding
+ * twice would go wrong. */
 TEST(neighborhoods) {
   for (size_t d = 0; d < 4; d++) {
     narrow_format format = narrow_format_make(narrow_dtypes[d]);

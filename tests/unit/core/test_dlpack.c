@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DLPack both ways. The structs here are written from the published header a second time, with its names, so that a
- * layout mistake in the library does not repeat itself unseen. */
+/* DLPack both ways. The structs here are written from the published header a second time, with its
+ * names, so that a layout mistake in the library does not repeat itself unseen. */
 #include "check.h"
 #include "core/tensor.h"
 
@@ -84,7 +84,7 @@ TEST(round_trips) {
   }
 }
 
-/* ---- imports ---------------------------------------------------------------------------------- */
+/* ---- imports --------------------------------------------------------------------------------- */
 
 static int deleted;
 static void count_deletion(DLManagedTensorVersioned *self) {

@@ -111,7 +111,8 @@ TEST(damaged_data) {
   free(text);
 }
 
-/* Streams that are wrong in a way of their own, and what is said about each. Bits go lowest first. */
+/* Streams that are wrong in a way of their own, and what is said about each. Bits go lowest
+ * first. */
 TEST(wrong_streams) {
   static const struct {
     const char *hex, *message;

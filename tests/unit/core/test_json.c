@@ -184,7 +184,7 @@ static bool parse_sample(const mica_allocator *allocator, void *context) {
 
 TEST(failing_allocations) { CHECK(testing_sweep(parse_sample, NULL) >= 3); }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 TEST(writes) {
   mica_text text;

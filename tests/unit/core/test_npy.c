@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* .npy: files that numpy wrote (tests/golden/make_npy.py), files of ours against them, and damaged ones. Every
- * golden array counts 0, 1, 2, ... in row-major order. */
+/* .npy: files that numpy wrote (tests/golden/make_npy.py), files of ours against them, and damaged
+ * ones. Every golden array counts 0, 1, 2, ... in row-major order. */
 #include "check.h"
 #include "core/tensor.h"
 #include "testing_files.h"
@@ -115,7 +115,7 @@ TEST(what_is_not_supported) {
   CHECK_STR_CONTAINS(error.message, "more than 8 axes");
 }
 
-/* ---- hand-made headers --------------------------------------------------------------------------- */
+/* ---- hand-made headers ----------------------------------------------------------------------- */
 
 /* A version 1 file with this header and `body` bytes of zeros. */
 static mica_status parse_header(const char *header, size_t body, mica_tensor **out,
@@ -228,8 +228,8 @@ TEST(files_that_are_no_npy) {
   mica_tensor_release(scalar);
 }
 
-/* Cut anywhere before its end, a file is refused; with any bit of its header flipped, nothing worse happens than a
- * tensor of another type. */
+/* Cut anywhere before its end, a file is refused; with any bit of its header flipped, nothing worse
+ * happens than a tensor of another type. */
 TEST(damaged_files) {
   size_t size = 0;
   char *bytes = testing_read_file(golden_path("fortran.npy"), &size);

@@ -103,7 +103,7 @@ TEST(saving_refuses) {
   mica_tensor_release(scalar);
 }
 
-/* ---- damage ----------------------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 static char *archive(const char *name, size_t *size) {
   return testing_read_file(golden_path(name), size);
@@ -123,8 +123,8 @@ TEST(damaged_archives) {
       CHECK(npz == NULL);
       free(part);
     }
-    /* Any bit: the archive is refused, or what it says is still true (bits that nobody reads, as dates), or a name
-     * changed, or arrays went missing as a name lost its ".npy". */
+    /* Any bit: the archive is refused, or what it says is still true (bits that nobody reads, as
+     * dates), or a name changed, or arrays went missing as a name lost its ".npy". */
     for (size_t bit = 0; bit < 8 * size; bit += check_all() ? 1 : 5) {
       bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
       if (mica_npz_parse(bytes, size, &npz, NULL) == MICA_OK) {
@@ -230,7 +230,7 @@ TEST(two_arrays_of_one_name) {
   mica_tensor_release(scalar);
 }
 
-/* ---- 64-bit archives ---------------------------------------------------------------------------- */
+/* ---- 64-bit archives ------------------------------------------------------------------------- */
 
 /* As many members as the plain end record cannot count. */
 TEST(many_members) {
@@ -266,7 +266,8 @@ static char *put_number(char *at, uint64_t value, int width) {
   return at;
 }
 
-/* Sizes and offsets that stand in the extra field and in the 64-bit end record, as files above 4 GB have them. */
+/* Sizes and offsets that stand in the extra field and in the 64-bit end record, as files above 4 GB
+ * have them. */
 TEST(sizes_in_the_extra_field) {
   size_t size = 0;
   char *plain = archive("stored.npz", &size);

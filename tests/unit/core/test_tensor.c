@@ -156,7 +156,7 @@ TEST(wrapped_memory) {
   mica_tensor_release(tensor);
 }
 
-/* ---- a device, of this test --------------------------------------------------------------------- */
+/* ---- a device, of this test ------------------------------------------------------------------ */
 
 typedef struct {
   float values[6];

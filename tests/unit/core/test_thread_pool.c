@@ -82,7 +82,8 @@ TEST(short_tasks_in_a_row) {
   mica_thread_pool_destroy(pool);
 }
 
-/* Unequal work: the shares of slow indices are taken by others. The sum of what each did is still right. */
+/* Unequal work: the shares of slow indices are taken by others. The sum of what each did is still
+ * right. */
 static void run_unequal(void *context, int64_t index, int32_t worker) {
   job *state = context;
   if (index == 0)
@@ -99,7 +100,7 @@ TEST(unequal_work) {
   mica_thread_pool_destroy(pool);
 }
 
-/* ---- a busy pool ------------------------------------------------------------------------------ */
+/* ---- a busy pool ----------------------------------------------------------------------------- */
 
 typedef struct {
   mica_thread_pool *pool;
@@ -166,7 +167,7 @@ TEST(callers_at_once) {
   mica_thread_pool_destroy(pool);
 }
 
-/* ---- creation --------------------------------------------------------------------------------- */
+/* ---- creation -------------------------------------------------------------------------------- */
 
 TEST(options) {
   mica_thread_pool *pool;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* testing_allocator.h: a mica_allocator that checks what it is told (sizes and alignments of the blocks it gets
- * back), counts, and fails on request: the n-th call that takes memory, or all from the n-th on. */
+/* testing_allocator.h: a mica_allocator that checks what it is told (sizes and alignments of the
+ * blocks it gets back), counts, and fails on request: the n-th call that takes memory, or all from
+ * the n-th on. */
 #ifndef TESTING_ALLOCATOR_H
 #define TESTING_ALLOCATOR_H
 #include "check.h"
@@ -68,9 +69,9 @@ static inline mica_allocator testing_allocator_value(testing_allocator *state) {
   return (mica_allocator){.allocate = testing_allocate, .self = state};
 }
 
-/* Calls `work` with the n-th allocation failing, alone and with all after it, for every n until it needs fewer.
- * `work` returns whether it succeeded and must clean up; it must fail when an allocation did, leave nothing
- * behind, and succeed with the same allocator afterwards. */
+/* Calls `work` with the n-th allocation failing, alone and with all after it, for every n until it
+ * needs fewer. `work` returns whether it succeeded and must clean up; it must fail when an
+ * allocation did, leave nothing behind, and succeed with the same allocator afterwards. */
 static inline int64_t testing_sweep(bool (*work)(const mica_allocator *allocator, void *context),
                                     void *context) {
   int64_t needed = 0;

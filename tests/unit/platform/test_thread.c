@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads, locks, sleeping on a word, pages, the clock, the environment, the floating-point state. */
+/* Threads, locks, sleeping on a word, pages, the clock, the environment, the floating-point
+ * state. */
 #include "check.h"
 #include "platform/platform.h"
 
