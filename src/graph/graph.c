@@ -125,20 +125,35 @@ void mica_graph_destroy(mica_graph *graph) {
   mica_free(&allocator, graph, sizeof *graph);
 }
 
+/* Appends "f32[2]" to a list of operands' types, or "?" for what is no value of this trace (id 0). */
+enum { LISTED_OPERANDS = 16, LISTED_SIZE = 512 };
+static void list_type(const mica_graph *graph, uint32_t id, char types[LISTED_SIZE],
+                      size_t *length) {
+  char type[128] = "?";
+  if (id) mica_type_format(graph->nodes[id].type, type, sizeof type);
+  if (*length + 1 >= LISTED_SIZE) return;
+  int written = snprintf(types + *length, LISTED_SIZE - *length, "%s%s", *length ? ", " : "", type);
+  if (written > 0) *length += (size_t)written;
+}
+
 mica_status mica_graph_status(const mica_graph *graph, mica_error *error) {
   if (!graph) return mica_error_set(error, MICA_INVALID, "the graph is NULL");
   if (graph->status != MICA_OK) return mica_error_set(error, graph->status, "%s", graph->message);
   if (graph->current) {
-    uint32_t scope = 0;
-    const char *name = "block";
+    uint32_t open = 0;
     for (uint32_t i = 0; i < graph->block_count; i++)
-      if (!graph->blocks[i].done) {
-        scope = graph->blocks[i].scope;
-        name = graph->blocks[i].op ? mica_op_definition(graph->blocks[i].op)->name : "vmap";
-      }
-    return mica_error_set(error, MICA_INVALID,
-                          "%s: the block is not closed: its end is missing%s%s", name,
-                          scope ? " in scope " : "", mica_scope_text(graph, scope));
+      if (!graph->blocks[i].done) open = i + 1;
+    const mica_block *block = open ? &graph->blocks[open - 1] : NULL;
+    const char *name = mica_block_name(block),
+               *scope = mica_scope_text(graph, block ? block->scope : 0);
+    bool branches = block && block->op == MICA_OP_SWITCH;
+    char types[LISTED_SIZE] = "";
+    size_t length = 0;
+    for (uint32_t i = 0; block && i < block->operand_count; i++)
+      list_type(graph, block->operands[i], types, &length);
+    return mica_error_set(
+        error, MICA_INVALID, "%s(%s): the block is not closed: expected mica_%s_end%s%s", name,
+        types, branches ? "if_end or mica_switch" : name, *scope ? " in scope " : "", scope);
   }
   return MICA_OK;
 }
@@ -158,24 +173,36 @@ mica_value mica_fail(mica_graph *graph, mica_status status, const char *format, 
 mica_value mica_fail_operator(mica_graph *graph, const char *op, const mica_value *in,
                               size_t in_count, const char *format, ...) {
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
-  char why[MICA_MESSAGE_SIZE], types[512];
+  char why[MICA_MESSAGE_SIZE], types[LISTED_SIZE] = "";
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(why, sizeof why, format, arguments);
   va_end(arguments);
   size_t length = 0;
-  types[0] = 0;
-  for (size_t i = 0; i < in_count && length + 1 < sizeof types; i++) {
-    char type[128] = "?";
-    if (in[i].graph == graph && in[i].epoch == graph->epoch && in[i].id && in[i].id < graph->count)
-      mica_type_format(graph->nodes[in[i].id].type, type, sizeof type);
-    int written = snprintf(types + length, sizeof types - length, "%s%s", i ? ", " : "", type);
-    if (written < 0) break;
-    length += (size_t)written;
+  for (size_t i = 0; i < in_count; i++) {
+    bool known = in[i].graph == graph && in[i].epoch == graph->epoch && in[i].id < graph->count;
+    list_type(graph, known ? in[i].id : 0, types, &length);
   }
   const char *scope = mica_scope_text(graph, graph->scope);
   return mica_fail(graph, MICA_INVALID, "%s(%s): %s%s%s", op, types, why,
                    *scope ? " in scope " : "", scope);
+}
+
+mica_value mica_fail_block(mica_region region, const char *function, const char *format, ...) {
+  mica_graph *graph = region.graph;
+  char why[MICA_MESSAGE_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(why, sizeof why, format, arguments);
+  va_end(arguments);
+  mica_value in[LISTED_OPERANDS];
+  size_t count = 0;
+  bool known =
+      graph && region.id && region.epoch == graph->epoch && region.id <= graph->block_count;
+  const mica_block *block = known ? &graph->blocks[region.id - 1] : NULL;
+  for (; block && count < block->operand_count && count < LISTED_OPERANDS; count++)
+    in[count] = mica_value_of(graph, block->operands[count]);
+  return mica_fail_operator(graph, function, in, count, "%s", why);
 }
 
 void mica_graph_set_outputs(mica_graph *graph, const mica_value *outputs, size_t count) {
@@ -194,7 +221,7 @@ void mica_graph_set_outputs(mica_graph *graph, const mica_value *outputs, size_t
   for (size_t i = 0; i < count; i++) {
     char why[MICA_MESSAGE_SIZE];
     if (!mica_value_usable(graph, outputs[i], why, sizeof why)) {
-      mica_fail(graph, MICA_INVALID, "output %zu: %s", i, why);
+      mica_fail_operator(graph, "set_outputs", outputs, count, "output %zu: %s", i, why);
       return;
     }
     graph->outputs[i] = outputs[i].id;
@@ -278,7 +305,7 @@ uint32_t mica_backward_scope(mica_graph *graph, uint32_t scope) {
 
 /* ---- inspection ------------------------------------------------------------------------------ */
 
-static const mica_node *node_of(mica_value value) {
+static const mica_node *value_node(mica_value value) {
   const mica_graph *graph = value.graph;
   if (!graph || graph->status != MICA_OK || value.epoch != graph->epoch || !value.id ||
       value.id >= graph->count)
@@ -286,7 +313,7 @@ static const mica_node *node_of(mica_value value) {
   return &graph->nodes[value.id];
 }
 mica_type mica_type_of(mica_value value) {
-  const mica_node *node = node_of(value);
+  const mica_node *node = value_node(value);
   return node ? node->type : (mica_type){0};
 }
 mica_shape mica_shape_of(mica_value value) { return mica_type_of(value).shape; }

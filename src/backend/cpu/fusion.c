@@ -317,7 +317,7 @@ typedef struct {
   uint32_t count, looked;
 } dependency_walk;
 
-static void walk_to(const mica_plan *plan, dependency_walk *walk, uint32_t id) {
+static void walk_axis_to(const mica_plan *plan, dependency_walk *walk, uint32_t id) {
   mica_fusion *fusion = plan->fusion;
   if (fusion->mark[id] == fusion->walk || walk->looked >= WALK_LIMIT) return;
   fusion->mark[id] = fusion->walk;
@@ -328,7 +328,7 @@ static void walk_to(const mica_plan *plan, dependency_walk *walk, uint32_t id) {
 static void walk_operands(const mica_plan *plan, dependency_walk *walk, uint32_t id) {
   const mica_node *node = mica_node_at(plan->graph, id);
   const uint32_t *operands = mica_node_operands(plan->graph, node);
-  for (uint32_t i = 0; i < node->operand_count; i++) walk_to(plan, walk, operands[i]);
+  for (uint32_t i = 0; i < node->operand_count; i++) walk_axis_to(plan, walk, operands[i]);
 }
 
 /* Whether the group reads, through nodes outside of it, what is computed from `id`. Steps of a group run
@@ -347,7 +347,7 @@ static bool group_waits_for(mica_plan *plan, uint32_t index, uint32_t id) {
     uint32_t at = walk.waiting[--walk.count];
     if (graph->nodes[at].op == MICA_OP_RESULT) {
       uint32_t result;
-      walk_to(plan, &walk, mica_owner_of_result(graph, at, &result));
+      walk_axis_to(plan, &walk, mica_owner_of_result(graph, at, &result));
       continue;
     }
     uint32_t other = fusion->group[at], last = other == MICA_PLAN_NONE ? at : fusion->groups[other].last;
@@ -358,7 +358,7 @@ static bool group_waits_for(mica_plan *plan, uint32_t index, uint32_t id) {
       const uint32_t *operands = mica_node_operands(graph, node);
       for (uint32_t i = 0; i < node->operand_count; i++) {
         if (operands[i] == id || fusion->group[operands[i]] == index) return true;
-        walk_to(plan, &walk, operands[i]);
+        walk_axis_to(plan, &walk, operands[i]);
       }
     }
   }

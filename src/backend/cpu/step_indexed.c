@@ -102,7 +102,7 @@ static void gather_group(void *context, int64_t index, int32_t worker) {
   }
 }
 
-static mica_status run_gather(const mica_cpu_step *step, mica_cpu_context *context) {
+static mica_status run_indexed_gather(const mica_cpu_step *step, mica_cpu_context *context) {
   const indexed_argument *argument = step->argument;
   indexed_job job = {.argument = argument, .from = mica_cpu_address(step, context, 0),
                      .indices = mica_cpu_address(step, context, 1), .to = mica_cpu_address(step, context, 2)};
@@ -275,7 +275,7 @@ static bool lower_gather(mica_plan *plan, uint32_t id) {
   if (argument == NULL) return true;
   mica_view_dense(&to, 0, node->type.shape);
   if (!fill_indexed(&axes, operand, &from, indices, &index_view, node->type.shape, &to, true, argument)) return false;
-  mica_plan_step_add(plan, run_gather, argument, id);
+  mica_plan_step_add(plan, run_indexed_gather, argument, id);
   mica_plan_read(plan, operands[0], from);
   mica_plan_read(plan, operands[1], index_view);
   mica_plan_result(plan, id);

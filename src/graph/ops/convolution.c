@@ -198,7 +198,7 @@ static conv_fold conv_fold_of(const mica_convolution_attr *a, conv_role role, co
 }
 
 /* [.., outer * inner, ..] cut to [.., outer, inner, ..], and where `inner` then is. */
-static mica_shape split_axis(mica_shape shape, conv_fold fold, int32_t *out_inner) {
+static mica_shape split_features(mica_shape shape, conv_fold fold, int32_t *out_inner) {
   *out_inner = fold.axis;
   if (fold.outer == 1) return shape;
   mica_shape split = mica_shape_insert(shape, fold.axis, fold.outer);
@@ -212,14 +212,14 @@ static mica_value fold_examples(mica_value x, conv_fold fold, int64_t size) {
   int32_t inner;
   if (!mica_has_value(x) || fold.axis >= example.rank) return x;
   mica_value split =
-      mica_reshape_if_needed(x, mica_shape_insert(split_axis(example, fold, &inner), 0, size));
+      mica_reshape_if_needed(x, mica_shape_insert(split_features(example, fold, &inner), 0, size));
   example.dim[fold.axis] *= size;
   return mica_reshape_if_needed(mica_move_axis(split, 0, inner), example);
 }
 
 static mica_value unfold_examples(mica_value x, conv_fold fold, int64_t size, mica_shape example) {
   int32_t inner;
-  mica_shape split = split_axis(example, fold, &inner);
+  mica_shape split = split_features(example, fold, &inner);
   mica_value moved =
       mica_move_axis(mica_reshape_if_needed(x, mica_shape_insert(split, inner, size)), inner, 0);
   return mica_reshape_if_needed(moved, mica_shape_insert(example, 0, size));

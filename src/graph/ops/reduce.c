@@ -36,7 +36,7 @@ static mica_value reduce_over(mica_value x, mica_reduce_kind kind, const mica_in
 }
 
 /* A reduced value again in the operand's shape, repeated along the reduced axes. */
-static mica_value spread(mica_value reduced, mica_shape shape, const mica_ints *axes) {
+static mica_value spread_over(mica_value reduced, mica_shape shape, const mica_ints *axes) {
   mica_broadcast_attr attr = {.shape = shape};
   for (int32_t axis = 0; axis < shape.rank; axis++)
     if (!mica_ints_contain(axes, axis)) attr.axes.at[attr.axes.count++] = axis;
@@ -47,7 +47,7 @@ static mica_value spread(mica_value reduced, mica_shape shape, const mica_ints *
 static mica_value find_extremes(const mica_rule *rule, const mica_ints *axes,
                                 mica_value *out_count) {
   mica_value x = rule->in[0];
-  mica_value holds = mica_equal(x, spread(rule->out[0], mica_shape_of(x), axes));
+  mica_value holds = mica_equal(x, spread_over(rule->out[0], mica_shape_of(x), axes));
   *out_count =
       reduce_over(mica_convert(holds, mica_wide_dtype(mica_dtype_of(x))), MICA_REDUCE_SUM, axes);
   return holds;
@@ -138,14 +138,14 @@ static void vjp_reduce(const mica_rule *rule, const mica_value *cotangents,
   mica_value ct = cotangents[0], x = rule->in[0];
   mica_shape shape = mica_shape_of(x);
   switch ((mica_reduce_kind)a->kind) {
-    case MICA_REDUCE_SUM: in_cotangents[0] = spread(ct, shape, &a->axes); return;
+    case MICA_REDUCE_SUM: in_cotangents[0] = spread_over(ct, shape, &a->axes); return;
     case MICA_REDUCE_PROD:
-      in_cotangents[0] = mica_mul(spread(ct, shape, &a->axes), product_of_rest(x, &a->axes));
+      in_cotangents[0] = mica_mul(spread_over(ct, shape, &a->axes), product_of_rest(x, &a->axes));
       return;
     case MICA_REDUCE_MAX:
     case MICA_REDUCE_MIN: {
       mica_value count, holds = find_extremes(rule, &a->axes, &count);
-      mica_value share = spread(share_equally(ct, count), shape, &a->axes);
+      mica_value share = spread_over(share_equally(ct, count), shape, &a->axes);
       in_cotangents[0] = mica_select(holds, share, mica_zeros_like(share));
       return;
     }
