@@ -22,7 +22,7 @@ typedef struct depthwise_run {
   mica_conv_view view;
   const float *x;
   float *y, *w; /* the operand that is only read is not written through these */
-  bool accumulate;
+  bool accumulate, stream;
   mica_gemm_finish finish;
   int64_t rows, tasks; /* output rows of the batch; tasks, or chunks of the filter's sum */
   float *sums;         /* filter: [chunk][taps][channels] */
@@ -69,7 +69,17 @@ static void depthwise_row(const depthwise_run *run, int64_t row, const int64_t *
         }
       }
     }
+    const int64_t next_line =
+        first_line + (view->taps[1] - 1) * view->dilation[1] + view->stride[1];
+    span.fetch = run->x;
+    if (next_line >= 0 && next_line < in[1] && first_plane >= 0 && first_plane < in[0]) {
+      span.fetch += (((image * in[0] + first_plane) * in[1] + next_line) * in[2] +
+                     mica_kernel_max(first_column, 0)) * channels;
+    }
+    span.triples = inside && view->taps[2] == 3 &&
+                   view->dilation[2] * channels == span.x_step;
     span.y = y + column * span.y_step;
+    span.fetch_y = span.y + width * span.y_step;
     kernel(&span);
   }
 }
@@ -96,7 +106,8 @@ static void depthwise_forward_task(void *context, int64_t index, int32_t worker)
                               .channels = channels,
                               .bias = finish->bias,
                               .accumulate = run->accumulate,
-                              .relu = finish->relu};
+                              .relu = finish->relu,
+                              .stream = run->stream};
   const int64_t end = run->rows * (index + 1) / run->tasks;
   for (int64_t row = run->rows * index / run->tasks; row < end; row++) {
     const int64_t pixel = depthwise_pixel(run, row), width = run->view.outputs[2];
@@ -123,6 +134,12 @@ void mica_conv_depthwise_forward(const mica_cpu_kernels *kernels, const mica_con
     const mica_conv_view *view = &run.view;
     if (conv->batch <= 0 || mica_conv_pixels(view) <= 0) continue;
     run.rows = conv->batch * view->outputs[0] * view->outputs[1];
+    const int64_t size = sizeof(float);
+    run.stream = !accumulate &&
+                 mica_gemm_streams(kernels->gemm[MICA_GEMM_F32], &run.finish, y,
+                                   conv->output_channels * size,
+                                   (double)conv->batch * (double)mica_conv_pixels(view) *
+                                       (double)(conv->output_channels * size));
     const double work = (double)conv->batch * (double)mica_conv_pixels(view) *
                         (double)conv->output_channels *
                         (double)(view->taps[0] * view->taps[1] * view->taps[2] + 1);

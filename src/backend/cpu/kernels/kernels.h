@@ -76,7 +76,10 @@ typedef struct mica_depthwise_span {
   int64_t x_step, y_step; /* elements between pixels */
   int64_t pixels, channels;
   const float *bias; /* forward */
+  const float *fetch, *fetch_y; /* the parts of x and, for the filter, y that the next row needs */
+  bool triples;      /* taps come in threes, x_step apart in x */
   bool accumulate, relu;
+  bool stream;       /* y is aligned and whole vectors: write it past the caches */
 } mica_depthwise_span;
 
 typedef struct mica_conv_kernels {
