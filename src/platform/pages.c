@@ -2,8 +2,7 @@
 /* pages.c: large zeroed memory straight from the system, by mmap.
  *
  * Linux backs a range by 2 MB pages only where the range covers an aligned 2 MB, so large maps are
- * aligned to that by mapping more and giving the ends back. Measured reason: facts on address
- * translation in docs/architecture.md. */
+ * aligned to that by mapping more and giving the ends back. */
 #include "platform/platform.h"
 
 #include <stdlib.h>
