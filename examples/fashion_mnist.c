@@ -312,9 +312,9 @@ static mica_status train(mica_jit *step_jit, const data_set *data, const options
     if (status == MICA_OK) status = mica_tensor_read(out[0], &loss, sizeof loss, error);
     if (status == MICA_OK) status = mica_tensor_read(out[1], &right, sizeof right, error);
     if (status != MICA_OK) break;
-    loss_average = 0.98 * loss_average + 0.02 * loss,
-    right_average = 0.98 * right_average + 0.02 * right / BATCH;
-    weight = 0.98 * weight + 0.02;
+    loss_average = 0.96 * loss_average + 0.04 * loss,
+    right_average = 0.96 * right_average + 0.04 * right / BATCH;
+    weight = 0.96 * weight + 0.04;
     h->step[step] = (double)step / (double)per_epoch;
     h->loss[step] = loss, h->smooth[step] = loss_average / weight,
     h->accuracy[step] = 100 * right_average / weight;

@@ -14,7 +14,7 @@
 
 enum { PANEL_WIDTH = 520, PANEL_HEIGHT = 360, HEAD = 44, PALETTE = 6 };
 /* No enumerators: newer compilers warn where those meet floating point. */
-static const int LEFT = 62, RIGHT = 18, TOP = 44, BOTTOM = 52;
+static const int LEFT = 66, RIGHT = 18, TOP = 44, BOTTOM = 52;
 
 typedef struct {
   double least, most, step;
@@ -66,19 +66,36 @@ static void label(FILE *text, double x, double y, const char *class_name, const 
   fputs_to(text, "</text>\n");
 }
 
+/* One line of the grid at v, in the axis' own scale, with its number. */
+static void draw_level(FILE *text, plot_axis ys, double v, double shown, double width,
+                       double height) {
+  char number[40];
+  double y = TOP + height * (ys.most - v) / (ys.most - ys.least);
+  fprintf(text, "<path class=\"grid\" d=\"M%d %.1fh%.1f\"/>\n", LEFT, y, width);
+  snprintf(number, sizeof number, "%.4g", shown);
+  label(text, LEFT - 8, y + 4, "tick end", number);
+}
+
+/* Levels of a logarithmic axis: 1, 2 and 5 of each power of ten, or also 3 and 7 where that leaves few. */
+static void draw_log_levels(FILE *text, plot_axis ys, double width, double height) {
+  static const double few[] = {1, 2, 5}, many[] = {1, 1.5, 2, 3, 5, 7};
+  bool wide = ys.most - ys.least > 1.2;
+  for (int power = (int)floor(ys.least); power <= (int)ceil(ys.most) && power < 300; power++)
+    for (int i = 0; i < (wide ? 3 : 6); i++) {
+      double shown = (wide ? few : many)[i] * pow(10, power), v = log10(shown);
+      if (v >= ys.least - 1e-9 && v <= ys.most + 1e-9)
+        draw_level(text, ys, v, shown, width, height);
+    }
+}
+
 static void draw_axes(FILE *text, const mica_plot_panel *panel, plot_axis xs, plot_axis ys,
                       double width, double height) {
   char number[40];
-  for (int i = 0; i < 24; i++) {
+  if (panel->log_y) draw_log_levels(text, ys, width, height);
+  for (int i = 0; i < 24 && !panel->log_y; i++) {
     double v = ceil(ys.least / ys.step - 1e-9) * ys.step + i * ys.step;
     if (v > ys.most + ys.step * 1e-9) break;
-    double y = TOP + height * (ys.most - v) / (ys.most - ys.least);
-    fprintf(text, "<path class=\"grid\" d=\"M%d %.1fh%.1f\"/>\n", LEFT, y, width);
-    snprintf(number, sizeof number, "%.4g",
-             panel->log_y               ? pow(10, v)
-             : fabs(v) < ys.step * 1e-9 ? 0
-                                        : v);
-    label(text, LEFT - 8, y + 4, "tick end", number);
+    draw_level(text, ys, v, fabs(v) < ys.step * 1e-9 ? 0 : v, width, height);
   }
   for (int i = 0; i < 24; i++) {
     double v = ceil(xs.least / xs.step - 1e-9) * xs.step + i * xs.step;
@@ -90,7 +107,7 @@ static void draw_axes(FILE *text, const mica_plot_panel *panel, plot_axis xs, pl
   }
   fprintf(text, "<path class=\"axis\" d=\"M%d %.1fh%.1f\"/>\n", LEFT, TOP + height, width);
   label(text, LEFT + width / 2, TOP + height + 40, "label middle", panel->x_label);
-  fprintf(text, "<g transform=\"translate(16 %.1f) rotate(-90)\">", TOP + height / 2);
+  fprintf(text, "<g transform=\"translate(14 %.1f) rotate(-90)\">", TOP + height / 2);
   label(text, 0, 0, "label middle", panel->y_label);
   fputs_to(text, "</g>\n");
   label(text, LEFT, TOP - 16, "panel", panel->title);
@@ -136,7 +153,8 @@ static void draw_panel(FILE *text, const mica_plot_panel *panel) {
     }
   if (panel->y_least < panel->y_most)
     y_least = transformed(panel, panel->y_least), y_most = transformed(panel, panel->y_most);
-  plot_axis xs = axis_for(x_least, x_most, 6, true), ys = axis_for(y_least, y_most, 6, false);
+  plot_axis xs = axis_for(x_least, x_most, 6, true),
+            ys = axis_for(y_least, y_most, 6, panel->log_y);
   double width = PANEL_WIDTH - LEFT - RIGHT, height = PANEL_HEIGHT - TOP - BOTTOM;
   draw_axes(text, panel, xs, ys, width, height);
   for (int pass = 0; pass < 2; pass++) /* faint ones lie behind */
