@@ -33,6 +33,73 @@ bool mica_gemm_streams(const mica_gemm_kernels *kernels, const mica_gemm_finish 
 int64_t mica_gemm_items(const mica_gemm *g);
 int64_t mica_gemm_item_offset(const mica_gemm *g, const int64_t *strides, int64_t item);
 
+/* ---- gemm.c plans, gemm_block.c computes blocks of C ---- */
+
+typedef enum mica_gemm_b_source {
+  MICA_GEMM_B_DIRECT, /* rows where they lie; the last columns, less than a vector, packed by the block */
+  MICA_GEMM_B_BLOCK,  /* packed by the block */
+  MICA_GEMM_B_SHARED, /* packed by all threads, then used by all */
+  MICA_GEMM_B_READY   /* packed by the caller */
+} mica_gemm_b_source;
+
+typedef enum mica_gemm_a_source { MICA_GEMM_A_DIRECT, MICA_GEMM_A_ROWS, MICA_GEMM_A_COLUMNS, MICA_GEMM_A_ANY } mica_gemm_a_source;
+
+typedef struct mica_gemm_plan {
+  const mica_gemm_kernels *kernels;
+  int64_t items; /* products in the batch */
+  bool b_shared;          /* one B for the whole batch */
+  mica_gemm_b_source b_source;
+  mica_gemm_a_source a_source;
+  int64_t panel;          /* columns of the widest tile */
+  int64_t depth;          /* of a block of k; the last may be shorter */
+  int64_t depth_blocks;   /* at least one, for k = 0 too */
+  int64_t row_block, row_blocks;
+  int64_t column_block, column_blocks; /* a multiple of panel */
+  int64_t items_per_task;              /* more than one: a task takes whole products */
+  int64_t group_columns, group_depth_blocks; /* MICA_GEMM_B_SHARED: packed at a time */
+  bool fetch, fetch_a, fetch_b;        /* C, A, B do not stay in cache */
+  size_t copy_bytes;                   /* a worker's A */
+  size_t worker_bytes;                 /* a worker's A and B */
+  size_t shared_bytes;
+} mica_gemm_plan;
+
+enum { MICA_GEMM_STRIPS = 4 }; /* of a transposed A, copied at a time */
+
+/* Where the panels of a block of k begin: element of (depth block d, column c). */
+typedef struct mica_gemm_panels {
+  const char *base;
+  int64_t columns; /* padded, of each depth block */
+  int64_t first_column, first_depth_block;
+} mica_gemm_panels;
+
+typedef struct mica_gemm_job {
+  const mica_gemm_plan *plan;
+  const mica_gemm *g;
+  char *workers, *shared;
+  mica_gemm_panels panels; /* MICA_GEMM_B_SHARED, MICA_GEMM_B_READY */
+  bool stream;
+  int64_t item;       /* first item of the tasks */
+  int64_t column, columns, depth_block, depth_blocks; /* MICA_GEMM_B_SHARED: the group */
+} mica_gemm_job;
+
+typedef struct mica_gemm_block {
+  int64_t item, row, rows, column, columns;
+  int64_t depth_block, depth_blocks; /* to add in this pass */
+} mica_gemm_block;
+
+/* Elements between the copied rows of A. */
+int64_t mica_gemm_copy_row(const mica_gemm_plan *plan);
+
+int64_t mica_gemm_depth_of(const mica_gemm_plan *plan, int64_t k, int64_t depth_block);
+const char *mica_gemm_panel_at(const mica_gemm_plan *plan, const mica_gemm_panels *panels, int64_t k,
+                               int64_t depth_block, int64_t column);
+static inline const char *mica_gemm_at(const void *base, int64_t element, int64_t size) {
+  return (const char *)base + element * size;
+}
+
+/* Adds the block's depth blocks to C, in a worker's scratch memory. */
+void mica_gemm_run_block(const mica_gemm_job *run, const mica_gemm_block *block, char *worker);
+
 /* gemm_thin.c: at most four rows or columns, and the other operand long and contiguous. */
 bool mica_gemm_is_thin(const mica_cpu_kernels *kernels, const mica_gemm *g);
 size_t mica_gemm_thin_scratch_size(const mica_cpu_kernels *kernels, const mica_gemm *g,
