@@ -17,6 +17,7 @@ mica_dtype mica_reference_wide(mica_dtype dtype) {
 
 bool mica_reference_wide_bytes(mica_dtype dtype, int64_t count, size_t *out_size) {
   size_t bytes;
+  if ((uint64_t)count > SIZE_MAX) return false;
   return mica_size_multiply((size_t)count, reference_wide_size(dtype), &bytes) &&
          mica_size_align(bytes, MICA_ALIGNMENT, out_size);
 }
