@@ -87,12 +87,14 @@ void mica_while_body(mica_region region, mica_value condition) {
   if (!mica_region_check(region, "while_body", MICA_OP_WHILE)) return;
   mica_graph *graph = region.graph;
   if (graph->blocks[region.id - 1].region_count != 1) {
-    mica_fail(graph, MICA_INVALID, "while_body: the body is open already");
+    mica_fail_block(region, "while_body", "the body is open already: expected mica_while_end");
     return;
   }
   mica_type type = mica_type_of(condition);
-  if (mica_is_valid(condition) && (type.dtype != MICA_BOOL || type.shape.rank)) {
-    mica_fail_operator(graph, "while_body", &condition, 1, "the condition must be a bool []");
+  char why[MICA_MESSAGE_SIZE];
+  if (mica_value_usable(graph, condition, why, sizeof why) &&
+      (type.dtype != MICA_BOOL || type.shape.rank)) {
+    mica_fail_operator(graph, "while_body", &condition, 1, "expected a bool [] as the condition");
     return;
   }
   mica_block_leave(graph, region.id, &condition, 1);
@@ -107,8 +109,7 @@ void mica_while_end(mica_region region, const mica_value *next, mica_value *out_
   no_values(graph, out_final, count);
   if (!mica_region_check(region, "while_end", MICA_OP_WHILE)) return;
   if (block->region_count != 2) {
-    mica_fail(graph, MICA_INVALID,
-              "while_end: the body is missing: expected mica_while_body before");
+    mica_fail_block(region, "while_end", "the body is missing: expected mica_while_body before");
     return;
   }
   mica_block_leave(graph, region.id, next, count);
@@ -135,8 +136,8 @@ static void next_case(mica_region region, const char *function, const mica_value
   mica_block *block = &graph->blocks[region.id - 1];
   if (block->region_count == 1) block->result_count = (uint32_t)count;
   if (count != block->result_count) {
-    mica_fail(graph, MICA_INVALID, "%s: %zu results: expected %u as in the first block", function,
-              count, block->result_count);
+    mica_fail_block(region, function, "%zu results: expected %u as in the first block", count,
+                    block->result_count);
     return;
   }
   mica_block_leave(graph, region.id, result, count);
@@ -151,8 +152,8 @@ static void end_case(mica_region region, const char *function, const mica_value 
   mica_block *block = &graph->blocks[region.id - 1];
   if (block->region_count == 1) block->result_count = (uint32_t)count;
   if (count != block->result_count) {
-    mica_fail(graph, MICA_INVALID, "%s: %zu results: expected %u as in the first block", function,
-              count, block->result_count);
+    mica_fail_block(region, function, "%zu results: expected %u as in the first block", count,
+                    block->result_count);
     return;
   }
   mica_block_leave(graph, region.id, result, count);
@@ -177,7 +178,7 @@ mica_region mica_if_begin(mica_value condition) {
     return no_region_yet(graph);
   }
   if (type.dtype != MICA_BOOL || type.shape.rank) {
-    mica_fail_operator(graph, "if_begin", &condition, 1, "the condition must be a bool []");
+    mica_fail_operator(graph, "if_begin", &condition, 1, "expected a bool [] as the condition");
     return no_region_yet(graph);
   }
   return mica_switch_begin(mica_convert(mica_not(condition), MICA_I32));
@@ -186,7 +187,7 @@ void mica_if_else(mica_region region, const mica_value *result, size_t count) {
   mica_graph *graph = region.graph;
   if (graph && graph->status == MICA_OK && region.id && region.epoch == graph->epoch &&
       region.id <= graph->block_count && graph->blocks[region.id - 1].region_count > 1) {
-    mica_fail(graph, MICA_INVALID, "if_else: the second block is open already");
+    mica_fail_block(region, "if_else", "the second block is open already: expected mica_if_end");
     return;
   }
   next_case(region, "if_else", result, count);
@@ -196,8 +197,7 @@ void mica_if_end(mica_region region, const mica_value *result, mica_value *out) 
   const mica_block *block = block_of(region);
   size_t count = block ? block->result_count : noted_results(region);
   if (block && graph->status == MICA_OK && block->region_count < 2 && block->op == MICA_OP_SWITCH) {
-    mica_fail(graph, MICA_INVALID,
-              "if_end: the second block is missing: expected mica_if_else before");
+    mica_fail_block(region, "if_end", "the second block is missing: expected mica_if_else before");
     return;
   }
   end_case(region, "if_end", result, count, out);
@@ -241,7 +241,7 @@ mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, si
   }
   if (length < 0) {
     mica_fail_operator(graph, "scan_begin", in, count,
-                       "without items the length is unknown: use mica_scan_begin_count");
+                       "without items the length is unknown: expected mica_scan_begin_count");
     return no_region(graph, carry_count);
   }
   mica_scan_attr attr = {.length = length, .carry_count = (int64_t)carry_count, .reverse = reverse};
@@ -341,7 +341,8 @@ void mica_custom_gradient_backward(mica_region region, const mica_value *result,
   if (!mica_region_check(region, "custom_gradient_backward", MICA_OP_CUSTOM_GRADIENT)) return;
   mica_graph *graph = region.graph;
   if (graph->blocks[region.id - 1].region_count != 1) {
-    mica_fail(graph, MICA_INVALID, "custom_gradient_backward: the backward block is open already");
+    mica_fail_block(region, "custom_gradient_backward",
+                    "the backward block is open already: expected mica_custom_gradient_end");
     return;
   }
   mica_type *types = operand_types(region, count);
@@ -362,9 +363,8 @@ void mica_custom_gradient_end(mica_region region, const mica_value *in_gradient,
   no_values(graph, out, results);
   if (!mica_region_check(region, "custom_gradient_end", MICA_OP_CUSTOM_GRADIENT)) return;
   if (graph->blocks[region.id - 1].region_count != 2) {
-    mica_fail(graph, MICA_INVALID,
-              "custom_gradient_end: the backward block is missing: expected "
-              "mica_custom_gradient_backward before");
+    mica_fail_block(region, "custom_gradient_end",
+                    "the backward block is missing: expected mica_custom_gradient_backward before");
     return;
   }
   mica_block_leave(graph, region.id, in_gradient, graph->blocks[region.id - 1].operand_count);

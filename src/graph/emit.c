@@ -25,6 +25,13 @@ mica_graph *mica_graph_of(const mica_value *in, size_t count) {
   return NULL;
 }
 
+static const mica_block *block_of_region(const mica_graph *graph, uint32_t region) {
+  for (uint32_t b = 0; b < graph->block_count; b++)
+    for (uint32_t r = 0; r < graph->blocks[b].region_count; r++)
+      if (graph->blocks[b].regions[r] == region) return &graph->blocks[b];
+  return NULL;
+}
+
 bool mica_value_usable(const mica_graph *graph, mica_value value, char *message, size_t size) {
   if (!value.graph || (value.graph == graph && !value.id))
     snprintf(message, size, "expected a value, not {0} (was the call that makes it forgotten?)");
@@ -35,10 +42,9 @@ bool mica_value_usable(const mica_graph *graph, mica_value value, char *message,
              "expected a value of this trace; this one is stale: its trace has ended");
   else {
     uint32_t id = mica_canonical(graph, value).id;
-    const mica_region_data *region = &graph->regions[graph->nodes[id].region];
-    if (region->state == MICA_REGION_OPEN) return true;
-    const char *name =
-        region->owner ? mica_op_definition((mica_op)graph->nodes[region->owner].op)->name : "vmap";
+    uint32_t region = graph->nodes[id].region;
+    if (graph->regions[region].state == MICA_REGION_OPEN) return true;
+    const char *name = mica_block_name(block_of_region(graph, region));
     snprintf(message, size,
              "expected a value that is in scope; this one belongs to a closed block of %s "
              "(return it from the block instead)",

@@ -89,7 +89,8 @@ static void forward_node(forward_sweep *s, uint32_t id) {
     else
       forward_expansion(&rule, s->given, s->made);
   } else {
-    mica_rule_failed(&rule, "cannot be differentiated in forward mode");
+    mica_rule_failed(
+        &rule, "cannot be differentiated in forward mode: expected mica_gradients or mica_vjp");
   }
   for (uint32_t i = 0; i < node.result_count; i++)
     s->tangent[id + i] = mica_add_values(s->tangent[id + i], s->made[i]);

@@ -321,6 +321,9 @@ mica_graph *mica_graph_of(const mica_value *in, size_t count);
 /* mica_fail with operator, operand types and scope path around the message. */
 mica_value mica_fail_operator(mica_graph *graph, const char *op, const mica_value *in,
                               size_t in_count, const char *format, ...) MICA_PRINTF(5, 6);
+/* The same for a function of an open block: the types are those of the block's operands. */
+mica_value mica_fail_block(mica_region region, const char *function, const char *format, ...)
+    MICA_PRINTF(3, 4);
 /* Whether `value` can be used where building stands now; says what is wrong in `message`. */
 bool mica_value_usable(const mica_graph *graph, mica_value value, char *message, size_t size);
 /* A declared argument of a block's first region, used while its second one is open, means the
@@ -340,6 +343,7 @@ bool mica_block_enter(mica_graph *graph, uint32_t block, const mica_type *argume
 void mica_block_leave(mica_graph *graph, uint32_t block, const mica_value *results, size_t count);
 void mica_block_close(mica_graph *graph, uint32_t block, mica_value *out, size_t out_count);
 mica_value mica_block_argument(mica_graph *graph, uint32_t block, size_t index);
+const char *mica_block_name(const mica_block *block); /* of its operator; "vmap" leaves none */
 /* Whether a public handle is the innermost open block, of operator `op`; fails the graph if not. */
 bool mica_region_check(mica_region region, const char *function, mica_op op);
 

@@ -552,8 +552,10 @@ mica_value mica_build_operator(mica_graph *graph, const char *name, const mica_v
   const mica_op_def *def = mica_op_definition(op);
   if (!def || def->kind == MICA_KIND_RESULT || def->kind == MICA_KIND_REGION ||
       op == MICA_OP_ARGUMENT || op == MICA_OP_VARIABLE)
-    return mica_fail_operator(graph, name ? name : "NULL", in, in_count,
-                              "there is no operator of this name that can be built without blocks");
+    return mica_fail_operator(
+        graph, name ? name : "NULL", in, in_count,
+        "there is no operator of this name that can be built without blocks: expected "
+        "one that mica_operators_json lists");
   union {
     max_align_t align;
     char bytes[MICA_MAX_ATTR_SIZE];
@@ -563,7 +565,14 @@ mica_value mica_build_operator(mica_graph *graph, const char *name, const mica_v
     const char *text = attributes ? attributes : "";
     mica_parse_begin(&p, graph, text, strlen(text));
     mica_parse_space(&p);
-    if (!mica_parse_attributes(&p, def, attr.bytes, "")) return mica_no_value(graph);
+    if (!mica_parse_attributes(&p, def, attr.bytes, "")) {
+      if (graph->status != MICA_DATA_LOSS) return mica_no_value(graph);
+      char why[MICA_MESSAGE_SIZE];
+      snprintf(why, sizeof why, "%.*s", (int)sizeof why - 1, graph->message);
+      graph->status = MICA_OK; /* the same failure, in this operator's name */
+      return mica_fail_operator(graph, name, in, in_count, "expected attributes, in \"%s\": %s",
+                                text, why);
+    }
   }
   if (op == MICA_OP_PARAMETER) {
     const mica_parameter_attr *parameter = (const void *)attr.bytes;

@@ -155,7 +155,7 @@ void mica_block_leave(mica_graph *graph, uint32_t block_id, const mica_value *re
                       size_t count) {
   if (!graph || graph->status != MICA_OK || !block_id) return;
   mica_block *block = &graph->blocks[block_id - 1];
-  const char *name = block->op ? mica_op_definition(block->op)->name : "vmap";
+  const char *name = mica_block_name(block);
   uint32_t *ids = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *ids);
   if (!ids) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
@@ -238,25 +238,30 @@ mica_value mica_block_argument(mica_graph *graph, uint32_t block_id, size_t inde
   return mica_value_of(graph, region->arguments[index]);
 }
 
+const char *mica_block_name(const mica_block *block) {
+  return !block ? "block" : block->op ? mica_op_definition(block->op)->name : "vmap";
+}
+
 bool mica_region_check(mica_region region, const char *function, mica_op op) {
   mica_graph *graph = region.graph;
   if (!graph || graph->status != MICA_OK) return false;
   if (!region.id || region.epoch != graph->epoch || region.id > graph->block_count) {
-    mica_fail(graph, MICA_INVALID, "%s: expected an open block of this trace, not %s", function,
-              region.id ? "one of a trace that has ended"
-                        : "{0} (the call that begins it failed or is missing)");
+    mica_fail_block(region, function, "expected an open block of this trace, not %s",
+                    region.id ? "one of a trace that has ended"
+                              : "{0} (the call that begins it failed or is missing)");
     return false;
   }
   const mica_block *block = &graph->blocks[region.id - 1];
-  const char *name = block->op ? mica_op_definition(block->op)->name : "vmap";
+  const char *name = mica_block_name(block);
   if (block->op != op || block->done) {
-    mica_fail(graph, MICA_INVALID, "%s: the block belongs to %s%s", function, name,
-              block->done ? " and is closed already" : "");
+    mica_fail_block(region, function, "the block belongs to %s%s: expected an open block of %s",
+                    name, block->done ? " and is closed already" : "",
+                    op ? mica_op_definition(op)->name : "vmap");
     return false;
   }
   if (block->current_region == 0 || block->current_region != graph->current) {
-    mica_fail(graph, MICA_INVALID,
-              "%s: another block inside of this %s is still open: close it first", function, name);
+    mica_fail_block(region, function,
+                    "another block inside of this %s is still open: expected its end first", name);
     return false;
   }
   return true;
@@ -266,18 +271,19 @@ mica_value mica_argument(mica_region region, size_t index) {
   mica_graph *graph = region.graph;
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
   if (!region.id || region.epoch != graph->epoch || region.id > graph->block_count)
-    return mica_fail(graph, MICA_INVALID, "argument: expected an open block of this trace, not %s",
-                     region.id ? "one of a trace that has ended"
-                               : "{0} (the call that begins it failed or is missing)");
+    return mica_fail_block(region, "argument", "expected an open block of this trace, not %s",
+                           region.id ? "one of a trace that has ended"
+                                     : "{0} (the call that begins it failed or is missing)");
   const mica_block *block = &graph->blocks[region.id - 1];
-  const char *name = block->op ? mica_op_definition(block->op)->name : "vmap";
+  const char *name = mica_block_name(block);
   if (block->done || !block->current_region)
-    return mica_fail(graph, MICA_INVALID, "argument: the block of %s is closed already", name);
+    return mica_fail_block(region, "argument",
+                           "the block of %s is closed already: expected an open one", name);
   const mica_region_data *data = &graph->regions[block->current_region];
   if (index >= data->declared_count)
-    return mica_fail(
-        graph, MICA_INVALID,
-        "argument: the block of %s has %u arguments: expected an index below that, not %zu", name,
+    return mica_fail_block(
+        region, "argument",
+        "the block of %s has %u arguments: expected an index below that, not %zu", name,
         data->declared_count, index);
   return mica_value_of(graph, data->arguments[index]);
 }

@@ -148,7 +148,7 @@ static void reverse_node(reverse_sweep *s, uint32_t id) {
     else if (def->transpose && (def->linear_operands >> (i < 31 ? i : 31) & 1))
       given = def->transpose(&rule, i, s->results);
     else if (!def->transpose)
-      mica_rule_failed(&rule, "cannot be differentiated in reverse mode");
+      mica_rule_failed(&rule, "cannot be differentiated in reverse mode: expected mica_jvp");
     give(s, operand, mica_mutated((mica_op)node.op, MICA_RULE_VJP, i, given));
   }
 }
@@ -218,12 +218,11 @@ static bool usable_values(mica_graph *graph, const char *name, const char *what,
                           const mica_value *values, size_t count) {
   char why[MICA_MESSAGE_SIZE];
   for (size_t i = 0; i < count; i++) {
-    if (mica_value_usable(graph, values[i], why, sizeof why) &&
-        mica_canonical(graph, values[i]).id == values[i].id)
-      continue;
-    if (mica_is_valid(values[i]))
+    bool usable = mica_value_usable(graph, values[i], why, sizeof why);
+    if (usable && mica_canonical(graph, values[i]).id == values[i].id) continue;
+    if (usable)
       snprintf(why, sizeof why,
-               "it is an argument of the condition: take mica_argument again in the body");
+               "it is an argument of the condition: expected mica_argument of the body");
     mica_fail_operator(graph, name, values, count, "%s %zu: %s", what, i, why);
     return false;
   }
@@ -274,7 +273,7 @@ void mica_gradients(mica_value loss, const mica_value *x, size_t count, mica_val
   if (type.shape.rank || !mica_dtype_is_float(type.dtype)) {
     mica_fail_operator(
         graph, "gradients", &loss, 1,
-        "the loss must be a float []: reduce it first, or use mica_vjp or mica_jacobian");
+        "expected a float [] as the loss: reduce it first, or use mica_vjp or mica_jacobian");
     return;
   }
   for (size_t i = 0; i < count; i++)

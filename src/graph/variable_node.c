@@ -50,7 +50,9 @@ static mica_value read_at_root(mica_graph *graph, mica_variable *variable) {
 
 mica_value mica_variable_read(mica_graph *graph, mica_variable *variable) {
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
-  if (!variable) return mica_fail(graph, MICA_INVALID, "variable_read: the variable is NULL");
+  if (!variable)
+    return mica_fail_operator(graph, "variable_read", NULL, 0,
+                              "the variable is NULL: expected one that was created");
   mica_graph_variable *entry = find_variable(graph, variable);
   if (!entry) return mica_no_value(graph);
   uint32_t id = pending_value(graph, variable);
@@ -76,7 +78,8 @@ void mica_variable_assign(mica_variable *variable, mica_value value) {
   mica_graph *graph = value.graph;
   if (!graph || graph->status != MICA_OK) return;
   if (!variable) {
-    mica_fail(graph, MICA_INVALID, "variable_assign: the variable is NULL");
+    mica_fail_operator(graph, "variable_assign", &value, 1,
+                       "the variable is NULL: expected one that was created");
     return;
   }
   char why[MICA_MESSAGE_SIZE], wanted[160];
@@ -86,11 +89,11 @@ void mica_variable_assign(mica_variable *variable, mica_value value) {
     return;
   }
   if (!assignable(graph, &inside)) {
-    mica_fail_operator(
-        graph, "variable_assign", &value, 1,
-        "variable \"%s\" cannot be assigned inside a block of %s: return the value from the block "
-        "and assign it outside",
-        name, inside);
+    mica_fail_operator(graph, "variable_assign", &value, 1,
+                       "variable \"%s\" cannot be assigned inside a block of %s: expected an "
+                       "assign outside of it, "
+                       "of a value that it returns",
+                       name, inside);
     return;
   }
   if (!mica_type_equal(mica_type_of(value), mica_variable_type(variable))) {

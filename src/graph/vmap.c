@@ -22,7 +22,7 @@ mica_value mica_batched(mica_value x, bool batched, int64_t size) {
   mica_type type = mica_type_of(x);
   if (type.shape.rank >= MICA_MAX_RANK)
     return mica_fail_operator(x.graph, "vmap", &x, 1,
-                              "the examples need one axis more than the %d there are",
+                              "the examples need an axis of their own: expected a rank below %d",
                               MICA_MAX_RANK);
   mica_broadcast_attr attr = {.shape = {.rank = type.shape.rank + 1, .dim = {size}}};
   attr.axes.count = type.shape.rank;

@@ -152,7 +152,8 @@ static bool infer_scan(mica_infer *infer) {
     mica_type type = result_type(infer, 0, i);
     if (i >= carries) {
       if (type.shape.rank == MICA_MAX_RANK)
-        return mica_infer_fail(infer, "emitted value %zu has rank 8 already", i - carries);
+        return mica_infer_fail(infer, "emitted value %zu has rank 8 already: expected 7 or less",
+                               i - carries);
       for (int32_t k = type.shape.rank++; k > 0; k--) type.shape.dim[k] = type.shape.dim[k - 1];
       type.shape.dim[0] = attr->length;
     }

@@ -375,8 +375,8 @@ void mica_while_vjp(const mica_rule *rule, const mica_value *cotangents, mica_va
   const mica_while_attr *attr = rule->attr;
   if (!attr->max_iterations) {
     mica_rule_failed(rule,
-                     "cannot be differentiated in reverse mode without a bound: give "
-                     "mica_while_begin max_iterations");
+                     "cannot be differentiated in reverse mode without a bound: expected "
+                     "max_iterations of mica_while_begin");
     return;
   }
   size_t count = graph->nodes[rule->id].declared_count;

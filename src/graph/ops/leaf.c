@@ -54,7 +54,7 @@ const mica_op_def mica_op_argument = {
 static bool infer_constant(mica_infer *infer) {
   const mica_constant_attr *attr = infer->attr;
   if (!attr->value)
-    return mica_infer_fail(infer, "the tensor is NULL (was there no memory for it?)");
+    return mica_infer_fail(infer, "the tensor is NULL: expected one (was there no memory for it?)");
   return mica_infer_one(infer, mica_tensor_type(attr->value));
 }
 static const mica_attr_field constant_fields[] = {MICA_FIELD(mica_constant_attr, value, TENSOR),
@@ -173,9 +173,11 @@ static const char *number_problem(mica_dtype dtype, double number) {
     double limit = ldexp(1, negative ? bits - 1 : bits), least = negative ? -limit : 0;
     if (number != floor(number) || isinf(number))
       return "expected a whole number"; /* NaN != NaN too */
-    return number >= least && number < limit ? NULL : "it is out of range";
+    return number >= least && number < limit ? NULL
+                                             : "it is out of range: expected a number that fits";
   }
-  if (dtype == MICA_F8E4M3FN && isinf(number)) return "the dtype has no infinity";
+  if (dtype == MICA_F8E4M3FN && isinf(number))
+    return "the dtype has no infinity: expected a finite number";
   return NULL;
 }
 
@@ -184,14 +186,16 @@ static mica_value number_constant(mica_graph *graph, const char *op, mica_value 
                                   double number) {
   size_t operand_count = mica_has_value(x) ? 1 : 0;
   if (mica_dtype_bits(dtype) == 0)
-    return mica_fail_operator(graph, op, &x, operand_count, "dtype %d is unknown", (int)dtype);
+    return mica_fail_operator(graph, op, &x, operand_count,
+                              "dtype %d is unknown: expected MICA_F32 or its like", (int)dtype);
   const char *problem = number_problem(dtype, number);
   char bytes[16] = {0}, text[32];
   double back = number;
   if (!problem && (mica_convert_elements(dtype, bytes, MICA_F64, &number, 1) != MICA_OK ||
                    mica_convert_elements(MICA_F64, &back, dtype, bytes, 1) != MICA_OK))
     problem = "the dtype cannot be converted to";
-  if (!problem && isfinite(number) && !isfinite(back)) problem = "it overflows";
+  if (!problem && isfinite(number) && !isfinite(back))
+    problem = "it overflows: expected a number that fits";
   if (problem) {
     mica_format_double(number, text, sizeof(text));
     return mica_fail_operator(graph, op, &x, operand_count, "the number %s is no %s: %s", text,
@@ -215,7 +219,9 @@ mica_value mica_full(mica_graph *graph, mica_type type, double number) {
   if (!can_build(graph)) return mica_no_value(graph);
   mica_error error = {0};
   if (mica_type_check(type, NULL, &error) != MICA_OK)
-    return mica_fail_operator(graph, "full", NULL, 0, "%s", error.message);
+    return mica_fail_operator(graph, "full", NULL, 0,
+                              "%s; expected a known dtype, rank 0 to 8 and sizes >= 0",
+                              error.message);
   mica_value value = number_constant(graph, "full", (mica_value){0}, type.dtype, number);
   return mica_broadcast_if_needed(value, type.shape);
 }

@@ -236,7 +236,8 @@ mica_value mica_widen(mica_value x) {
 bool mica_infer_one(mica_infer *infer, mica_type type) {
   mica_error error = {0};
   if (mica_type_check(type, NULL, &error) != MICA_OK)
-    return mica_infer_fail(infer, "the result: %s", error.message);
+    return mica_infer_fail(
+        infer, "the result: %s; expected a known dtype, rank 0 to 8 and sizes >= 0", error.message);
   type.shape = mica_shape_clean(type.shape);
   infer->out[0] = type;
   infer->out_count = 1;
