@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "backend/cpu/kernels/row_kernels.h"
 #include "backend/cpu/kernels/tile_kernels.h"
 #include "backend/cpu/tile.h"
 #include "core/thread_pool.h"
@@ -166,9 +167,43 @@ static void run_copy(bench_case *item, const mica_cpu_kernels *kernels, const mi
   parallel->run(parallel->self, (task.bytes + (1 << 16) - 1) >> 16, copy_part, &task);
 }
 
+/* The whole kernel of the workload; gelu has none. */
+typedef struct {
+  const bench_case *item;
+  const mica_row_kernels *kernels;
+  int64_t rows; /* of one task */
+} kernel_task;
+
+static void kernel_part(void *context, int64_t index, int32_t worker) {
+  (void)worker;
+  const kernel_task *task = context;
+  const bench_case *item = task->item;
+  const int64_t begin = index * task->rows, left = item->rows - begin, end = begin + (left < task->rows ? left : task->rows);
+  const bool large = item->rows > 64;
+  if (!strncmp(item->name, "softmax", 7)) {
+    task->kernels->softmax(&(mica_row_map){.x = item->data[0], .y = item->data[1], .length = COLUMNS, .stream = large}, begin, end);
+  } else if (!strncmp(item->name, "layer_norm", 10)) {
+    const mica_row_norm norm = {.x = item->data[0], .scale = item->data[2], .bias = item->data[3], .y = item->data[1],
+                                .length = COLUMNS, .epsilon = 1e-5F, .stream = large};
+    task->kernels->layer_norm(&norm, begin, end);
+  } else {
+    const mica_row_adam adam = {.p = item->data[0], .m = item->data[1], .v = item->data[2], .g = item->data[3],
+                                .rate = 1e-3F, .beta1 = 0.9F, .beta2 = 0.999F, .epsilon = 1e-8F,
+                                .correction1 = 0.65F, .correction2 = 0.01F};
+    task->kernels->adam(&adam, begin * COLUMNS, end * COLUMNS);
+  }
+}
+
+static void run_kernel(bench_case *item, const mica_cpu_kernels *kernels, const mica_parallel *parallel) {
+  kernel_task task = {.item = item, .kernels = kernels->rows, .rows = item->rows > 64 ? 64 : 8};
+  parallel->run(parallel->self, (item->rows + task.rows - 1) / task.rows, kernel_part, &task);
+}
+
 static void run_variant(bench_case *item, int32_t variant, const mica_cpu_kernels *kernels, const mica_parallel *parallel) {
   if (variant < 0) {
     run_copy(item, kernels, parallel);
+  } else if (variant == 1) {
+    run_kernel(item, kernels, parallel);
   } else {
     mica_tile_run(item->program, (void *const *)(void *)item->data, parallel, item->scratch);
   }
@@ -236,6 +271,7 @@ int main(int argc, char **argv) {
       snprintf(name, sizeof name, "%s.%s", workloads[w].name, large ? "16m" : "64k");
       if (!strstr(name, only)) continue;
       item.rows = large ? 16384 : 64;
+      item.name = name;
       builder b = {.spec = {.rank = 2, .size = {item.rows, COLUMNS}, .reduce_begin = workloads[w].reduce_begin, .reduce_end = 2, .buffer_count = 4}};
       b.spec.nodes = b.nodes;
       b.spec.accesses = b.accesses;
@@ -251,7 +287,7 @@ int main(int argc, char **argv) {
       }
       item.scratch = pages(mica_tile_scratch_size(item.program, threads));
       double times[MOST_VARIANTS][100], copies[100];
-      const int32_t variants = 1;
+      const int32_t variants = workloads[w].build == build_gelu ? 1 : 2;
       mica_thread_pool_begin(pool.pool);
       for (int32_t round = 0; round < rounds; round++) {
         const double before = time_variant(&item, -1, kernels, &pool.parallel, seconds);

@@ -283,6 +283,9 @@ static void run_code(tile_run *run, mica_tile_code part) {
         run->kernels->expand[code->size_log2](run->rows, run->elements / run->rows, places[code->out],
                                               places[code->in[0]]);
         break;
+      case MICA_TILE_CHAIN:
+        run->kernels->chain(run->elements, run->pass->steps + code->step, code->step_count, places);
+        break;
       default: break;
     }
   }
@@ -396,6 +399,9 @@ static void prepare(tile_run *run, const mica_tile_program *program, const mica_
     for (int32_t k = 0; k < pass->cursor_count; k++)
       if ((direct->hazards >> (k & 63) & 1) && run->bases[k] == run->bases[direct->access]) run->staged |= 1U << i;
   }
+  place += pass->direct_count;
+  for (int32_t i = 0; i < pass->slot_count; i++)
+    run->places[place++] = run->scratch + pass->slots_at + (size_t)i * MICA_CHAIN_BYTES;
   for (int32_t i = 0; i < pass->constant_count; i++)
     fill_slot(run->places[pass->constants[i].place], &pass->constants[i].bits, pass->constants[i].size_log2);
 }

@@ -30,6 +30,7 @@ static int32_t new_value(tile_emitter *e, tile_holder holder, mica_tile_extent e
                                            .size_log2 = mica_tile_class_size_log2(mica_tile_class_of(dtype)),
                                            .cursor = -1,
                                            .direct = -1,
+                                           .index = -1,
                                            .defined = -1,
                                            .last_use = -1};
   return e->value_count++;
@@ -50,7 +51,7 @@ static mica_tile_instruction *new_instruction(tile_emitter *e, mica_tile_kind ki
   tile_staged *staged = &e->code[e->code_count++];
   *staged = (tile_staged){
       .stage = stage,
-      .code = {.kind = (uint8_t)kind, .out = -1, .in = {-1, -1, -1}, .access = -1, .direct = -1}};
+      .code = {.kind = (uint8_t)kind, .out = -1, .in = {-1, -1, -1}, .access = -1, .direct = -1, .op = -1}};
   return &staged->code;
 }
 
@@ -377,21 +378,26 @@ static bool find_pair(const tile_emitter *e, const mica_tile_node *node, bool fi
 static int32_t emit_operator(tile_emitter *e, const mica_tile_node *node, tile_place at, int32_t loop, bool final) {
   const mica_tile_node *nodes = e->graph->nodes;
   int32_t sources[3], values[3], value, count = mica_tile_arity(node->op);
+  int32_t op = -1;
   mica_tile_pair pair;
   mica_tile_kernel *kernel;
   if (at.extent == MICA_TILE_ALL && find_pair(e, node, final, &pair, sources)) {
     kernel = e->kernels->pairs[pair];
+    op = (int32_t)MICA_TILE_OP_COUNT + (int32_t)pair;
     count = sources[2] < 0 ? 2 : 3;
   } else {
     memcpy(sources, node->source, sizeof sources);
-    const mica_dtype of = nodes[node->source[node->op == MICA_TILE_SELECT ? 1 : 0]].dtype;
-    kernel = e->kernels->compute[node->op][mica_tile_class_of(of)];
+    const mica_tile_class of =
+        mica_tile_class_of(nodes[node->source[node->op == MICA_TILE_SELECT ? 1 : 0]].dtype);
+    kernel = of < MICA_TILE_CLASS_COUNT ? e->kernels->compute[node->op][of] : NULL;
+    if (of == MICA_TILE_CLASS_F32) op = (int32_t)node->op;
   }
   for (int32_t i = 0; i < count; i++) values[i] = operand(e, sources[i], at, loop, final);
   if (e->status != MICA_OK) return 0;
   if (node->op == MICA_TILE_CONVERT)
     return emit_convert(e, at, values[0], nodes[node->source[0]].dtype, node->dtype);
   mica_tile_instruction *code = compute(e, at, kernel, node->dtype, &value);
+  code->op = (int16_t)op;
   for (int32_t i = 0; i < count && e->status == MICA_OK; i++) add_input(e, code, i, values[i]);
   return wrap(e, at, node, value);
 }
@@ -506,7 +512,7 @@ static void put(tile_emitter *e, int32_t store, int32_t value, int32_t stage, mi
   code->size_log2 = e->cursors[cursor].size_log2;
   add_input(e, code, 0, value);
   tile_value *from = &e->values[value];
-  if (extent == MICA_TILE_ALL && e->cursors[cursor].dense && !e->cursors[cursor].stream && !code->kernel &&
+  if (extent == MICA_TILE_ALL && e->cursors[cursor].dense && !code->kernel &&
       from->holder == TILE_IN_REGISTER && from->direct < 0 && !from->lasting && e->direct_count < TILE_MAX_DIRECT) {
     from->direct = code->direct = (int16_t)e->direct_count;
     e->direct[e->direct_count++] = (mica_tile_direct){.access = (int16_t)cursor, .reg = (int16_t)value};

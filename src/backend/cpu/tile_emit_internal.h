@@ -16,7 +16,16 @@ enum { TILE_MAX_DIRECT = 32 };
 #define TILE_ROWS(i)   (1 + 2 * (i)) /* before loop i; i = loop_count: after the last */
 #define TILE_LOOP(i)   (2 + 2 * (i))
 
-typedef enum { TILE_IN_MEMORY, TILE_IN_SPLAT, TILE_IN_REGISTER, TILE_IN_STATE } tile_holder;
+/* A slot is for values that live within one round of a chain; what a chain keeps in its accumulator has no
+ * place. */
+typedef enum {
+  TILE_IN_MEMORY,
+  TILE_IN_SPLAT,
+  TILE_IN_REGISTER,
+  TILE_IN_STATE,
+  TILE_IN_SLOT,
+  TILE_IN_ACCUMULATOR
+} tile_holder;
 
 typedef struct tile_value {
   tile_holder holder;
@@ -34,6 +43,15 @@ typedef struct tile_staged {
   int32_t stage;
   mica_tile_instruction code; /* places are still indices of values */
 } tile_staged;
+
+/* A step of a chain while its operands are values, or -1. */
+typedef struct tile_step {
+  int32_t op; /* mica_chain_op */
+  int32_t value[2];
+} tile_step;
+static inline bool tile_step_writes(const tile_step *step) {
+  return step->op == MICA_CHAIN_STORE || step->op == MICA_CHAIN_STREAM || step->op == MICA_CHAIN_STORE_TRUTH;
+}
 
 /* Values of a node: once for rows and splats, for each loop, and after the columns' loop. */
 typedef struct tile_cache {
@@ -74,7 +92,13 @@ typedef struct tile_emitter {
   int32_t constant_count;
   mica_tile_direct *direct; /* reg is still an index of a value */
   int32_t direct_count;
+  tile_step *steps;
+  int32_t step_count, slot_count;
 } tile_emitter;
+
+/* tile_chain.c: joins runs of f32 operators of one stage, in code sorted by stages, into chains. Returns the
+ * new count of instructions; false when memory runs out. */
+bool mica_tile_join(tile_emitter *emitter, tile_staged *sorted, int32_t *count);
 
 /* Sorts the code by stages, allocates registers and fills the pass. The footprint is the bytes that a
  * tile touches. */

@@ -51,16 +51,32 @@ static void append_place(tile_text *text, const mica_tile_pass *pass, int32_t pl
     append(text, " r%d", (int)(place - registers));
   } else if (place < direct) {
     append(text, " state%d", (int)(place - states));
-  } else {
+  } else if (place < direct + pass->direct_count) {
     append(text, " array%d", (int)pass->direct[place - direct].access);
+  } else {
+    append(text, " slot%d", (int)(place - direct - pass->direct_count));
   }
+}
+
+static void append_step(tile_text *text, const mica_tile_pass *pass, const mica_chain_step *step) {
+  static const char *const names[] = {
+#define CHAIN_NAME(NAME) #NAME,
+      MICA_CHAIN_LIST(CHAIN_NAME)
+#undef CHAIN_NAME
+  };
+  append(text, "      %s", names[step->op]);
+  const bool two = step->op == MICA_CHAIN_ADD_MUL || step->op == MICA_CHAIN_SELECT;
+  const bool one = step->op < MICA_CHAIN_NEG;
+  if (one) append_place(text, pass, step->place[0]);
+  if (two) append_place(text, pass, step->place[1]);
+  append(text, "\n");
 }
 
 static void append_code(tile_text *text, const mica_tile_kernels *kernels, const mica_tile_pass *pass,
                         const char *title, mica_tile_code code) {
   static const char *const kinds[] = {"compute",  "cast",      "gather",  "broadcast", "position",
                                       "put",      "reduce",    "reduce",  "begin",     "push",
-                                      "finish",   "accumulate", "fold",   "expand"};
+                                      "finish",   "accumulate", "fold",   "expand",    "chain"};
   static const char *const extents[] = {"one", "rows", "all"};
   if (code.count > 0) append(text, "  %s\n", title);
   for (int32_t i = 0; i < code.count; i++) {
@@ -74,6 +90,7 @@ static void append_code(tile_text *text, const mica_tile_kernels *kernels, const
     if (at->access >= 0) append(text, " %s array%d", at->kind == MICA_TILE_PUT ? "to" : "<-", (int)at->access);
     if (at->direct >= 0) append(text, " (in place)");
     append(text, "\n");
+    for (int32_t k = 0; k < at->step_count; k++) append_step(text, pass, &pass->steps[at->step + k]);
   }
 }
 

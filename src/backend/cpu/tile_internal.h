@@ -41,7 +41,8 @@ typedef enum {
   MICA_TILE_REDUCE_END,    /* out = one vector of the result of the state in[0] */
   MICA_TILE_ACCUMULATE,    /* register out (first tile: =, then by kernel) the tile */
   MICA_TILE_FOLD,          /* register out: its rows combined into the first by kernel */
-  MICA_TILE_EXPAND         /* out[row, i] = in[row] */
+  MICA_TILE_EXPAND,        /* out[row, i] = in[row] */
+  MICA_TILE_CHAIN          /* steps on a few vectors at a time */
 } mica_tile_kind;
 
 typedef struct mica_tile_instruction {
@@ -54,6 +55,8 @@ typedef struct mica_tile_instruction {
   int16_t direct;    /* PUT: the value may have been computed in place: index into `direct`, or -1 */
   bool whole;        /* GATHER: a whole block, for tiles to come too */
   uint8_t from, to;  /* CAST: dtypes */
+  int16_t op;        /* COMPUTE of f32: mica_tile_op, MICA_TILE_OP_COUNT + a pair; else -1 */
+  int32_t step, step_count; /* CHAIN: in the pass's steps */
   mica_tile_kernel *kernel;
   const mica_reduce_kernels *reduce;
 } mica_tile_instruction;
@@ -108,17 +111,18 @@ typedef struct mica_tile_code {
 typedef struct mica_tile_pass {
   mica_tile_geometry geometry;
   int64_t chunks;       /* pieces of the tile walk; a unit is one of them */
-  int32_t cursor_count, splat_count, register_count, state_count, direct_count, place_count;
+  int32_t cursor_count, splat_count, register_count, state_count, direct_count, slot_count, place_count;
   int32_t loop_count;
   mica_tile_cursor *cursors;
   mica_tile_direct *direct;
+  const struct mica_chain_step *steps;
   mica_tile_code prologue;                      /* once for each call */
   mica_tile_code rows[MICA_TILE_MAX_LOOPS + 1]; /* before loop i, and after the last */
   mica_tile_code loops[MICA_TILE_MAX_LOOPS];
   bool columns, block;
   bool streams;         /* some store goes around the caches */
   /* The thread's scratch: bytes from its start. */
-  size_t register_bytes, splats_at, registers_at, states_at, staging_at, scratch_size;
+  size_t register_bytes, splats_at, registers_at, states_at, slots_at, staging_at, scratch_size;
   /* Numbers: splats that are written once for each call. */
   const struct mica_tile_constant *constants;
   int32_t constant_count;

@@ -6,6 +6,7 @@
 typedef struct {
   tile_emitter *e;
   tile_staged *sorted;
+  int32_t count;
   int32_t begin[2 * MICA_TILE_MAX_LOOPS + 4]; /* of each stage in `sorted` */
   int32_t stage_count;
   int32_t *register_end, *register_value; /* last use and holder of each register */
@@ -22,28 +23,75 @@ static bool sort_code(tile_placement *p) {
     return false;
   }
   p->stage_count = TILE_ROWS(e->loop_count) + 1;
-  int32_t at = 0;
-  for (int32_t stage = 0; stage < p->stage_count; stage++) {
-    p->begin[stage] = at;
+  p->count = 0;
+  for (int32_t stage = 0; stage < p->stage_count; stage++)
     for (int32_t i = 0; i < e->code_count; i++)
-      if (e->code[i].stage == stage) p->sorted[at++] = e->code[i];
+      if (e->code[i].stage == stage) p->sorted[p->count++] = e->code[i];
+  if (!mica_tile_join(e, p->sorted, &p->count)) {
+    e->status = MICA_OUT_OF_MEMORY;
+    return false;
   }
-  p->begin[p->stage_count] = at;
+  int32_t at = 0;
+  for (int32_t stage = 0; stage <= p->stage_count; stage++) {
+    while (at < p->count && p->sorted[at].stage < stage) at++;
+    p->begin[stage] = at;
+  }
   return true;
 }
 
+/* Only chains compute values around the caches. */
+static void keep_streams_apart(tile_placement *p) {
+  tile_emitter *e = p->e;
+  for (int32_t i = 0; i < p->count; i++) {
+    const mica_tile_instruction *code = &p->sorted[i].code;
+    if (code->out < 0 || e->values[code->out].direct < 0) continue;
+    const int32_t direct = e->values[code->out].direct;
+    if (!e->cursors[e->direct[direct].access].stream) continue;
+    e->values[code->out].direct = -1;
+    const int32_t last = --e->direct_count; /* takes its place in the list */
+    e->direct[direct] = e->direct[last];
+    if (direct != last) e->values[e->direct[direct].reg].direct = (int16_t)direct;
+    for (int32_t k = 0; k < p->count; k++) {
+      int16_t *put = &p->sorted[k].code.direct;
+      *put = (int16_t)(*put == direct ? -1 : *put == last ? direct : *put);
+    }
+  }
+}
+
+/* ---- what is read and written ----------------------------------------------------------------------- */
+
+/* Calls the body for each value that an instruction reads or writes, in order. */
+#define FOR_EACH_VALUE(e, code, id, writes, body)                                                   \
+  do {                                                                                              \
+    for (int32_t k_ = 0; k_ < 3; k_++) {                                                            \
+      const int32_t id = (code)->in[k_];                                                            \
+      const bool writes = false;                                                                    \
+      if (id >= 0) body                                                                             \
+    }                                                                                               \
+    for (int32_t s_ = (code)->step; s_ < (code)->step + (code)->step_count; s_++) {                 \
+      for (int32_t k_ = 0; k_ < 2; k_++) {                                                          \
+        const int32_t id = (e)->steps[s_].value[k_];                                                \
+        const bool writes = tile_step_writes(&(e)->steps[s_]);                                      \
+        if (id >= 0) body                                                                           \
+      }                                                                                             \
+    }                                                                                               \
+    if ((code)->out >= 0) {                                                                         \
+      const int32_t id = (code)->out;                                                               \
+      const bool writes = true;                                                                     \
+      body                                                                                          \
+    }                                                                                               \
+  } while (0)
+
 static void find_lifetimes(tile_placement *p) {
   tile_emitter *e = p->e;
-  for (int32_t i = 0; i < e->code_count; i++) {
+  for (int32_t i = 0; i < p->count; i++) {
     const mica_tile_instruction *code = &p->sorted[i].code;
-    if (code->out >= 0) {
-      tile_value *out = &e->values[code->out];
-      const int32_t from = out->accumulates ? p->begin[p->sorted[i].stage] : i;
-      if (out->defined < 0) out->defined = from;
-      if (out->last_use < i) out->last_use = i;
-    }
-    for (int32_t k = 0; k < 3; k++)
-      if (code->in[k] >= 0) e->values[code->in[k]].last_use = i;
+    FOR_EACH_VALUE(e, code, id, writes, {
+      tile_value *value = &e->values[id];
+      const int32_t from = value->accumulates ? p->begin[p->sorted[i].stage] : i;
+      if (writes && value->defined < 0) value->defined = from;
+      value->last_use = i;
+    });
   }
   for (int32_t i = 0; i < e->value_count; i++) {
     if (!e->values[i].lasting) continue;
@@ -85,11 +133,12 @@ static void allocate_values(tile_placement *p) {
     for (int32_t i = p->begin[stage]; i < p->begin[stage + 1]; i++)
       if (p->sorted[i].code.kind == MICA_TILE_ACCUMULATE) allocate_register(p, p->sorted[i].code.out, p->begin[stage]);
     for (int32_t i = p->begin[stage]; i < p->begin[stage + 1]; i++) {
-      const int32_t out = p->sorted[i].code.out;
-      if (out < 0) continue;
-      const tile_value *value = &e->values[out];
-      if (value->holder == TILE_IN_REGISTER && value->defined == i && !value->lasting && !value->accumulates)
-        allocate_register(p, out, i);
+      FOR_EACH_VALUE(e, &p->sorted[i].code, id, writes, {
+        tile_value *value = &e->values[id];
+        if (writes && value->holder == TILE_IN_REGISTER && value->defined == i && !value->lasting &&
+            !value->accumulates && value->index < 0)
+          allocate_register(p, id, i);
+      });
     }
   }
 }
@@ -99,14 +148,16 @@ static void find_hazards(tile_placement *p) {
   tile_emitter *e = p->e;
   for (int32_t d = 0; d < e->direct_count; d++) {
     mica_tile_direct *direct = &e->direct[d];
-    for (int32_t i = e->values[direct->reg].defined + 1; i < e->code_count; i++) {
+    bool written = false;
+    for (int32_t i = 0; i < p->count; i++) {
       const mica_tile_instruction *code = &p->sorted[i].code;
-      if (code->kind == MICA_TILE_GATHER || code->kind == MICA_TILE_BROADCAST)
+      if (written && (code->kind == MICA_TILE_GATHER || code->kind == MICA_TILE_BROADCAST))
         direct->hazards |= UINT64_C(1) << (code->access & 63);
-      for (int32_t k = 0; k < 3; k++) {
-        if (code->in[k] < 0 || e->values[code->in[k]].holder != TILE_IN_MEMORY) continue;
-        direct->hazards |= UINT64_C(1) << (e->values[code->in[k]].cursor & 63);
-      }
+      FOR_EACH_VALUE(e, code, id, writes, {
+        if (writes && id == direct->reg) written = true;
+        if (written && !writes && e->values[id].holder == TILE_IN_MEMORY)
+          direct->hazards |= UINT64_C(1) << (e->values[id].cursor & 63);
+      });
     }
   }
 }
@@ -121,21 +172,39 @@ static int16_t place_of_value(const tile_placement *p, int32_t id) {
     case TILE_IN_MEMORY: return (int16_t)value->cursor;
     case TILE_IN_SPLAT: return (int16_t)(splats + value->index);
     case TILE_IN_STATE: return (int16_t)(states + value->index);
+    case TILE_IN_SLOT: return (int16_t)(states + p->states + e->direct_count + value->index);
+    case TILE_IN_ACCUMULATOR: return -1;
     case TILE_IN_REGISTER: break;
   }
   if (value->direct >= 0) return (int16_t)(states + p->states + value->direct);
   return (int16_t)(registers + value->index);
 }
 
+static mica_chain_step name_step(const tile_placement *p, const tile_step *step) {
+  const tile_emitter *e = p->e;
+  mica_chain_step named = {.op = step->op};
+  for (int32_t k = 0; k < 2; k++) {
+    if (step->value[k] < 0) continue;
+    const tile_value *value = &e->values[step->value[k]];
+    named.place[k] = place_of_value(p, step->value[k]);
+    named.walks[k] = value->extent == MICA_TILE_ONE || value->holder == TILE_IN_SLOT ? 0 : -1;
+    named.step[k] = value->extent == MICA_TILE_ONE ? 0 : e->kernels->vector_bytes / 4;
+  }
+  return named;
+}
+
 static bool name_places(tile_placement *p, mica_tile_pass *pass) {
   tile_emitter *e = p->e;
   mica_tile_instruction *code =
-      mica_arena_allocate_zeroed(e->arena, (size_t)e->code_count + 1, sizeof(*code));
-  if (!code) {
+      mica_arena_allocate_zeroed(e->arena, (size_t)p->count + 1, sizeof(*code));
+  mica_chain_step *steps = mica_arena_allocate_zeroed(e->arena, (size_t)e->step_count + 1, sizeof(*steps));
+  if (!code || !steps) {
     e->status = MICA_OUT_OF_MEMORY;
     return false;
   }
-  for (int32_t i = 0; i < e->code_count; i++) {
+  for (int32_t i = 0; i < e->step_count; i++) steps[i] = name_step(p, &e->steps[i]);
+  pass->steps = steps;
+  for (int32_t i = 0; i < p->count; i++) {
     code[i] = p->sorted[i].code;
     if (code[i].out >= 0) code[i].out = place_of_value(p, code[i].out);
     for (int32_t k = 0; k < 3; k++)
@@ -176,7 +245,9 @@ static void lay_out(tile_placement *p, mica_tile_pass *pass) {
   pass->register_count = p->registers;
   pass->state_count = p->states;
   pass->direct_count = e->direct_count;
-  pass->place_count = e->cursor_count + p->splats + p->registers + p->states + e->direct_count;
+  pass->slot_count = e->slot_count;
+  pass->place_count =
+      e->cursor_count + p->splats + p->registers + p->states + e->direct_count + e->slot_count;
   pass->loop_count = e->loop_count;
   pass->cursors = e->cursors;
   pass->direct = e->direct;
@@ -188,6 +259,7 @@ static void lay_out(tile_placement *p, mica_tile_pass *pass) {
   pass->register_bytes = (size_t)(capacity * element + 63) & ~(size_t)63;
   pass->registers_at = reserve(&total, pass->register_count, (int64_t)pass->register_bytes);
   pass->states_at = reserve(&total, pass->state_count, (int64_t)sizeof(mica_reduce_state));
+  pass->slots_at = reserve(&total, pass->slot_count, MICA_CHAIN_BYTES);
   pass->staging_at = reserve(&total, capacity, 8);
   pass->scratch_size = total;
   for (int32_t i = 0; i < pass->cursor_count; i++) pass->streams |= pass->cursors[i].stream;
@@ -197,7 +269,12 @@ static void lay_out(tile_placement *p, mica_tile_pass *pass) {
 
 /* Picoseconds an element, on one core of a present machine. */
 static int64_t element_cost(const tile_emitter *e, const mica_tile_instruction *code) {
+  int64_t cost = 20;
   switch (code->kind) {
+    case MICA_TILE_CHAIN:
+      for (int32_t i = code->step; i < code->step + code->step_count; i++)
+        cost += e->steps[i].op >= MICA_CHAIN_EXP ? 450 : 35;
+      return cost;
     case MICA_TILE_CAST: return 3000;
     case MICA_TILE_GATHER:
     case MICA_TILE_POSITION: return 500;
@@ -220,7 +297,7 @@ static int64_t unit_cost(const tile_placement *p, const mica_tile_pass *pass) {
   const mica_tile_geometry *g = &pass->geometry;
   const int64_t tiles = (g->tile.total + pass->chunks - 1) / pass->chunks;
   int64_t picoseconds = 10000;
-  for (int32_t i = 0; i < p->e->code_count; i++) {
+  for (int32_t i = 0; i < p->count; i++) {
     const int32_t stage = p->sorted[i].stage;
     const mica_tile_instruction *code = &p->sorted[i].code;
     if (stage == TILE_PROLOGUE) continue;
@@ -243,9 +320,11 @@ void mica_tile_place(tile_emitter *emitter, mica_tile_pass *pass, int64_t *out_f
     emitter->direct_count = 0;
   }
   if (!sort_code(&p)) return;
+  keep_streams_apart(&p);
   find_lifetimes(&p);
   allocate_values(&p);
-  if (emitter->cursor_count + p.splats + p.registers + p.states + emitter->direct_count > INT16_MAX) {
+  if (emitter->cursor_count + p.splats + p.registers + p.states + emitter->direct_count + emitter->slot_count >
+      INT16_MAX) {
     emitter->status = MICA_UNSUPPORTED;
     return;
   }
@@ -253,9 +332,13 @@ void mica_tile_place(tile_emitter *emitter, mica_tile_pass *pass, int64_t *out_f
   if (!name_places(&p, pass)) return;
   lay_out(&p, pass);
   pass->unit_cost = unit_cost(&p, pass);
+  /* What is touched once need not stay in L1 from one instruction to the next. */
+  int32_t working = 0;
+  for (int32_t i = 0; i < p.count; i++)
+    working += p.sorted[i].stage > TILE_PROLOGUE && p.sorted[i].stage % 2 == 0 && p.sorted[i].code.kind != MICA_TILE_PUT;
   int64_t footprint = (int64_t)pass->register_bytes * pass->register_count;
-  for (int32_t i = 0; i < pass->cursor_count; i++)
+  for (int32_t i = 0; i < pass->cursor_count && working > 1; i++)
     if (pass->cursors[i].dense && !pass->cursors[i].rows)
       footprint += pass->geometry.capacity << pass->cursors[i].size_log2;
-  *out_footprint = footprint;
+  *out_footprint = working > 1 ? footprint : 0;
 }

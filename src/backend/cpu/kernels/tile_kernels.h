@@ -118,8 +118,77 @@ typedef enum mica_tile_pair {
   MICA_TILE_PAIR_COUNT
 } mica_tile_pair;
 
+/* A chain: f32 operators applied one after the other to a few vectors that stay in registers, then the same
+ * for the next few. Steps work on an accumulator (and on one truth value for each element); a and b are
+ * operands in memory. */
+#define MICA_CHAIN_LIST(X)                                                                           \
+  X(LOAD)       /* acc = a */                                                                        \
+  X(STORE)      /* a = acc */                                                                        \
+  X(STREAM)     /* a = acc, around the caches where a is aligned */                                  \
+  X(ADD)        /* acc = acc + a */                                                                  \
+  X(SUB)                                                                                             \
+  X(SUB_FROM)   /* acc = a - acc */                                                                  \
+  X(MUL)                                                                                             \
+  X(DIV)                                                                                             \
+  X(DIV_INTO)   /* acc = a / acc */                                                                  \
+  X(ADD_MUL)    /* acc = a * b + acc */                                                              \
+  X(MAX)        /* acc = max(acc, a) */                                                              \
+  X(MAX_OF)     /* acc = max(a, acc): where zeros differ in sign the second one counts */            \
+  X(MIN)                                                                                             \
+  X(MIN_OF)                                                                                          \
+  X(EQ)         /* truth = acc == a */                                                               \
+  X(NE)                                                                                              \
+  X(LT)                                                                                              \
+  X(LE)                                                                                              \
+  X(GT)                                                                                              \
+  X(GE)                                                                                              \
+  X(LOAD_TRUTH) /* truth = a, bytes */                                                               \
+  X(STORE_TRUTH)                                                                                     \
+  X(SELECT)     /* acc = truth ? a : b */                                                            \
+  X(SELECT_OR)  /* acc = truth ? acc : a */                                                          \
+  X(SELECT_ELSE) /* acc = truth ? a : acc */                                                         \
+  X(NEG)                                                                                             \
+  X(ABS)                                                                                             \
+  X(SIGN)                                                                                            \
+  X(SQRT)                                                                                            \
+  X(RSQRT)                                                                                           \
+  X(FLOOR)                                                                                           \
+  X(CEIL)                                                                                            \
+  X(ROUND)                                                                                           \
+  X(RELU)                                                                                            \
+  X(EXP)                                                                                             \
+  X(EXPM1)                                                                                           \
+  X(LOG)                                                                                             \
+  X(LOG1P)                                                                                           \
+  X(TANH)                                                                                            \
+  X(LOGISTIC)                                                                                        \
+  X(ERF)                                                                                             \
+  X(GELU)                                                                                            \
+  X(GELU_TANH)
+
+typedef enum mica_chain_op {
+#define MICA_CHAIN_ROW(NAME) MICA_CHAIN_##NAME,
+  MICA_CHAIN_LIST(MICA_CHAIN_ROW)
+#undef MICA_CHAIN_ROW
+  MICA_CHAIN_OP_COUNT
+} mica_chain_op;
+
+enum { MICA_CHAIN_BYTES = 256 }; /* of a slot for a value that lives within one round of a chain */
+
+/* An operand: the element that belongs to the accumulator's, a splat, or a slot of the round. */
+typedef enum { MICA_CHAIN_ARRAY, MICA_CHAIN_SPLAT, MICA_CHAIN_SLOT } mica_chain_operand;
+
+typedef struct mica_chain_step {
+  int32_t op;       /* mica_chain_op */
+  int32_t place[2]; /* of a and b: indices into the places given to the kernel */
+  int32_t walks[2]; /* -1: moves along with the rounds; 0: stays */
+  int32_t step[2];  /* elements between the vectors of a round: 0 for splats, a vector otherwise */
+} mica_chain_step;
+
 struct mica_tile_kernels {
   int32_t vector_bytes;
+  /* Runs the steps for elements [0, count). */
+  void (*chain)(int64_t count, const mica_chain_step *steps, int32_t step_count, void *const *places);
   /* By the class of source 0 (SELECT: of source 1; result and source class differ for comparisons). */
   mica_tile_kernel *compute[MICA_TILE_OP_COUNT][MICA_TILE_CLASS_COUNT];
   mica_tile_kernel *pairs[MICA_TILE_PAIR_COUNT]; /* f32 */
