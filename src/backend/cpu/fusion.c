@@ -10,6 +10,7 @@
  * A reduction that its group's full members read again ("rows": softmax, layer_norm) joins when the
  * innermost axis is reduced and a row fits the cache. */
 #include "backend/cpu/fusion_internal.h"
+#include "backend/cpu/products_internal.h"
 
 #include <string.h>
 
@@ -18,7 +19,9 @@ enum {
   GROUP_LOADS = 40,
   ROW_ELEMENTS = 1 << 16, /* of a row that is read more than once */
   WALK_LIMIT = 4000,      /* nodes looked at before giving up */
-  LOOK_AHEAD = 24
+  LOOK_AHEAD = 24,
+  BLOCK_MEMBERS = 16,
+  BLOCK_ARRAYS = 5
 };
 
 /* ---- what a tile program can compute ---------------------------------------------------------- */
@@ -412,6 +415,50 @@ static void place_node(mica_plan *plan, uint32_t id) {
   mica_fusion_begin(plan, id);
 }
 
+/* Whether a group is small enough to run on blocks: with many arrays, rows of a block are too short for
+ * the memory system, and a pass of its own is as fast. */
+static bool suits_blocks(const mica_plan *plan, const mica_fusion_group *group, int64_t elements) {
+  uint32_t arrays = 0;
+  if (group->count > BLOCK_MEMBERS) return false;
+  for (uint32_t id = group->first; id != 0; id = plan->fusion->next[id]) {
+    const mica_node *node = mica_node_at(plan->graph, id);
+    const uint32_t *operands = mica_node_operands(plan->graph, node);
+    arrays += plan->fusion->stored[id];
+    for (uint32_t i = 0; i < node->operand_count; i++) {
+      mica_view view;
+      uint32_t source = mica_plan_trace(plan, operands[i], &view);
+      arrays += plan->fusion->group[source] == MICA_PLAN_NONE &&
+                mica_shape_count(mica_plan_type(plan, source).shape) >= elements;
+    }
+  }
+  return arrays <= BLOCK_ARRAYS;
+}
+
+/* A product that a group reads element by element: the group works on its blocks before they leave the
+ * cache. When others read the product too, they wait for the group. */
+static void find_host(mica_plan *plan, uint32_t id) {
+  mica_fusion *fusion = plan->fusion;
+  value_uses uses;
+  mica_fusion_space none = {0};
+  bool reduced[MICA_MAX_RANK] = {0};
+  if (!mica_product_fits(plan, id)) return;
+  find_uses(plan, id, &uses);
+  for (uint32_t g = 0; g < uses.group_count; g++) {
+    mica_fusion_group *group = &fusion->groups[uses.groups[g]];
+    bool fits = !group->reduces && group->host == 0;
+    for (uint32_t i = 0; i < uses.count && fits; i++)
+      if (fusion->group[uses.consumer[i]] == uses.groups[g])
+        fits = role_of_use(plan, id, uses.consumer[i], uses.operand[i], &none, reduced) == MICA_ROLE_FULL;
+    bool keeps = uses.outside || uses.group_count > 1;
+    fits = fits && suits_blocks(plan, group, mica_shape_count(mica_plan_type(plan, id).shape));
+    if (!fits || (keeps && group_waits_for(plan, uses.groups[g], id))) continue;
+    group->host = id;
+    group->keeps_host = keeps;
+    fusion->hosted[id] = uses.groups[g];
+    return;
+  }
+}
+
 void mica_plan_fuse(mica_plan *plan) {
   if (!mica_plan_good(plan)) return;
   size_t count = (size_t)plan->graph->count + 1;
@@ -420,16 +467,18 @@ void mica_plan_fuse(mica_plan *plan) {
     fusion->group = mica_arena_allocate(&plan->arena, count * sizeof(uint32_t));
     fusion->role = mica_arena_allocate_zeroed(&plan->arena, count, sizeof(uint8_t));
     fusion->stored = mica_arena_allocate_zeroed(&plan->arena, count, sizeof(bool));
+    fusion->hosted = mica_arena_allocate(&plan->arena, count * sizeof(uint32_t));
     fusion->next = mica_arena_allocate_zeroed(&plan->arena, count, sizeof(uint32_t));
     fusion->mark = mica_arena_allocate_zeroed(&plan->arena, count, sizeof(uint32_t));
   }
   if (fusion == NULL || fusion->group == NULL || fusion->role == NULL || fusion->stored == NULL ||
-      fusion->next == NULL || fusion->mark == NULL || !find_users(plan, fusion)) {
+      fusion->hosted == NULL || fusion->next == NULL || fusion->mark == NULL || !find_users(plan, fusion)) {
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
     return;
   }
   plan->fusion = fusion;
-  for (size_t i = 0; i < count; i++) fusion->group[i] = MICA_PLAN_NONE;
+  for (size_t i = 0; i < count; i++) fusion->group[i] = fusion->hosted[i] = MICA_PLAN_NONE;
   for (uint32_t id = plan->graph->count; id-- > 1 && mica_plan_good(plan);)
     if (plan->graph->nodes[id].op != MICA_OP_RESULT) place_node(plan, id);
+  for (uint32_t id = 1; id < plan->graph->count && plan->fuse && mica_plan_good(plan); id++) find_host(plan, id);
 }

@@ -26,12 +26,14 @@ typedef struct {
   uint32_t count, last;
   uint32_t loads;      /* about how many arrays are read */
   uint32_t host;       /* a product or convolution whose result the group finishes in cache; 0: none */
+  bool keeps_host;     /* others read the host's own result too */
 } mica_fusion_group;
 
 typedef struct mica_fusion {
   uint32_t *group;   /* [graph->count] of a member; MICA_PLAN_NONE */
   uint8_t *role;     /* [graph->count] mica_fusion_role of a member */
   bool *stored;      /* [graph->count] a member with memory */
+  uint32_t *hosted;  /* [graph->count] the group that a host belongs to; MICA_PLAN_NONE */
   uint32_t *next;    /* [graph->count] the group's next member; 0 ends */
   uint32_t *user_first; /* [graph->count + 1] in `users` */
   uint32_t *users;   /* nodes that read a value; 0 for the results of a region or the graph */
@@ -75,8 +77,27 @@ static inline bool mica_fusion_generates(const mica_plan *plan, uint32_t id) {
   return plan->graph->nodes[id].op == MICA_OP_IOTA;
 }
 
+/* ---- step_finish.c ------------------------------------------------------------------------------------------- */
+
+/* The group's host with all of the group done on each block while it is in cache; false when that cannot be,
+ * nothing is appended then. */
+bool mica_plan_finish_group(mica_plan *plan, uint32_t group);
+
 /* ---- step_tile.c ----------------------------------------------------------------------------------------------- */
 
 void mica_plan_group(mica_plan *plan, uint32_t group);
+/* A program for mica_tile_run_block over [rows, columns], and what its buffers are. */
+typedef struct {
+  mica_tile_program *program;
+  uint32_t count;          /* buffers: loads, then stores */
+  uint32_t loads;
+  uint32_t value[MICA_TILE_MAX_ACCESSES];          /* ids */
+  mica_view place[MICA_TILE_MAX_ACCESSES];         /* of the loads */
+  mica_tile_access access[MICA_TILE_MAX_ACCESSES]; /* strides along the program's axes */
+} mica_block_program;
+/* Says of the last step, for store number `store` at `storage`, which loads' places it may take. */
+void mica_plan_meet_loads(mica_plan *plan, const mica_block_program *block, uint32_t store, uint32_t storage);
+bool mica_plan_block(mica_plan *plan, uint32_t group, int64_t rows, int64_t columns, mica_block_program *out);
+const char *mica_group_label(mica_plan *plan, uint32_t group);
 
 #endif

@@ -50,7 +50,7 @@ static uint32_t missing_operand(const mica_plan *plan, uint32_t id, uint32_t gro
     if (group != MICA_PLAN_NONE) {
       mica_view view;
       uint32_t source = mica_plan_trace(plan, operands[i], &view);
-      if (plan->fusion->group[source] == group) continue;
+      if (plan->fusion->group[source] == group || plan->fusion->hosted[source] == group) continue;
       if (mica_fusion_generates(plan, source) && plan->fusion->group[source] == MICA_PLAN_NONE) continue;
     }
     return operands[i];
@@ -60,9 +60,10 @@ static uint32_t missing_operand(const mica_plan *plan, uint32_t id, uint32_t gro
 
 static uint32_t missing_in_unit(const mica_plan *plan, uint32_t id) {
   const mica_fusion *fusion = plan->fusion;
-  uint32_t group = fusion->group[id];
+  uint32_t group = fusion->hosted[id] != MICA_PLAN_NONE ? fusion->hosted[id] : fusion->group[id];
   if (group == MICA_PLAN_NONE) return missing_operand(plan, id, group);
-  uint32_t missing = 0;
+  uint32_t host = fusion->groups[group].host;
+  uint32_t missing = host == 0 ? 0 : missing_operand(plan, host, MICA_PLAN_NONE);
   for (uint32_t member = fusion->groups[group].first; member != 0 && missing == 0; member = fusion->next[member])
     missing = missing_operand(plan, member, group);
   return missing;
@@ -76,15 +77,25 @@ static void make_unit(mica_plan *plan, uint32_t id) {
     mica_tile_op op;
     if (mica_fusion_operator(plan, id, &op)) mica_fusion_begin(plan, id);
   }
-  uint32_t group = fusion->group[id];
+  uint32_t group = fusion->hosted[id] != MICA_PLAN_NONE ? fusion->hosted[id] : fusion->group[id];
   if (group == MICA_PLAN_NONE) {
     plan->done[id] = true;
     lower_node(plan, id);
     return;
   }
+  uint32_t host = fusion->groups[group].host;
+  if (host != 0) {
+    plan->done[host] = true;
+    if (!mica_plan_finish_group(plan, group)) {
+      if (!mica_plan_good(plan)) return;
+      fusion->groups[group].host = 0;
+      lower_node(plan, host);
+      host = 0;
+    }
+  }
   for (uint32_t member = fusion->groups[group].first; member != 0; member = fusion->next[member])
     plan->done[member] = true;
-  mica_plan_group(plan, group);
+  if (host == 0) mica_plan_group(plan, group);
 }
 
 /* With a stack of its own: graphs come from files too, and may be chains of any length. */
@@ -114,6 +125,7 @@ void mica_plan_ensure(mica_plan *plan, uint32_t id) {
 static bool is_lazy(const mica_plan *plan, uint32_t id) {
   const mica_fusion *fusion = plan->fusion;
   if (mica_op_is_view((mica_op)plan->graph->nodes[id].op)) return true;
+  if (fusion->hosted[id] != MICA_PLAN_NONE) return true;
   if (fusion->group[id] != MICA_PLAN_NONE) return !fusion->stored[id];
   mica_tile_op op; /* fusible, but in no group: a counter, or dead */
   return mica_fusion_operator(plan, id, &op);

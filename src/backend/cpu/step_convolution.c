@@ -4,6 +4,7 @@
 
 typedef struct {
   mica_conv conv;
+  mica_finish finish;
   bool serial;
 } convolution_argument;
 
@@ -13,16 +14,20 @@ static const mica_parallel *threads_of(const convolution_argument *argument, con
 
 static mica_status run_forward(const mica_cpu_step *step, mica_cpu_context *context) {
   const convolution_argument *argument = step->argument;
+  mica_finish_call call;
   mica_conv_forward(context->device->kernels, &argument->conv, mica_cpu_address(step, context, 0),
-                    mica_cpu_address(step, context, 1), mica_cpu_address(step, context, 2), false, NULL,
-                    threads_of(argument, context), mica_cpu_address(step, context, 3));
+                    mica_cpu_address(step, context, 1), mica_cpu_address(step, context, 2), false,
+                    mica_finish_begin(&argument->finish, step, context, &call), threads_of(argument, context),
+                    mica_cpu_address(step, context, 3));
   return MICA_OK;
 }
 
 static mica_status run_backward_data(const mica_cpu_step *step, mica_cpu_context *context) {
   const convolution_argument *argument = step->argument;
+  mica_finish_call call;
   mica_conv_backward_data(context->device->kernels, &argument->conv, mica_cpu_address(step, context, 0),
-                          mica_cpu_address(step, context, 1), mica_cpu_address(step, context, 2), false, NULL,
+                          mica_cpu_address(step, context, 1), mica_cpu_address(step, context, 2), false,
+                          mica_finish_begin(&argument->finish, step, context, &call),
                           threads_of(argument, context), mica_cpu_address(step, context, 3));
   return MICA_OK;
 }
@@ -93,6 +98,10 @@ static void fill_conv(const convolution_roles *roles, mica_conv *conv) {
 }
 
 bool mica_plan_convolution(mica_plan *plan, uint32_t id) {
+  return mica_plan_convolution_finished(plan, id, NULL);
+}
+
+bool mica_plan_convolution_finished(mica_plan *plan, uint32_t id, const mica_finish_plan *finish) {
   const mica_node *node = mica_node_at(plan->graph, id);
   const uint32_t *operands = mica_node_operands(plan->graph, node);
   convolution_roles roles;
@@ -100,6 +109,7 @@ bool mica_plan_convolution(mica_plan *plan, uint32_t id) {
   convolution_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
   if (argument == NULL) return true;
   fill_conv(&roles, &argument->conv);
+  if (finish != NULL) argument->finish = finish->argument;
   const mica_conv *conv = &argument->conv;
   double flops = 2.0 * (double)mica_shape_count(roles.y.shape) * (double)mica_shape_count(roles.kernel.shape) /
                  (double)conv->output_channels;
@@ -125,8 +135,9 @@ bool mica_plan_convolution(mica_plan *plan, uint32_t id) {
   mica_plan_step_add(plan, run, argument, id);
   mica_plan_read(plan, operands[0], first);
   mica_plan_read(plan, operands[1], second);
-  mica_plan_result(plan, id);
+  mica_plan_product_result(plan, id, finish);
   mica_plan_scratch(plan, scratch);
+  if (finish != NULL) mica_plan_finish_references(plan, finish);
   mica_plan_cost(plan, flops, bytes, cost);
   return true;
 }

@@ -8,6 +8,7 @@
 
 typedef struct {
   mica_gemm problem; /* without addresses */
+  mica_finish finish;
   bool serial;
 } dot_argument;
 
@@ -17,6 +18,8 @@ static mica_status run_dot(const mica_cpu_step *step, mica_cpu_context *context)
   problem.a = mica_cpu_address(step, context, 0);
   problem.b = mica_cpu_address(step, context, 1);
   problem.c = mica_cpu_address(step, context, 2);
+  mica_finish_call call;
+  if (argument->finish.any) problem.finish = *mica_finish_begin(&argument->finish, step, context, &call);
   mica_gemm_run(context->device->kernels, &problem, argument->serial ? &mica_cpu_serial : &context->parallel,
                 mica_cpu_address(step, context, 3));
   return MICA_OK;
@@ -169,15 +172,26 @@ static void fill_problem(const dot_axes *axes, mica_gemm *problem) {
   }
 }
 
-bool mica_plan_dot(mica_plan *plan, uint32_t id) {
-  const mica_node *node = mica_node_at(plan->graph, id);
+bool mica_dot_fits(const mica_graph *graph, uint32_t id) {
+  const mica_node *node = mica_node_at(graph, id);
   if (node->op != MICA_OP_DOT_GENERAL) return false;
+  const uint32_t *operands = mica_node_operands(graph, node);
+  mica_type x = graph->nodes[operands[0]].type, y = graph->nodes[operands[1]].type;
+  mica_gemm_type type;
+  return x.dtype == node->type.dtype && gemm_type_of(x.dtype, &type) && mica_shape_count(x.shape) > 0 &&
+         mica_shape_count(y.shape) > 0;
+}
+
+bool mica_plan_dot(mica_plan *plan, uint32_t id) { return mica_plan_dot_finished(plan, id, NULL); }
+
+bool mica_plan_dot_finished(mica_plan *plan, uint32_t id, const mica_finish_plan *finish) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  if (!mica_dot_fits(plan->graph, id)) return false;
   const uint32_t *operands = mica_node_operands(plan->graph, node);
   const mica_dot_attr *attr = node->attr;
   mica_type x = mica_plan_type(plan, operands[0]), y = mica_plan_type(plan, operands[1]);
   mica_gemm problem = {.m = 0};
-  if (x.dtype != node->type.dtype || !gemm_type_of(x.dtype, &problem.type)) return false;
-  if (mica_shape_count(x.shape) == 0 || mica_shape_count(y.shape) == 0) return false;
+  gemm_type_of(x.dtype, &problem.type);
   mica_view a = mica_plan_place(plan, operands[0]), b = mica_plan_place(plan, operands[1]);
   dot_axes axes;
   collect_axes(plan, id, &a, &b, &axes);
@@ -201,13 +215,15 @@ bool mica_plan_dot(mica_plan *plan, uint32_t id) {
   int64_t bytes = (int64_t)mica_plan_bytes(plan, x) + (int64_t)mica_plan_bytes(plan, y) +
                   (int64_t)mica_plan_bytes(plan, node->type);
   int64_t cost = 100 + (int64_t)(flops / 50) + bytes / 20;
-  *argument = (dot_argument){problem, cost < MICA_CPU_SERIAL_COST};
+  *argument = (dot_argument){.problem = problem, .serial = cost < MICA_CPU_SERIAL_COST};
+  if (finish != NULL) argument->finish = finish->argument;
   int32_t threads = argument->serial ? 1 : mica_thread_pool_size(plan->device->pool);
   mica_plan_step_add(plan, run_dot, argument, id);
   mica_plan_read(plan, operands[0], a);
   mica_plan_read(plan, operands[1], b);
-  mica_plan_result(plan, id);
+  mica_plan_product_result(plan, id, finish);
   mica_plan_scratch(plan, mica_gemm_scratch_size(plan->device->kernels, &problem, threads));
+  if (finish != NULL) mica_plan_finish_references(plan, finish);
   mica_plan_cost(plan, flops, bytes, cost);
   return true;
 }

@@ -111,7 +111,14 @@ static int32_t add_access(tile_builder *builder, uint32_t id, const mica_view *p
   return at;
 }
 
-/* Loads are shared by value and role. */
+/* Loads are shared when they are of the same elements. */
+static bool same_load(const tile_builder *builder, int32_t a, int32_t b) {
+  const mica_tile_access *x = &builder->accesses[a], *y = &builder->accesses[b];
+  const mica_view *at = &builder->access_place[a], *other = &builder->access_place[b];
+  return x->dtype == y->dtype && at->storage == other->storage && at->offset == other->offset &&
+         memcmp(x->stride, y->stride, sizeof(x->stride)) == 0;
+}
+
 static int32_t add_load(tile_builder *builder, uint32_t id, bool full) {
   mica_type type = mica_plan_type(builder->plan, id);
   mica_view place = mica_plan_place(builder->plan, id);
@@ -120,10 +127,7 @@ static int32_t add_load(tile_builder *builder, uint32_t id, bool full) {
   if (builder->failed) return 0;
   for (int32_t i = 0; i < builder->spec.node_count; i++) {
     const mica_tile_node *node = &builder->nodes[i];
-    if (node->op != MICA_TILE_LOAD || builder->access_value[node->access] != id) continue;
-    if (memcmp(builder->accesses[node->access].stride, builder->accesses[access].stride,
-               sizeof(builder->accesses[access].stride)) != 0)
-      continue;
+    if (node->op != MICA_TILE_LOAD || !same_load(builder, node->access, access)) continue;
     builder->spec.access_count = before;
     return i;
   }
@@ -186,6 +190,7 @@ static int32_t operand_value(tile_builder *builder, uint32_t operand, bool full)
   mica_view view;
   mica_tile_number number;
   uint32_t source = mica_plan_trace(plan, operand, &view);
+  if (source == builder->data->host) return add_load(builder, source, full);
   if (plan->fusion->group[source] == builder->group)
     for (uint32_t i = 0; i < builder->data->count; i++)
       if (builder->member[i] == source) return builder->value[i];
@@ -261,39 +266,44 @@ static bool is_store(const tile_builder *builder, int32_t access) {
 }
 
 /* A store may take the place of a load of the same elements in the same order, read nowhere else. */
-static void meet_loads(tile_builder *builder, int32_t store, uint32_t storage, int32_t loads) {
-  mica_plan *plan = builder->plan;
-  const mica_tile_access *to = &builder->accesses[store];
-  for (int32_t i = 0; i < loads; i++) {
-    const mica_tile_access *from = &builder->accesses[i];
-    if (builder->access_place[i].offset != 0 || mica_dtype_bits(from->dtype) != mica_dtype_bits(to->dtype) ||
+void mica_plan_meet_loads(mica_plan *plan, const mica_block_program *block, uint32_t store, uint32_t storage) {
+  const mica_tile_access *to = &block->access[store];
+  for (uint32_t i = 0; i < block->loads; i++) {
+    const mica_tile_access *from = &block->access[i];
+    if (block->place[i].offset != 0 || mica_dtype_bits(from->dtype) != mica_dtype_bits(to->dtype) ||
         memcmp(from->stride, to->stride, sizeof(to->stride)) != 0)
       continue;
-    uint32_t reader = builder->access_place[i].storage, readers = 0;
-    for (int32_t k = 0; k < loads; k++) readers += builder->access_place[k].storage == reader;
+    uint32_t reader = block->place[i].storage, readers = 0;
+    for (uint32_t k = 0; k < block->loads; k++) readers += block->place[k].storage == reader;
     if (readers == 1) mica_plan_meet(plan, reader, storage, false);
   }
 }
 
-static const char *group_label(mica_plan *plan, const mica_fusion_group *group) {
+/* What the buffers of a program are; loads come first. */
+static void list_buffers(const tile_builder *builder, mica_block_program *out) {
+  out->count = (uint32_t)builder->spec.access_count;
+  out->loads = 0;
+  while (out->loads < out->count && !is_store(builder, (int32_t)out->loads)) out->loads++;
+  memcpy(out->value, builder->access_value, out->count * sizeof(*out->value));
+  memcpy(out->place, builder->access_place, out->count * sizeof(*out->place));
+  memcpy(out->access, builder->accesses, out->count * sizeof(*out->access));
+}
+
+const char *mica_group_label(mica_plan *plan, uint32_t index) {
+  const mica_fusion_group *group = &plan->fusion->groups[index];
   char text[160] = "";
   size_t used = 0;
   const char *before = NULL;
-  uint32_t times = 0, shown = 0;
+  uint32_t shown = 0;
   if (group->count == 1) return NULL;
   for (uint32_t id = group->first; id != 0; id = plan->fusion->next[id]) {
     const char *name = mica_op_definition((mica_op)plan->graph->nodes[id].op)->name;
-    if (before == name) {
-      times++;
-      continue;
-    }
+    if (before == name) continue;
     before = name;
-    times = 1;
     if (++shown > 12) break;
     for (size_t i = 0; name[i] != '\0' && used + 3 < sizeof(text); i++) text[used++] = name[i];
     if (used + 2 < sizeof(text)) text[used++] = '+';
   }
-  (void)times;
   if (used > 0) text[used - 1] = '\0';
   return mica_plan_text(plan, "fused %u: %s ->", (unsigned)group->count, text);
 }
@@ -310,19 +320,73 @@ static void add_tile_step(tile_builder *builder, mica_tile_program *program) {
   *argument = (tile_argument){program, (uint32_t)builder->spec.access_count, cost < MICA_CPU_SERIAL_COST};
   uint32_t id = builder->data->last;
   uint32_t step = mica_plan_step_add(plan, run_tile, argument, id);
-  int32_t loads = 0;
-  while (loads < builder->spec.access_count && !is_store(builder, loads)) loads++;
-  for (int32_t i = 0; i < builder->spec.access_count; i++) {
-    uint32_t value = builder->access_value[i];
+  mica_block_program *buffers = mica_arena_allocate(&plan->arena, sizeof(*buffers));
+  if (buffers == NULL) {
+    mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
+    return;
+  }
+  list_buffers(builder, buffers);
+  for (uint32_t i = 0; i < buffers->count; i++) {
+    uint32_t value = buffers->value[i];
     bytes += (int64_t)mica_plan_bytes(plan, mica_plan_type(plan, value));
-    if (i < loads) mica_plan_read(plan, value, builder->access_place[i]);
+    if (i < buffers->loads) mica_plan_read(plan, value, buffers->place[i]);
     else mica_plan_result(plan, value);
   }
   mica_plan_scratch(plan, mica_tile_scratch_size(program, argument->serial ? 1 : mica_thread_pool_size(plan->device->pool)));
-  for (int32_t i = loads; i < builder->spec.access_count && mica_plan_good(plan); i++)
-    meet_loads(builder, i, plan->values[builder->access_value[i]].view.storage, loads);
+  for (uint32_t i = buffers->loads; i < buffers->count && mica_plan_good(plan); i++)
+    mica_plan_meet_loads(plan, buffers, i, plan->values[buffers->value[i]].view.storage);
   mica_plan_cost(plan, (double)elements * (double)builder->spec.node_count, bytes, cost);
-  if (mica_plan_good(plan)) plan->steps[step].label = group_label(plan, builder->data);
+  if (mica_plan_good(plan)) plan->steps[step].label = mica_group_label(plan, builder->group);
+}
+
+/* ---- blocks of a product ---------------------------------------------------------------------- */
+
+/* One stride for axes [begin, end) of the space, if they are walked like one axis. */
+static bool fold_stride(const tile_builder *builder, const int64_t *stride, int32_t begin, int32_t end, int64_t *out) {
+  *out = begin == end ? 0 : stride[end - 1];
+  for (int32_t i = begin; i + 1 < end; i++)
+    if (stride[i] != stride[i + 1] * builder->spec.size[i + 1]) return false;
+  return true;
+}
+
+/* Makes the spec one of two axes. */
+static bool fold_to_blocks(tile_builder *builder, int64_t rows, int64_t columns) {
+  int32_t split = 0;
+  for (int64_t size = 1; size < rows && split < builder->spec.rank; split++) size *= builder->spec.size[split];
+  for (int32_t i = 0; i < builder->spec.node_count; i++)
+    if (builder->nodes[i].op == MICA_TILE_INDEX) return false;
+  for (int32_t i = 0; i < builder->spec.access_count; i++) {
+    mica_tile_access *access = &builder->accesses[i];
+    int64_t row, column;
+    if (!fold_stride(builder, access->stride, 0, split, &row) ||
+        !fold_stride(builder, access->stride, split, builder->spec.rank, &column))
+      return false;
+    memset(access->stride, 0, sizeof(access->stride));
+    access->stride[0] = row;
+    access->stride[1] = column;
+    access->stream = false;
+  }
+  builder->spec.rank = 2;
+  builder->spec.size[0] = rows;
+  builder->spec.size[1] = columns;
+  builder->spec.reduce_begin = builder->spec.reduce_end = 0;
+  builder->spec.block = true;
+  return true;
+}
+
+bool mica_plan_block(mica_plan *plan, uint32_t group, int64_t rows, int64_t columns, mica_block_program *out) {
+  tile_builder builder;
+  mica_shape blocks = {2, {rows, columns}};
+  if (!mica_space_refine(&plan->fusion->groups[group].space, blocks, false)) return false;
+  if (!builder_init(&builder, plan, group)) return false;
+  build_spec(&builder);
+  if (builder.failed || !mica_plan_good(plan) || !fold_to_blocks(&builder, rows, columns)) return false;
+  mica_error error = {0};
+  mica_status status = mica_tile_compile(plan->device->kernels, &builder.spec, &plan->allocator, &out->program, &error);
+  if (status == MICA_OUT_OF_MEMORY) mica_plan_fail(plan, status, "%s", error.message);
+  if (status != MICA_OK) return false;
+  list_buffers(&builder, out);
+  return true;
 }
 
 /* One by one, for what the VM refuses. */
