@@ -161,7 +161,8 @@ mica_plan_reference *mica_plan_reference_add(mica_plan *plan, uint32_t storage, 
 }
 
 void mica_plan_meet(mica_plan *plan, uint32_t reader, uint32_t writer, bool strong) {
-  if (!mica_plan_good(plan)) return;
+  /* Who looks for NaN wants to see operands after the step too. */
+  if (!mica_plan_good(plan) || !plan->fuse) return;
   if (!mica_grow(&plan->allocator, &plan->meetings, &plan->meeting_capacity,
                  (size_t)plan->meeting_count + 1, sizeof(*plan->meetings))) {
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");

@@ -98,7 +98,7 @@ typedef struct {
   mica_arena arena; /* of the compilation */
   mica_status status;
   mica_error *error;
-  bool fuse; /* off when a device looks for NaN: then every operator is a step */
+  bool fuse; /* off when a device looks for NaN: then every operator is a step and leaves its operands alone */
 
   mica_storage *storages;
   uint32_t storage_count, storage_capacity;
