@@ -47,14 +47,23 @@ fi
 # Calls between layers: every mica_ symbol that a layer's objects leave open is defined in a layer that it may use.
 objects=$(find "$MICA_BUILD_DIR/CMakeFiles" -path '*.dir/src/*' -name '*.o' | LC_ALL=C sort)
 [ -n "$objects" ] || fail 'no objects to look at'
-for object in $objects; do
-  layer=${object##*.dir/src/}
-  source=src/${layer%.o}
-  [ -f "$MICA_SOURCE_DIR/$source" ] || continue # an object of a source that is gone
-  nm "$object" | awk -v layer="${layer%%/*}" -v source="$source" '
-    $1 == "U" && $2 ~ /^mica_/ {print "uses", layer, $2, source; next}
-    $2 ~ /^[A-TV-Z]$/ && $3 ~ /^mica_/ {print "defines", layer, $3, source}'
-done >symbols
+# One line a symbol: OBJECT:[ADDRESS] KIND NAME. An object of a source that is gone does not count.
+# shellcheck disable=SC2086
+nm -A $objects | awk -v tree="$MICA_SOURCE_DIR" '
+  {
+    object = $1; sub(/:.*/, "", object)
+    if (!(object in source)) {
+      name = object; sub(/.*\.dir\/src\//, "src/", name); sub(/\.o$/, "", name)
+      source[object] = (getline line < (tree "/" name)) >= 0 ? name : ""
+      close(tree "/" name)
+    }
+    if (source[object] == "") next
+    layer = source[object]; sub(/^src\//, "", layer); sub(/\/.*/, "", layer)
+    if ($NF ~ /^mica_/) {
+      if ($(NF - 1) == "U") print "uses", layer, $NF, source[object]
+      else if ($(NF - 1) ~ /^[A-Z]$/) print "defines", layer, $NF, source[object]
+    }
+  }' >symbols
 awk -v table="$MICA_SOURCE_DIR/tools/layers.txt" '
   BEGIN {
     while ((getline row < table) > 0) {
