@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* backend.h: devices, executables, and the interface that a backend implements.
  *
- * A device is what runs: a backend with its threads, allocator, log callback and cancellation flag.
- * Two
- * may live side by side in a process. A backend compiles whole graphs (docs/add-a-backend.md).
- * Ownership: devices and executables are reference-counted. Threads: an executable may be run from
- * many
- * threads at once. After fork a device is unusable in the child and says so. */
+ * A device is what runs: a backend with its threads, allocator, log callback and cancellation
+ * flag. Two may live side by side in a process. A backend compiles whole graphs
+ * (docs/add-a-backend.md). Ownership: devices and executables are reference-counted. Threads: an
+ * executable may be run from many threads at once. After fork a device is unusable in the child
+ * and says so. */
 #ifndef MICA_BACKEND_H
 #define MICA_BACKEND_H
 #include "mica/graph.h"
@@ -20,6 +19,7 @@ typedef struct mica_executable mica_executable;
 /* Lines that a user asked for (marked values, profiles), without a newline; any thread. */
 typedef void mica_log_callback(void *user, const char *text);
 
+/* Option structs begin with their size, sizeof of the struct that was filled. */
 typedef struct {
   size_t struct_size;
   const char *backend; /* "cpu", "reference"; NULL: $MICA_BACKEND, else the fastest here */
@@ -45,9 +45,8 @@ MICA_API int32_t mica_device_threads(const mica_device *device);
  * thread. */
 MICA_API void mica_device_cancel(mica_device *device, bool cancel);
 
-/* Compiles the graph's outputs and assigns. The graph is not needed afterwards. donate: bit i says
- * that
- * input i may be overwritten (its tensor must not be used after the call). */
+/* Compiles the graph's outputs and assigns. The graph is not needed afterwards. donate: bit i
+ * says that input i may be overwritten (its tensor must not be used after the call). */
 MICA_API mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate,
                                   mica_executable **out_executable, mica_error *error);
 MICA_API mica_executable *mica_executable_retain(mica_executable *executable);
@@ -56,13 +55,11 @@ MICA_API size_t mica_executable_input_count(const mica_executable *executable);
 MICA_API size_t mica_executable_output_count(const mica_executable *executable);
 MICA_API mica_type mica_executable_input_type(const mica_executable *executable, size_t index);
 MICA_API mica_type mica_executable_output_type(const mica_executable *executable, size_t index);
-/* Runs with its variables. out[i] == NULL: a new tensor; otherwise it is overwritten in place (type
- * equal,
- * not also an input unless donated), so that a step allocates nothing. A failure before execution
- * changes nothing; one during it marks assigned variables lost, and the error names them. With
- * find_nan
- * the first NaN or infinity that a step makes from finite operands is an error that names operator,
- * type and scope path. */
+/* Runs with its variables. out[i] == NULL: a new tensor; otherwise it is overwritten in place
+ * (type equal, not also an input unless donated), so that a step allocates nothing. A failure
+ * before execution changes nothing; one during it marks assigned variables lost, and the error
+ * names them. With find_nan the first NaN or infinity that a step makes from finite operands is
+ * an error that names operator, type and scope path. */
 MICA_API mica_status mica_executable_run(mica_executable *executable, mica_tensor *const *in,
                                          size_t in_count, mica_tensor **out, size_t out_count,
                                          mica_error *error);
@@ -78,8 +75,8 @@ MICA_API int64_t mica_executable_trace(mica_executable *executable, char *text, 
 /* ---- the interface of a backend -------------------------------------------------------------- */
 
 /* One call: inputs are parameters in order, then the variables that are read in the order of
- * mica_graph_variables; outputs are the graph's outputs, then the assigned variables' new values.
- * */
+ * mica_graph_variables; outputs are the graph's outputs, then the assigned variables' new
+ * values. */
 typedef struct {
   size_t struct_size;
   const void *const *in; /* host or device memory of each input; NULL: nothing reads it */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* core.h: status and errors, allocators, dtypes, shapes, tensors, arrays in files, random bits.
  *
- * Ownership: tensors are reference-counted; mica_error and shapes are plain values with nothing to
- * free.
- * Threads: values may be used from any thread; a tensor may be read by many threads at once, and is
- * written (mica_tensor_write) by one thread while none reads it. Reference counts are atomic.
- * Example: examples/tensors.c. */
+ * Ownership: tensors are reference-counted; mica_error and shapes are plain values with nothing
+ * to free. Threads: values may be used from any thread; a tensor may be read by many threads at
+ * once, and is written (mica_tensor_write) by one thread while none reads it. Reference counts
+ * are atomic. Example: examples/tensors.c. */
 #ifndef MICA_CORE_H
 #define MICA_CORE_H
 #include <stdbool.h>
@@ -253,7 +252,8 @@ MICA_API int mica_closeness_format(const mica_closeness *closeness, mica_shape s
  * elements (0: 1000). Writes to text[size], always terminated; returns the length it needs. */
 typedef struct {
   size_t struct_size;
-  int32_t precision;  /* digits after the point, 0: 4; -1: as many as reading back needs */
+  int32_t
+      precision; /* digits after the point, 0: 4; -1: as many as reading back needs; scalars: all */
   int64_t threshold;  /* 0: 1000; summarise above */
   int32_t edge_items; /* 0: 3; shown at each end of a summarised axis */
   int32_t line_width; /* 0: 75 columns */

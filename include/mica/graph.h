@@ -4,8 +4,7 @@
  * Values nest like maths. The first mistake sticks in the graph: later operators do nothing, and
  * compiling (or mica_graph_status) reports it with operator, operand types and scope path.
  * Ownership: values and regions are plain handles that own nothing and die with their graph or
- * trace.
- * Threads: one thread builds one graph at a time; different graphs are independent.
+ * trace. Threads: one thread builds one graph at a time; different graphs are independent.
  * Example: examples/quickstart.c. */
 #ifndef MICA_GRAPH_H
 #define MICA_GRAPH_H
@@ -19,8 +18,7 @@ typedef struct mica_graph mica_graph;
 typedef struct mica_variable mica_variable;
 
 /* One result of one node, by value. {0} is "no value"; a stale one (kept past its trace) is an
- * error of
- * the operator that takes it, never a crash. */
+ * error of the operator that takes it, never a crash. */
 typedef struct {
   mica_graph *graph;
   uint32_t id, epoch;
@@ -54,14 +52,13 @@ MICA_API int32_t mica_rank_of(mica_value value);
 MICA_API int64_t mica_dim_of(mica_value value, int32_t axis); /* negative axes count from the end */
 MICA_API bool mica_is_valid(mica_value value); /* a value of a live trace whose region is open */
 
-/* Scope path of what is built from here on ("encoder/layer3"), for errors, profiles and pictures.
- * */
+/* One name of the scope path of what is built from here on, without '/', spaces or quotes; the path is
+ * the open names joined ("encoder/layer3"). For errors, profiles and pictures. */
 MICA_API void mica_scope_push(mica_graph *graph, const char *name);
 MICA_API void mica_scope_pop(mica_graph *graph, const char *name); /* another name is an error */
 
 /* Makes the graph fail, as an operator of the caller's would: prefix your own operator's name.
- * Returns
- * the failed value. The first failure stays. */
+ * Returns the failed value. The first failure stays. */
 MICA_API mica_value mica_fail(mica_graph *graph, mica_status status, const char *format, ...)
     MICA_PRINTF(3, 4);
 
@@ -71,9 +68,8 @@ MICA_API mica_value mica_fail(mica_graph *graph, mica_status status, const char 
 MICA_API mica_value mica_parameter(mica_graph *graph, mica_type type);
 /* A tensor as a constant; retains it. */
 MICA_API mica_value mica_constant(mica_graph *graph, mica_tensor *tensor);
-/* A constant [] of any dtype. Integer dtypes take whole numbers in their range, float dtypes round
- * to
- * nearest, and a finite number that overflows is an error. */
+/* A constant [] of any dtype. Integer dtypes take whole numbers in their range, float dtypes
+ * round to nearest, and a finite number that overflows is an error. */
 MICA_API mica_value mica_scalar(mica_graph *graph, mica_dtype dtype, double number);
 /* A constant of that type filled with one number. */
 MICA_API mica_value mica_full(mica_graph *graph, mica_type type, double number);
@@ -84,10 +80,8 @@ MICA_API mica_value mica_ones_like(mica_value x);
 /* ---- derivatives of values already built; zeros where nothing depends ------------------------ */
 
 /* d loss / d x[i] for each i, of x[i]'s type, in one backward pass. `loss` is a float []. The
- * results are
- * values of the same graph, so they can be differentiated again. What cannot be differentiated is
- * an
- * error that names the operator and its scope path. */
+ * results are values of the same graph, so they can be differentiated again. What cannot be
+ * differentiated is an error that names the operator and its scope path. */
 MICA_API void mica_gradients(mica_value loss, const mica_value *x, size_t count, mica_value *out);
 /* out[i] = sum over j of (d y[j] / d x[i])^T y_cotangent[j]. Cotangents have their y's type. */
 MICA_API void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count,
@@ -104,17 +98,14 @@ mica_hessian(mica_value loss, mica_value x); /* [], [b...] -> [b..., b...], forw
 
 /* ---- regions: one mechanism for every block; captures are free ------------------------------- */
 
-/* Between begin and end, what is built belongs to the block. Values from outside may be used freely
- * and
- * are captured; values of a block cannot be used after its end. An unclosed block is an error that
- * names
- * its scope. Argument `index` of the open block: */
+/* Between begin and end, what is built belongs to the block. Values from outside may be used
+ * freely and are captured; values of a block cannot be used after its end. An unclosed block is
+ * an error that names its scope. Argument `index` of the open block: */
 MICA_API mica_value mica_argument(mica_region region, size_t index);
 
-/* while (condition(state)) state = body(state). The condition is built first, then the body, each
- * from
- * argument(0 .. count - 1). `max_iterations` bounds the loop; 0: unbounded, and then without
- * reverse mode. */
+/* while (condition(state)) state = body(state). The condition is built first, then the body,
+ * each from argument(0 .. count - 1). `max_iterations` bounds the loop; 0: unbounded, and then
+ * without reverse mode. */
 MICA_API mica_region mica_while_begin(mica_graph *graph, const mica_value *state, size_t count,
                                       int64_t max_iterations);
 MICA_API void mica_while_body(
@@ -126,19 +117,17 @@ MICA_API mica_region mica_if_begin(mica_value condition);
 MICA_API void mica_if_else(mica_region region, const mica_value *result, size_t count);
 MICA_API void mica_if_end(mica_region region, const mica_value *result, mica_value *out);
 
-/* One of several blocks by an i32 []; an index outside picks the last one (as in StableHLO's case).
- * */
+/* One of several blocks by an i32 []; an index outside picks the last one (as in StableHLO's
+ * case). */
 MICA_API mica_region mica_switch_begin(mica_value index);
 MICA_API void mica_switch_next(mica_region region, const mica_value *result,
                                size_t count); /* closes a block, opens the next */
 MICA_API void mica_switch_end(mica_region region, const mica_value *result, size_t count,
                               mica_value *out);
 
-/* for t: carry, emit[t] = body(carry, items[t]). items [time, ...] are cut along axis 0; arguments
- * are the
- * carries, then the items' slices. out_stacked [time, ...]. All item lengths are equal; with no
- * item the
- * length comes from mica_scan_begin_count. */
+/* for t: carry, emit[t] = body(carry, items[t]). items [time, ...] are cut along axis 0;
+ * arguments are the carries, then the items' slices. out_stacked [time, ...]. All item lengths
+ * are equal; with no item the length comes from mica_scan_begin_count. */
 MICA_API mica_region mica_scan_begin(const mica_value *carry, size_t carry_count,
                                      const mica_value *items, size_t item_count);
 MICA_API mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry,
@@ -147,10 +136,9 @@ MICA_API mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *
 MICA_API void mica_scan_end(mica_region region, const mica_value *carry, const mica_value *emit,
                             size_t emit_count, mica_value *out_carry, mica_value *out_stacked);
 
-/* The block for each example along axis[i] of in[i] (-1: the whole value for every example; NULL:
- * all 0).
- * argument(i) is one example's slice; results get the examples as their axis 0. No loop is built.
- * */
+/* The block for each example along axis[i] of in[i] (-1: the whole value for every example;
+ * NULL: all 0). argument(i) is one example's slice; results get the examples as their axis 0. No
+ * loop is built. */
 MICA_API mica_region mica_vmap_begin(mica_graph *graph, const mica_value *in, const int32_t *axis,
                                      size_t count);
 MICA_API void mica_vmap_end(mica_region region, const mica_value *result, size_t count,
@@ -169,10 +157,8 @@ MICA_API void mica_recompute_end(mica_region region, const mica_value *result, s
                                  mica_value *out);
 
 /* The first block computes results from argument(0 .. count - 1). The second gives the gradient:
- * its
- * arguments are the same inputs, then at count + j the cotangent of result j; in_gradient[i] has
- * the type
- * of input i. Captured values get no gradient. Forward mode through it is an error. */
+ * its arguments are the same inputs, then at count + j the cotangent of result j; in_gradient[i]
+ * has the type of input i. Captured values get no gradient. Forward mode through it is an error. */
 MICA_API mica_region mica_custom_gradient_begin(mica_graph *graph, const mica_value *in,
                                                 size_t count);
 MICA_API void mica_custom_gradient_backward(mica_region region, const mica_value *result,
@@ -183,8 +169,7 @@ MICA_API void mica_custom_gradient_end(mica_region region, const mica_value *in_
 /* ---- variables: side inputs and side outputs of whatever is traced --------------------------- */
 
 /* A cell that outlives graphs; reference-counted. Retains `initial`; NULL without memory or
- * initial.
- * A variable may be used by many threads; calls that assign it run one after the other. */
+ * initial. A variable may be used by many threads; calls that assign it run one after the other. */
 MICA_API mica_variable *mica_variable_create(const char *name, mica_tensor *initial);
 MICA_API mica_variable *mica_variable_retain(mica_variable *variable);
 MICA_API void mica_variable_release(mica_variable *variable);
@@ -195,8 +180,8 @@ MICA_API mica_value mica_variable_read(mica_graph *graph, mica_variable *variabl
 /* Stored when the call succeeds. Allowed in the root, call and recompute regions. Types must be
  * equal. */
 MICA_API void mica_variable_assign(mica_variable *variable, mica_value value);
-/* The present value, retained; the next step then copies instead of donating. NULL when it is lost.
- * */
+/* The present value, retained; the next step then copies instead of donating. NULL when it is
+ * lost. */
 MICA_API mica_tensor *mica_variable_snapshot(mica_variable *variable);
 /* Replaces the value from outside of any trace; the type must be the same. Also mends a lost
  * variable. */
@@ -206,12 +191,10 @@ MICA_API mica_status mica_variable_set(mica_variable *variable, mica_tensor *val
 /* ---- text and pictures ----------------------------------------------------------------------- */
 
 /* The graph as text that parses back (docs/text-form.md), into text[size], always terminated;
- * returns the
- * length it needs, or -1 without memory. */
+ * returns the length it needs, or -1 without memory. */
 MICA_API int64_t mica_graph_format(const mica_graph *graph, char *text, size_t size);
 /* A graph from text; hostile input is refused with line and column. Variables come back unbound:
- * they
- * have name and type, and compile once mica_graph_bind has given each one. */
+ * they have name and type, and compile once mica_graph_bind has given each one. */
 MICA_API mica_status mica_graph_parse(const mica_allocator *allocator, const char *text,
                                       size_t size, mica_graph **out_graph, mica_error *error);
 MICA_API mica_status mica_graph_bind(mica_graph *graph, mica_variable *variable, mica_error *error);
@@ -220,10 +203,9 @@ MICA_API int64_t mica_graph_format_html(const mica_graph *graph, char *text, siz
 /* Checks every invariant of docs/architecture.md; a well-built graph always passes. */
 MICA_API mica_status mica_graph_verify(const mica_graph *graph, mica_error *error);
 
-/* Every operator without macros or structs, for bindings, the parser and fuzzers: attributes as in
- * the
- * text form ("axes=[0, 1], kind=sum"), NULL or "" for none. Operators with regions are not built by
- * it. */
+/* Every operator without macros or structs, for bindings, the parser and fuzzers: attributes as
+ * in the text form ("axes=[0, 1], kind=sum"), NULL or "" for none. Operators with regions are
+ * not built by it. */
 MICA_API mica_value mica_build_operator(mica_graph *graph, const char *name, const mica_value *in,
                                         size_t in_count, const char *attributes);
 /* All operators with arity, attributes and dtypes as JSON into text[size]; the length it needs. */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* jit.h: a C function that builds a graph, traced and compiled once for each list of input types.
  *
- * Ownership: create/destroy; tensors given out belong to the caller. Threads: a jit may be called
- * from
- * many threads at once; concurrent compiles of one key happen once. Example: examples/quickstart.c.
- * */
+ * Ownership: create/destroy; tensors given out belong to the caller. Threads: a jit may be
+ * called from many threads at once; concurrent compiles of one key happen once. Example:
+ * examples/quickstart.c. */
 #ifndef MICA_JIT_H
 #define MICA_JIT_H
 #include "mica/backend.h"
@@ -14,14 +13,12 @@ extern "C" {
 
 typedef struct mica_jit mica_jit;
 
-/* Builds out[] from in[] in `graph`. May be called from any thread that calls the jit, never twice
- * at once
- * for one graph; must not keep values. */
+/* Builds out[] from in[] in `graph`. May be called from any thread that calls the jit, never
+ * twice at once for one graph; must not keep values. */
 typedef void mica_build(mica_graph *graph, const mica_value *in, mica_value *out, void *user);
 
 /* Traced once for each distinct list of input types (and variable types, and `variant`); least
- * recently
- * used executables go first. */
+ * recently used executables go first. */
 typedef struct {
   size_t struct_size;
   mica_device *device; /* retained */
@@ -33,15 +30,15 @@ typedef struct {
   size_t cache_limit;  /* 0: 64 */
   const char *variant; /* part of the key: "train", "eval"; copied */
 } mica_jit_args;
-/* NULL without memory. A NULL device (whose opening failed) is kept and reported by the first call.
- * */
+/* NULL without memory. A NULL device (whose opening failed) is kept and reported by the first
+ * call. */
 MICA_API mica_jit *mica_jit_create_with(const mica_jit_args *args);
 #define mica_jit_create(...) \
   mica_jit_create_with(&(mica_jit_args){.struct_size = sizeof(mica_jit_args), __VA_ARGS__})
 MICA_API void mica_jit_destroy(mica_jit *jit);
 
-/* out[i] == NULL: a new tensor; otherwise it is overwritten in place. A failed trace is not cached.
- * */
+/* out[i] == NULL: a new tensor; otherwise it is overwritten in place. A failed trace is not
+ * cached. */
 MICA_API mica_status mica_jit_call(mica_jit *jit, mica_tensor *const *in, size_t in_count,
                                    mica_tensor **out, size_t out_count, mica_error *error);
 /* Traces and compiles without running: ahead of time. *out_executable, if wanted, is retained. */
@@ -52,10 +49,8 @@ MICA_API mica_status mica_jit_set_variant(mica_jit *jit, const char *variant, mi
 MICA_API size_t mica_jit_cache_count(const mica_jit *jit);
 
 /* The same without a callback, for languages where callbacks are hard: exactly one of the two is
- * set.
- * *out_ready is retained. A trace is built from its parameters (mica_jit_parameter), then finished,
- * which
- * ends it on failure too. */
+ * set. *out_ready is retained. A trace is built from its parameters (mica_jit_parameter), then
+ * finished, which ends it on failure too. */
 MICA_API mica_status mica_jit_find(mica_jit *jit, const mica_type *in, size_t count,
                                    mica_executable **out_ready, mica_graph **out_trace,
                                    mica_error *error);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ui.h: what a person sees: progress, reports, plots. A library of its own (libmica_ui), the only
- * one that
- * writes to a FILE. Nothing here keeps state between calls but what the caller owns; one thread at
- * a time. */
+/* ui.h: what a person sees: progress, reports, plots. A library of its own (libmica_ui), the
+ * only one that writes to a FILE. Nothing here keeps state between calls but what the caller
+ * owns; one thread at a time. */
 #ifndef MICA_UI_H
 #define MICA_UI_H
 #include <stdio.h>
@@ -15,8 +14,7 @@ extern "C" {
 /* ---- progress -------------------------------------------------------------------------------- */
 
 /* A line that is redrawn on a terminal, and printed at every tenth of the way elsewhere. Colors
- * only on a
- * terminal and without $NO_COLOR. A plain value: begin fills it, nothing to free. */
+ * only on a terminal and without $NO_COLOR. A plain value: begin fills it, nothing to free. */
 typedef struct {
   FILE *out;
   bool terminal, color;
@@ -38,8 +36,7 @@ MICA_API double mica_progress_seconds(
 /* ---- reports --------------------------------------------------------------------------------- */
 
 /* Accuracy by class and the confusion matrix. confusion [classes, classes], row: true class,
- * column:
- * predicted; names [classes]. */
+ * column: predicted; names [classes]. */
 MICA_API void mica_report_classes(FILE *out, const char *const *names, const int64_t *confusion,
                                   int64_t classes);
 

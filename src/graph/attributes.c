@@ -105,9 +105,8 @@ void mica_print_quoted(const char *value, mica_text *text) {
 }
 
 /* "f32[2, 3] 0x0000803f..": the elements' bytes in memory order (little-endian), so that every
- * value, NaN
- * payloads too, reads back with the same bits; one real element is written as a number where that
- * does. */
+ * value, NaN payloads too, reads back with the same bits; one real element is written as a
+ * number where that does. */
 void mica_print_tensor(const mica_tensor *tensor, mica_text *text) {
   char type[160];
   mica_type t = mica_tensor_type(tensor);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attributes.h: the attribute struct of each operator that has one. Zero-initialize before filling,
- * so
- * that unused entries compare equal. Axes are non-negative here; builders resolve negative ones. */
+/* attributes.h: the attribute struct of each operator that has one. Zero-initialize before
+ * filling, so that unused entries compare equal. Axes are non-negative here; builders resolve
+ * negative ones. */
 #ifndef MICA_GRAPH_ATTRIBUTES_H
 #define MICA_GRAPH_ATTRIBUTES_H
 #include "graph/graph_internal.h"
@@ -53,8 +53,8 @@ typedef struct {
   int32_t kind;
 } mica_compare_attr; /* mica_compare_kind; NaN is unordered */
 
-/* Operand axis i becomes result axis axes[i] (strictly increasing); its size is 1 or the result's.
- * */
+/* Operand axis i becomes result axis axes[i] (strictly increasing); its size is 1 or the
+ * result's. */
 typedef struct {
   mica_shape shape;
   mica_ints axes;
@@ -132,17 +132,15 @@ typedef struct {
   mica_ints window, stride, base_dilation, window_dilation, low, high;
 } mica_window_attr;
 /* select_and_scatter(x, source): source is added where x is extreme (kind MAX or MIN) in its
- * window, the
- * first one at equal values: the gradient of max-pooling. select_and_gather(x, t) takes t there:
- * its jvp. */
+ * window, the first one at equal values: the gradient of max-pooling. select_and_gather(x, t)
+ * takes t there: its jvp. */
 
 typedef struct {
   mica_ints lhs_batch, rhs_batch, lhs_contract, rhs_contract;
   mica_dtype dtype;
 } mica_dot_attr; /* dtype of the result; NONE: the operands' */
 /* x [batch, spatial..., in], kernel [spatial..., in / groups, out] -> [batch, spatial..., out];
- * entries per
- * spatial axis. */
+ * entries per spatial axis. */
 typedef struct {
   mica_ints stride, low, high, base_dilation, window_dilation;
   int64_t groups;       /* of features */

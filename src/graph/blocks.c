@@ -6,11 +6,10 @@
 #include "graph/attributes.h"
 #include "graph/graph_internal.h"
 
-/* The handle of a block that could not begin. Its epoch says how many results the end will be asked
- * for, so
- * that they are failed values and not what happened to lie in the caller's memory. Where that is
- * known only
- * later (if, custom gradients), the count is kept in a slot of the failed graph. */
+/* The handle of a block that could not begin. Its epoch says how many results the end will be
+ * asked for, so that they are failed values and not what happened to lie in the caller's memory.
+ * Where that is known only later (if, custom gradients), the count is kept in a slot of the
+ * failed graph. */
 static mica_region no_region(mica_graph *graph, size_t result_count) {
   return (mica_region){graph, 0, (uint32_t)result_count};
 }
@@ -25,9 +24,10 @@ static void note_results(mica_region region, size_t count) {
     region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS] = count;
 }
 static size_t noted_results(mica_region region) {
-  return !region.id && can_note(region.graph)
-             ? region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS]
-             : 0;
+  if (region.id || !region.graph) return 0;
+  /* Nothing can be noted without memory: one result is by far the most likely. */
+  return can_note(region.graph) ? region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS]
+                                : 1;
 }
 /* The block of a handle of this trace, whether the graph has failed since or not. */
 static mica_block *block_of(mica_region region) {
@@ -38,7 +38,7 @@ static mica_block *block_of(mica_region region) {
 }
 
 static void no_values(mica_graph *graph, mica_value *out, size_t count) {
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
+  for (size_t i = 0; out && i < count; i++) out[i] = mica_no_value(graph);
 }
 
 static mica_type *types_of(mica_graph *graph, const mica_value *values, size_t count) {

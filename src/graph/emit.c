@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* emit.c: the one way in which nodes come to be. Every builder, rule, pass and the parser appends
- * through
- * mica_emit_results, which checks the operands, captures outer values, infers the result types and
- * is the
- * only place that can leave a node behind. */
+/* emit.c: the one way in which nodes come to be. Every builder, rule, pass and the parser
+ * appends through mica_emit_results, which checks the operands, captures outer values, infers
+ * the result types and is the only place that can leave a node behind. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,8 +82,7 @@ bool mica_class_accepts(mica_dtype_class class, mica_dtype dtype, const char **o
 }
 
 /* Texts are copied and tensors retained: an attribute lives as long as the graph. Variables are
- * retained by
- * the graph's list of them. */
+ * retained by the graph's list of them. */
 static bool retain_attribute(mica_graph *graph, const mica_op_def *def, void *attr) {
   for (const mica_attr_field *field = def->fields; field && field->name; field++) {
     if (field->kind == MICA_ATTR_TEXT) {

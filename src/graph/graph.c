@@ -9,8 +9,7 @@
 #include "graph/attributes.h"
 
 /* Stands in for a graph that could not be allocated: reports why and ignores all building. It is
- * never
- * written, since every function returns first on a graph in error. */
+ * never written, since every function returns first on a graph in error. */
 static const mica_graph out_of_memory_graph = {
     .status = MICA_OUT_OF_MEMORY, .message = "out of memory", .epoch = 1};
 

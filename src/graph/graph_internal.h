@@ -2,20 +2,14 @@
 /* graph_internal.h: the data structures of a graph, shared with backends and jit.
  *
  * A graph is one growing array of nodes. A node's index is its id; id 0 is "no value". A node with
- * n
- * results takes n consecutive entries: its own, which is result 0, and n - 1 entries of operator
- * `result`.
- * Ids are a topological order, so passes are plain loops.
+ * n results takes n consecutive entries: its own, which is result 0, and n - 1 entries of operator
+ * `result`. Ids are a topological order, so passes are plain loops.
  *
  * A region is an interval of ids [begin, end). A nested region lies inside its parent's interval
- * and is
- * followed by the node that owns it. A region reads outer values only through `argument` nodes:
- * first the
- * declared ones, then one for each captured value, made where it is used first. The owner's
- * operands are
- * its declared operands and then, region by region, the captured values. So every closed region is
- * closed
- * in the mathematical sense, and no id ever moves. */
+ * and is followed by the node that owns it. A region reads outer values only through `argument`
+ * nodes: first the declared ones, then one for each captured value, made where it is used first.
+ * The owner's operands are its declared operands and then, region by region, the captured
+ * values. So every closed region is closed in the mathematical sense, and no id ever moves. */
 #ifndef MICA_GRAPH_INTERNAL_H
 #define MICA_GRAPH_INTERNAL_H
 #include "core/memory.h"
@@ -33,8 +27,7 @@ typedef enum {
 } mica_op;
 
 /* Attributes are one plain struct for each operator, described by a table of fields; printing,
- * parsing,
- * comparing, hashing and bindings work from the table. Unused bytes are zero. */
+ * parsing, comparing, hashing and bindings work from the table. Unused bytes are zero. */
 typedef enum {
   MICA_ATTR_I64,      /* int64_t */
   MICA_ATTR_F64,      /* double */
@@ -108,9 +101,8 @@ enum { MICA_MESSAGE_SIZE = 512 };
 /* Writes the message; returns false, so that a rule ends with `return mica_infer_fail(...)`. */
 bool mica_infer_fail(mica_infer *infer, const char *format, ...) MICA_PRINTF(2, 3);
 
-/* What a derivative, batching or expansion rule sees: a node whose operands may have been mapped.
- * An
- * absent tangent or cotangent (a zero) is a value with id 0. */
+/* What a derivative, batching or expansion rule sees: a node whose operands may have been
+ * mapped. An absent tangent or cotangent (a zero) is a value with id 0. */
 typedef struct {
   mica_graph *graph;
   const struct mica_op_def *def;
@@ -140,8 +132,7 @@ typedef struct mica_op_def {
 
   bool (*infer)(mica_infer *infer);
   /* POINTWISE: t * d out / d in[i]; also right for a cotangent since the Jacobian is diagonal.
-   * Returns
-   * {0} where the derivative is zero. */
+   * Returns {0} where the derivative is zero. */
   mica_value (*derivative)(const mica_rule *rule, size_t operand, mica_value t);
   /* LINEAR: the cotangent of operand i. `cotangents` are those of the results. */
   mica_value (*transpose)(const mica_rule *rule, size_t operand, const mica_value *cotangents);
@@ -149,8 +140,7 @@ typedef struct mica_op_def {
   void (*jvp)(const mica_rule *rule, const mica_value *tangents, mica_value *out_tangents);
   void (*vjp)(const mica_rule *rule, const mica_value *cotangents, mica_value *in_cotangents);
   /* All but LEAF and POINTWISE (whose rule is shared): build the operator for `size` examples.
-   * Batched
-   * operands (batched[i]) have the examples as axis 0; so have all results. */
+   * Batched operands (batched[i]) have the examples as axis 0; so have all results. */
   void (*batch)(const mica_rule *rule, const bool *batched, int64_t size, mica_value *out);
   /* Composites: the same from simpler operators. */
   void (*expand)(const mica_rule *rule, mica_value *out);
@@ -310,8 +300,7 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
                     size_t declared_count, const uint32_t *regions, size_t region_count,
                     const void *attr, mica_value *out, size_t out_count);
 /* Appends a node with its results. Checks operands, captures outer ones, infers types; on any
- * problem the
- * graph fails and all out values are the failed value. `attr` is copied. */
+ * problem the graph fails and all out values are the failed value. `attr` is copied. */
 void mica_emit_results(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count,
                        const void *attr, mica_value *out, size_t out_count);
 mica_value mica_emit(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count,
@@ -327,9 +316,8 @@ mica_value mica_fail_block(mica_region region, const char *function, const char 
 /* Whether `value` can be used where building stands now; says what is wrong in `message`. */
 bool mica_value_usable(const mica_graph *graph, mica_value value, char *message, size_t size);
 /* A declared argument of a block's first region, used while its second one is open, means the
- * argument of
- * the same number there (the state of a while in condition and body); other values are themselves.
- * */
+ * argument of the same number there (the state of a while in condition and body); other values
+ * are themselves. */
 mica_value mica_canonical(const mica_graph *graph, mica_value value);
 /* Makes `value` an id of the current region, capturing it through every region in between; 0 on
  * failure. */
@@ -348,9 +336,8 @@ const char *mica_block_name(const mica_block *block); /* of its operator; "vmap"
 bool mica_region_check(mica_region region, const char *function, mica_op op);
 
 /* Rebuilds the nodes of a region in the current place: arguments[i] stands for its i-th argument
- * (declared
- * and captured). `rule`, if given, is asked first for each node: true when it set out[]. results
- * [region.result_count]. `from` may be another graph (passes) or the same. */
+ * (declared and captured). `rule`, if given, is asked first for each node: true when it set
+ * out[]. results [region.result_count]. `from` may be another graph (passes) or the same. */
 typedef bool mica_replay_rule(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                               const mica_value *in, size_t in_count, mica_value *out);
 void mica_replay(mica_graph *to, const mica_graph *from, uint32_t region,
@@ -363,36 +350,32 @@ void mica_replay_node(mica_graph *to, const mica_graph *from, uint32_t id, const
 /* The value that a rebuilt graph has for `id`: of the node that superseded its own, or itself. */
 uint32_t mica_stand_in(const mica_graph *graph, uint32_t id);
 /* Rebuilds all of `from` in the empty graph `to`: parameters, variables, nodes (through `rule`),
- * outputs and
- * assigns keep their order. What every pass is made of. */
+ * outputs and assigns keep their order. What every pass is made of. */
 mica_status mica_rewrite(const mica_graph *from, mica_graph *to, mica_replay_rule *rule,
                          void *context, mica_error *error);
 /* The arguments of region `index` of the owner `id` on operands in[]: its declared ones are not
- * filled,
- * captured ones are the operands that feed them. out[argument_count]. */
+ * filled, captured ones are the operands that feed them. out[argument_count]. */
 void mica_captured_arguments(const mica_graph *graph, uint32_t id, uint32_t index,
                              const mica_value *in, mica_value *out);
 
-/* Derivatives, built in the current region, of values in open regions (reverse.c, forward.c). Only
- * nodes
- * from `floor` on are looked through: with the first id of a replayed body as the floor, x are
- * independent
- * inputs. out: {0} where nothing depends; equal x share: only the first one gets it. */
+/* Derivatives, built in the current region, of values in open regions (reverse.c, forward.c).
+ * Only nodes from `floor` on are looked through: with the first id of a replayed body as the
+ * floor, x are independent inputs. out: {0} where nothing depends; equal x share: only the first
+ * one gets it. */
 void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y,
                        const mica_value *y_cotangent, size_t y_count, const mica_value *x,
                        size_t x_count, mica_value *out);
 void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, size_t y_count,
                        const mica_value *x, const mica_value *x_tangent, size_t x_count,
                        mica_value *out);
-/* The expansion of a rule's composite in the current region: *out_in [in_count] are its operands as
- * this
- * region knows them (captured ones may stand in front of the floor), *out its results. False on
- * failure. */
+/* The expansion of a rule's composite in the current region: *out_in [in_count] are its operands
+ * as this region knows them (captured ones may stand in front of the floor), *out its results.
+ * False on failure. */
 bool mica_expand_here(const mica_rule *rule, uint32_t *out_floor, mica_value **out_in,
                       mica_value **out);
 /* Rebuilds a region of the same graph for `size` examples in the current place. batched[i]:
- * arguments[i]
- * has the examples as axis 0. out_batched may be NULL: then all results are made batched. */
+ * arguments[i] has the examples as axis 0. out_batched may be NULL: then all results are made
+ * batched. */
 void mica_batch_region(mica_graph *graph, uint32_t region, const mica_value *arguments,
                        const bool *batched, int64_t size, mica_value *results, bool *out_batched);
 
@@ -402,9 +385,9 @@ uint32_t mica_captured_outer(const mica_graph *graph,
 uint32_t mica_backward_scope(mica_graph *graph, uint32_t scope); /* "path (backward)" */
 
 #ifdef MICA_MUTATION
-/* Test builds only: spoils what one rule gives for one operand (jvp: what it is given, batch: one
- * result) at
- * run time, to see that a test notices; and records which of them a test reaches at all. */
+/* Test builds only: spoils what one rule gives for one operand (jvp: what it is given, batch:
+ * one result) at run time, to see that a test notices; and records which of them a test reaches
+ * at all. */
 typedef enum { MICA_MUTATE_NEGATE = 1, MICA_MUTATE_DOUBLE, MICA_MUTATE_DROP } mica_mutation_kind;
 typedef enum { MICA_RULE_VJP = 1, MICA_RULE_JVP, MICA_RULE_BATCH, MICA_RULE_KINDS } mica_rule_kind;
 typedef struct {
@@ -420,8 +403,8 @@ mica_value mica_mutated(mica_op op, mica_rule_kind rule, size_t operand, mica_va
 #endif
 
 void mica_graph_print(const mica_graph *graph, mica_text *text);
-/* Copies a finished text to a caller's buffer as snprintf would, and frees it; -1 when memory ran
- * out. */
+/* Copies a finished text to a caller's buffer as snprintf would, and frees it; -1 when memory
+ * ran out. */
 int64_t mica_text_deliver(mica_text *from, char *text, size_t size);
 
 /* ---- helpers for rules ----------------------------------------------------------------------- */

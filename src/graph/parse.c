@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* parse.c: a graph from the text that print.c writes. Every node goes through mica_emit_node, so a
- * hostile
- * text can at worst be refused: the parser itself only checks the grammar, and that numbers are
- * defined
- * once and before their use. */
+/* parse.c: a graph from the text that print.c writes. Every node goes through mica_emit_node, so
+ * a hostile text can at worst be refused: the parser itself only checks the grammar, and that
+ * numbers are defined once and before their use. */
 #include "graph/parse.h"
 
 #include <stdarg.h>

@@ -2,12 +2,10 @@
 /* region.c: blocks, from their first value to the node that owns them.
  *
  * While a region is open, operands from outside are captured where they are used first: an
- * `argument` node
- * is appended to the region and remembers the outer value. At the close, the remembered values
- * become
- * operands of the owner, and are captured by the owner's own region in turn when they come from
- * further
- * out. So a value that is used five blocks deep is handed down through all five. */
+ * `argument` node is appended to the region and remembers the outer value. At the close, the
+ * remembered values become operands of the owner, and are captured by the owner's own region in
+ * turn when they come from further out. So a value that is used five blocks deep is handed down
+ * through all five. */
 #include <stdio.h>
 #include <string.h>
 

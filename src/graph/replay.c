@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replay.c: building nodes again on other operands. One routine serves calls, recomputation, jvp,
- * vmap,
- * inlining and every pass: they differ in the rule that is asked for each node, and in whether the
- * target
- * is the same graph. */
+/* replay.c: building nodes again on other operands. One routine serves calls, recomputation,
+ * jvp, vmap, inlining and every pass: they differ in the rule that is asked for each node, and
+ * in whether the target is the same graph. */
 #include <string.h>
 
 #include "graph/attributes.h"
@@ -100,9 +98,8 @@ uint32_t mica_stand_in(const mica_graph *graph, uint32_t id) {
   return owner + index;
 }
 
-/* A node that stands in for an earlier one is rebuilt in its place, and before it the little that
- * it needs and
- * the earlier one did not: counters and empty buffers, made of constants. */
+/* A node that stands in for an earlier one is rebuilt in its place, and before it the little
+ * that it needs and the earlier one did not: counters and empty buffers, made of constants. */
 static void replay_early(replay *r, uint32_t id) {
   for (uint32_t i = 0; i < r->from->nodes[id].operand_count; i++) {
     uint32_t index, operand = mica_owner_of_result(

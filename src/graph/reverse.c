@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reverse.c: reverse mode. One sweep up marks what depends on x; one sweep down hands each node's
- * cotangent
- * to its operands by the rule of its kind. Rules build graph, so the result can be differentiated
- * again.
+ * cotangent to its operands by the rule of its kind. Rules build graph, so the result can be
+ * differentiated again.
  *
- * The sweep goes through the open regions only: a closed block is one node with a rule of its own,
- * and a
- * captured value passes its cotangent on to the outer value it stands for. */
+ * The sweep goes through the open regions only: a closed block is one node with a rule of its
+ * own, and a captured value passes its cotangent on to the outer value it stands for. */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,8 +23,8 @@ static bool differentiable(mica_dtype dtype) {
   return mica_dtype_is_float(dtype) || mica_dtype_is_complex(dtype);
 }
 
-/* The outer value that a captured argument of an open region stands for, 0 for declared arguments.
- * */
+/* The outer value that a captured argument of an open region stands for, 0 for declared
+ * arguments. */
 uint32_t mica_captured_outer(const mica_graph *graph, uint32_t id) {
   const mica_node *node = &graph->nodes[id];
   const mica_region_data *region = &graph->regions[node->region];

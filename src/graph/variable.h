@@ -2,12 +2,10 @@
 /* variable.h: the inside of a variable, for those who run what reads and assigns it.
  *
  * One lock guards the value. A call that assigns holds the locks of all its variables, taken in
- * address
- * order, from before it looks at the values until the new ones are stored; a call that only reads
- * one
- * retains the value and gives the lock back before it runs. So whoever holds a lock and sees a
- * reference
- * count of 1 knows that nobody else can look at the value, and that it may be overwritten. */
+ * address order, from before it looks at the values until the new ones are stored; a call that
+ * only reads one retains the value and gives the lock back before it runs. So whoever holds a
+ * lock and sees a reference count of 1 knows that nobody else can look at the value, and that it
+ * may be overwritten. */
 #ifndef MICA_GRAPH_VARIABLE_H
 #define MICA_GRAPH_VARIABLE_H
 #include "mica/graph.h"

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vmap.c: one block for many examples. The block's nodes are rebuilt in the parent region, where a
- * value
- * that differs between examples is "batched": it has the examples as axis 0. A node without a
- * batched
- * operand is rebuilt as it is, once for all examples; others go through their operator's batching
- * rule. No
- * loop is built, and the block itself leaves nothing behind. */
+/* vmap.c: one block for many examples. The block's nodes are rebuilt in the parent region, where
+ * a value that differs between examples is "batched": it has the examples as axis 0. A node
+ * without a batched operand is rebuilt as it is, once for all examples; others go through their
+ * operator's batching rule. No loop is built, and the block itself leaves nothing behind. */
 #include <string.h>
 
 #include "graph/attributes.h"

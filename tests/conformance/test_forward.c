@@ -99,7 +99,9 @@ TEST(every_operator_has_its_rules) {
     CHECK((def->attr_size == 0) == (def->fields == NULL || !def->fields[0].name));
     bool forward = true, reverse = true, batch = true;
     switch (def->kind) {
-      case MICA_KIND_POINTWISE: forward = reverse = def->derivative != NULL; break;
+      case MICA_KIND_POINTWISE:
+        forward = reverse = def->derivative != NULL; /* also what fusion and batching rely on */
+        break;
       case MICA_KIND_LINEAR:
         reverse = def->transpose && def->linear_operands;
         batch = def->batch != NULL;

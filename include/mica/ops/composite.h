@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* composite.h: what networks are made of. Each is one operator that a backend may run whole, and
- * expands
- * into simpler ones elsewhere. */
+ * expands into simpler ones elsewhere. */
 #ifndef MICA_OPS_COMPOSITE_H
 #define MICA_OPS_COMPOSITE_H
 #include "mica/graph.h"
@@ -19,16 +18,15 @@ MICA_API mica_value mica_softmax(mica_value x,
 MICA_API mica_value mica_log_softmax(mica_value x,
                                      int32_t axis); /* x - max - log(sum(exp(x - max))) */
 MICA_API mica_value mica_logsumexp(mica_value x, mica_axes axes);
-/* x [..., n], scale [n], bias [n] (either may be {0}: none); over the last axis (Ba et al. 2016).
- * */
+/* x [..., n], scale [n], bias [n] (either may be {0}: none); over the last axis (Ba et al.
+ * 2016). */
 MICA_API mica_value mica_layer_norm(mica_value x, mica_value scale, mica_value bias,
                                     double epsilon);
-/* logits [..., classes], labels i32 or i64 [...] -> [...]: -log softmax(logits)[label]. A label out
- * of
- * range gives NaN. */
+/* logits [..., classes], labels i32 or i64 [...] -> [...]: -log softmax(logits)[label]. A label
+ * out of range gives NaN. */
 MICA_API mica_value mica_softmax_cross_entropy(mica_value logits, mica_value labels);
-/* indices [i...] -> [i..., depth] of dtype, 1 at the index, else 0 (everywhere when out of range).
- * */
+/* indices [i...] -> [i..., depth] of dtype, 1 at the index, else 0 (everywhere when out of
+ * range). */
 MICA_API mica_value mica_one_hot(mica_value indices, int64_t depth, mica_dtype dtype);
 
 /* Scaled dot-product attention (Vaswani et al. 2017): softmax(q k' * scale + mask) v.

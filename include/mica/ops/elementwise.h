@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* elementwise.h: maths on each element. Operands of several are broadcast together as in numpy:
- * axes are
- * aligned at the end and sizes of 1 are repeated. Dtypes must match; the error names mica_convert.
- * */
+ * axes are aligned at the end and sizes of 1 are repeated. Dtypes must match; the error names
+ * mica_convert. */
 #ifndef MICA_OPS_ELEMENTWISE_H
 #define MICA_OPS_ELEMENTWISE_H
 #include "mica/graph.h"
@@ -10,9 +9,8 @@
 extern "C" {
 #endif
 
-/* Numbers: integers wrap; integer division truncates, by zero gives -1 (all bits set), INT_MIN / -1
- * gives
- * INT_MIN; the remainder has the sign of x, by zero gives x. */
+/* Numbers: integers wrap; integer division truncates, by zero gives -1 (all bits set), INT_MIN /
+ * -1 gives INT_MIN; the remainder has the sign of x, by zero gives x. */
 MICA_API mica_value mica_add(mica_value x, mica_value y);
 MICA_API mica_value mica_sub(mica_value x, mica_value y);
 MICA_API mica_value mica_mul(mica_value x, mica_value y);
@@ -35,7 +33,8 @@ MICA_API mica_value mica_less_equal(mica_value x, mica_value y);
 MICA_API mica_value mica_greater(mica_value x, mica_value y);
 MICA_API mica_value mica_greater_equal(mica_value x, mica_value y);
 
-/* The same with a plain C number, which takes x's dtype (mica_scalar says which numbers fit). */
+/* The same with a plain C number as the second operand, which takes x's dtype (mica_scalar says which numbers
+ * fit). 1 - x is mica_add(mica_neg(x), 1). */
 MICA_API mica_value mica_add_number(mica_value x, double y);
 MICA_API mica_value mica_sub_number(mica_value x, double y);
 MICA_API mica_value mica_mul_number(mica_value x, double y);

@@ -7,9 +7,8 @@
 extern "C" {
 #endif
 
-/* numpy.matmul: x [..., m, k], y [..., k, n] -> [..., m, n]; leading axes broadcast; x or y may be
- * a
- * vector [k], whose axis is dropped from the result. */
+/* numpy.matmul: x [..., m, k], y [..., k, n] -> [..., m, n]; leading axes broadcast; x or y may
+ * be a vector [k], whose axis is dropped from the result. */
 MICA_API mica_value mica_matmul(mica_value x, mica_value y);
 
 /* StableHLO's dot_general: result axes are the batch axes, then x's free ones, then y's. */
@@ -26,10 +25,11 @@ MICA_API mica_value mica_dot_general_with(const mica_dot_general_args *args);
   mica_dot_general_with(      \
       &(mica_dot_general_args){.struct_size = sizeof(mica_dot_general_args), __VA_ARGS__})
 
-/* x [batch, spatial..., in], kernel [spatial..., in / groups, out] -> [batch, spatial..., out], 1
- * to 3
- * spatial axes. Cross-correlation, as every framework calls convolution. */
-typedef enum { MICA_SAME, MICA_VALID, MICA_EXPLICIT } mica_padding;
+/* x [batch, spatial..., in], kernel [spatial..., in / groups, out] -> [batch, spatial..., out],
+ * 1 to 3 spatial axes. Cross-correlation, as every framework calls convolution. */
+/* Same: as many windows as the size by the stride, rounded up, the odd cell of padding at the end. Valid: only
+ * windows that fit. The default is same for convolutions and valid for pooling. */
+typedef enum { MICA_DEFAULT_PADDING, MICA_SAME, MICA_VALID, MICA_EXPLICIT } mica_padding;
 typedef struct {
   size_t struct_size;
   mica_value x, kernel;

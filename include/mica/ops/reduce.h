@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reduce.h: reductions and windows. Axes are dropped, or kept with size 1 by MICA_KEEP; MICA_ALL
- * reduces
- * everything. Sums of f16 and bf16 accumulate in f32. A reduction over nothing gives its neutral
- * element. */
+ * reduces everything. Sums of f16 and bf16 accumulate in f32. A reduction over nothing gives its
+ * neutral element. */
 #ifndef MICA_OPS_REDUCE_H
 #define MICA_OPS_REDUCE_H
 #include "mica/graph.h"
+#include "mica/ops/product.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -18,8 +18,8 @@ MICA_API mica_value mica_reduce_min(mica_value x, mica_axes axes);
 MICA_API mica_value mica_reduce_prod(mica_value x, mica_axes axes);
 MICA_API mica_value mica_reduce_and(mica_value x, mica_axes axes); /* bool, integers bit by bit */
 MICA_API mica_value mica_reduce_or(mica_value x, mica_axes axes);
-/* i32 position of the first largest (smallest) element along the axis; the first NaN counts as it.
- * */
+/* i32 position of the first largest (smallest) element along the axis; the first NaN counts as
+ * it. */
 MICA_API mica_value mica_arg_max(mica_value x, int32_t axis);
 MICA_API mica_value mica_arg_min(mica_value x, int32_t axis);
 
@@ -45,14 +45,13 @@ MICA_API mica_value mica_reduce_window_with(const mica_reduce_window_args *args)
       &(mica_reduce_window_args){.struct_size = sizeof(mica_reduce_window_args), __VA_ARGS__})
 
 /* Pooling over the spatial axes of x [batch, spatial..., channels], 1 to 3 of them. */
-typedef enum { MICA_VALID_PADDING, MICA_SAME_PADDING } mica_pool_padding;
 typedef struct {
   size_t struct_size;
   mica_value x;
   const struct mica_names_only *named_;
-  int32_t window[3];         /* 0: 2 for the first; 0 further on: as the first */
-  int32_t stride[3];         /* 0: the window */
-  mica_pool_padding padding; /* 0: none; averages count real elements only */
+  int32_t window[3];    /* 0: 2 for the first; 0 further on: as the first */
+  int32_t stride[3];    /* 0: the window */
+  mica_padding padding; /* 0: valid; not MICA_EXPLICIT; averages count real elements only */
 } mica_pool_args;
 MICA_API mica_value mica_max_pool_with(const mica_pool_args *args);
 MICA_API mica_value mica_mean_pool_with(const mica_pool_args *args);

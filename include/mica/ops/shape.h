@@ -9,8 +9,8 @@ extern "C" {
 
 /* x [a...] -> shape, numpy's rule: axes aligned at the end, sizes of 1 repeated. */
 MICA_API mica_value mica_broadcast_to(mica_value x, mica_shape shape);
-/* StableHLO's broadcast_in_dim: axis i of x becomes axis axes.axis[i] (increasing) of the result.
- * */
+/* StableHLO's broadcast_in_dim: axis i of x becomes axis axes.axis[i] (increasing) of the
+ * result. */
 MICA_API mica_value mica_broadcast_in_dim(mica_value x, mica_shape shape, mica_axes axes);
 MICA_API mica_value mica_reshape(mica_value x,
                                  mica_shape shape);           /* one size may be -1: what is left */
@@ -25,8 +25,7 @@ MICA_API mica_value mica_swap_axes(mica_value x, int32_t a, int32_t b);
 MICA_API mica_value mica_reverse(mica_value x, mica_axes axes);
 
 /* "1:, ::2, -1, :3": one part per axis: start:stop:step with numpy's meaning (step > 0), or an
- * index,
- * which drops the axis. "..." stands for the axes in between; missing ones are whole. */
+ * index, which drops the axis. "..." stands for the axes in between; missing ones are whole. */
 MICA_API mica_value mica_slice(mica_value x, const char *ranges);
 /* [start, limit) by stride along one axis. */
 MICA_API mica_value mica_slice_axis(mica_value x, int32_t axis, int64_t start, int64_t limit,
@@ -58,20 +57,17 @@ MICA_API mica_value mica_update_axis(mica_value x, mica_value update, mica_value
 MICA_API mica_value mica_iota(mica_graph *graph, mica_type type, int32_t axis);
 
 /* numpy.take: x [a..., n, b...], indices [i...] -> [a..., i..., b...]; negative indices are not
- * special;
- * out-of-range ones are clamped. */
+ * special; out-of-range ones are clamped. */
 MICA_API mica_value mica_take(mica_value x, mica_value indices, int32_t axis);
 /* numpy.take_along_axis: indices of x's rank, equal sizes but along `axis`. */
 MICA_API mica_value mica_take_along_axis(mica_value x, mica_value indices, int32_t axis);
-/* x [n, b...], indices [i...], updates [i..., b...]: x with updates added into (set at) rows; rows
- * out of
- * range are skipped. Equal indices: sums; for set the last one wins. */
+/* x [n, b...], indices [i...], updates [i..., b...]: x with updates added into (set at) rows;
+ * rows out of range are skipped. Equal indices: sums; for set the last one wins. */
 MICA_API mica_value mica_scatter_add(mica_value x, mica_value indices, mica_value updates);
 MICA_API mica_value mica_scatter_set(mica_value x, mica_value indices, mica_value updates);
 
 /* StableHLO's gather and scatter in full, for parsers and compilers. Lists hold axes; see
- * attributes in
- * docs/operators.md. */
+ * attributes in src/graph/attributes.h. */
 typedef struct {
   size_t struct_size;
   mica_value x, indices;

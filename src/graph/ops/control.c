@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* control.c: the operators that own regions, and the barrier: what their operands, arguments and
- * results
- * must be. Their derivative and batching rules are in control_rules.c, their builders in blocks.c.
- * */
+ * results must be. Their derivative and batching rules are in control_rules.c, their builders in
+ * blocks.c. */
 #include "graph/ops/control.h"
 
 #include <stdio.h>

@@ -2,10 +2,9 @@
 /* control_reverse.c: reverse mode through owners of regions.
  *
  * A body is rebuilt inside a new region and differentiated there. Loops save their carries: the
- * forward loop
- * is built once more with the carries as further results, and takes the place of the first one
- * (superseded_by), so that nothing runs twice but the bodies, which the backward loop computes
- * again. */
+ * forward loop is built once more with the carries as further results, and takes the place of
+ * the first one (superseded_by), so that nothing runs twice but the bodies, which the backward
+ * loop computes again. */
 #include <string.h>
 
 #include "graph/attributes.h"
@@ -130,9 +129,8 @@ void mica_call_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
   reverse_inline(rule, rule->in, cotangents, out);
 }
 
-/* The barrier ties the inputs to the cotangents: nothing is computed again before they are there,
- * and no
- * pass can share it with the forward computation. */
+/* The barrier ties the inputs to the cotangents: nothing is computed again before they are
+ * there, and no pass can share it with the forward computation. */
 void mica_recompute_vjp(const mica_rule *rule, const mica_value *cotangents, mica_value *out) {
   mica_graph *graph = rule->graph;
   mica_value_list all = {.graph = graph};
@@ -207,9 +205,9 @@ void mica_switch_vjp(const mica_rule *rule, const mica_value *cotangents, mica_v
 
 /* ---- scan ------------------------------------------------------------------------------------ */
 
-/* The scan of `rule` with every carry, as it is before its iteration, stacked as a further result.
- * Gives
- * the id of that node; it takes the place of the first one where both stand in one region. */
+/* The scan of `rule` with every carry, as it is before its iteration, stacked as a further
+ * result. Gives the id of that node; it takes the place of the first one where both stand in one
+ * region. */
 static uint32_t scan_with_carries(const mica_rule *rule) {
   mica_graph *graph = rule->graph;
   uint32_t better = graph->nodes[rule->id].superseded_by;
@@ -251,8 +249,7 @@ void mica_scan_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
   uint32_t saved = scan_with_carries(rule);
   if (!saved || graph->status != MICA_OK) return;
   /* Operands of the backward scan: cotangents of float carries, sums for float captures | saved
-   * carries,
-   * items, cotangents of emitted values that have one. */
+   * carries, items, cotangents of emitted values that have one. */
   mica_value_list in = {.graph = graph};
   for (size_t j = 0; j < carries; j++)
     if (is_float(rule->in[j])) mica_list_add(&in, or_zeros(cotangents[j], rule->in[j]));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* control_rules.c: forward mode and batching of owners of regions. Both rebuild the bodies: with
- * tangents
- * beside the values, or for all examples at once. */
+ * tangents beside the values, or for all examples at once. */
 #include <string.h>
 
 #include "graph/attributes.h"
@@ -29,9 +28,8 @@ static size_t body_results(const mica_rule *rule, uint32_t r) {
   return mica_node_region(rule->graph, &rule->graph->nodes[rule->id], r)->result_count;
 }
 
-/* Rebuilds body r on declared arguments; gives its results and their tangents ({0}: zero). tangents
- * are
- * those of the rule's operands, of which the captured ones are used. */
+/* Rebuilds body r on declared arguments; gives its results and their tangents ({0}: zero).
+ * tangents are those of the rule's operands, of which the captured ones are used. */
 static bool forward_body(const mica_rule *rule, uint32_t r, const mica_value *declared,
                          const mica_value *declared_tangents, const mica_value *tangents,
                          mica_value **out_results, mica_value **out_tangents) {
@@ -87,8 +85,8 @@ void mica_switch_jvp(const mica_rule *rule, const mica_value *tangents, mica_val
     if (has_tangent_type(rule->out[j])) out[j] = made[at++];
 }
 
-/* The arguments of an open block from `at` on, for values that can have a tangent; {0} for others.
- * */
+/* The arguments of an open block from `at` on, for values that can have a tangent; {0} for
+ * others. */
 static size_t tangent_arguments(mica_graph *graph, uint32_t block, size_t at,
                                 const mica_value *like, size_t count, mica_value *out) {
   for (size_t i = 0; i < count; i++)
@@ -200,9 +198,8 @@ void mica_scan_jvp(const mica_rule *rule, const mica_value *tangents, mica_value
 
 /* ---- batching -------------------------------------------------------------------------------- */
 
-/* Rebuilds region r for `size` examples. declared_batched is for its declared arguments; those of
- * captured
- * ones come from the operands'. out_batched as in mica_batch_region. */
+/* Rebuilds region r for `size` examples. declared_batched is for its declared arguments; those
+ * of captured ones come from the operands'. out_batched as in mica_batch_region. */
 static bool batch_body(const mica_rule *rule, uint32_t r, const mica_value *declared,
                        bool all_declared, const bool *declared_batched, const bool *batched,
                        int64_t size, mica_value *results, bool *out_batched) {
@@ -291,8 +288,8 @@ static mica_value select_examples(mica_value condition, mica_value x, mica_value
   return mica_select(wide, x, y);
 }
 
-/* The same index for all: one switch of batched cases. Otherwise every case runs, and each example
- * picks. */
+/* The same index for all: one switch of batched cases. Otherwise every case runs, and each
+ * example picks. */
 void mica_switch_batch(const mica_rule *rule, const bool *batched, int64_t size, mica_value *out) {
   mica_graph *graph = rule->graph;
   uint32_t regions = graph->nodes[rule->id].region_count;

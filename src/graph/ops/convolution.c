@@ -494,6 +494,7 @@ mica_value mica_conv_with(const mica_conv_args *args) {
         graph, "conv", in, 2,
         "expected x [batch, spatial..., in] and kernel [spatial..., in / groups, "
         "out] with 1 to 3 spatial axes");
+  if (a.padding == MICA_DEFAULT_PADDING) a.padding = MICA_SAME;
   if (a.padding != MICA_SAME && a.padding != MICA_VALID && a.padding != MICA_EXPLICIT)
     return mica_fail_operator(
         graph, "conv", in, 2,

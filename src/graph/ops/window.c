@@ -357,10 +357,10 @@ static bool pool_windows(const char *op, const mica_pool_args *a, mica_window_at
                        x.rank);
     return false;
   }
-  if (a->padding != MICA_VALID_PADDING && a->padding != MICA_SAME_PADDING) {
+  if (a->padding != MICA_DEFAULT_PADDING && a->padding != MICA_VALID && a->padding != MICA_SAME) {
     mica_fail_operator(a->x.graph, op, &a->x, 1,
-                       "padding %d is unknown: expected MICA_VALID_PADDING or "
-                       "MICA_SAME_PADDING",
+                       "padding %d is unknown: expected MICA_VALID or "
+                       "MICA_SAME",
                        (int)a->padding);
     return false;
   }
@@ -393,7 +393,7 @@ static bool pool_windows(const char *op, const mica_pool_args *a, mica_window_at
       return false;
     }
     mica_sliding s = window_axis(attr, x, i + 1);
-    if (a->padding == MICA_SAME_PADDING && mica_sliding_pad_same(&s)) {
+    if (a->padding == MICA_SAME && mica_sliding_pad_same(&s)) {
       attr->low.at[i + 1] = s.low;
       attr->high.at[i + 1] = s.high;
     }

@@ -182,8 +182,8 @@ TEST(products) {
 static void build_pools(mica_graph *graph, const mica_value *in, mica_value *out) {
   (void)graph;
   out[0] = mica_max_pool(in[0], .window = {2, 2});
-  out[1] = mica_max_pool(in[0], .window = {3, 3}, .stride = {2, 2}, .padding = MICA_SAME_PADDING);
-  out[2] = mica_mean_pool(in[0], .window = {3, 2}, .stride = {2, 1}, .padding = MICA_SAME_PADDING);
+  out[1] = mica_max_pool(in[0], .window = {3, 3}, .stride = {2, 2}, .padding = MICA_SAME);
+  out[2] = mica_mean_pool(in[0], .window = {3, 2}, .stride = {2, 1}, .padding = MICA_SAME);
   out[3] = mica_reduce_window(in[0], .kind = MICA_WINDOW_MIN, .window = {1, 2, 2, 3}, .stride = {1, 1, 3, 1},
                               .window_dilation = {1, 2, 1, 1}, .base_dilation = {1, 2, 1, 1}, .low = {0, 1, -1, 2},
                               .high = {0, 2, 1, 0});
