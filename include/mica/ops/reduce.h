@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reduce.h: reductions and windows. Axes are dropped, or kept with size 1 by MICA_KEEP; MICA_ALL
  * reduces everything. Sums of f16 and bf16 accumulate in f32. A reduction over nothing gives its
- * neutral element. */
+ * neutral element; the mean of nothing is NaN. */
 #ifndef MICA_OPS_REDUCE_H
 #define MICA_OPS_REDUCE_H
 #include "mica/graph.h"
