@@ -94,6 +94,8 @@ typedef struct mica_cpu_kernels {
   const struct mica_tile_kernels *tile; /* tile_kernels.h */
   const struct mica_row_kernels *rows;  /* row_kernels.h */
   const mica_window_kernels *window;
+  /* Words of Philox blocks [block, block + count), four each (core.h). */
+  void (*philox)(const uint32_t key[2], uint64_t block, int64_t count, uint32_t *out);
   double (*limit_fma)(int64_t rounds, float *sink); /* multiply-adds in registers: returns how many flops */
 } mica_cpu_kernels;
 

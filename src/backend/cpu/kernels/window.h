@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sliding windows over f32 with channels innermost: pooling and its gradient. A span is a run of output
+/* Sliding windows over f32 with channels innermost: pooling and its gradient; and places of extremes. A span is a run of output
  * pixels whose windows have the same cells; a cell is an offset from the pixel's place in x. */
 #ifndef MICA_BACKEND_CPU_KERNELS_WINDOW_H
 #define MICA_BACKEND_CPU_KERNELS_WINDOW_H
@@ -26,6 +26,12 @@ typedef struct mica_window_kernels {
   /* out[cell] (+)= source where the cell is its window's first NaN, else its first extreme, else 0. */
   void (*select_max)(const mica_window_span *span);
   void (*select_min)(const mica_window_span *span);
+  /* The position of the first NaN, else of the first largest (smallest), of x[0 .. count); and the same for
+   * each of `columns` neighbors, rows `row` elements apart. count is below 2^31. */
+  int32_t (*arg_max)(const float *x, int64_t count);
+  int32_t (*arg_min)(const float *x, int64_t count);
+  void (*arg_max_columns)(const float *x, int64_t count, int64_t row, int64_t columns, int32_t *out);
+  void (*arg_min_columns)(const float *x, int64_t count, int64_t row, int64_t columns, int32_t *out);
 } mica_window_kernels;
 
 #endif
