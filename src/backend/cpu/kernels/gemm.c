@@ -60,55 +60,84 @@ static bool gemm_is_batch_shared(const mica_gemm *g, const int64_t *strides) {
   return true;
 }
 
-/* Blocks of C: columns so that their share of B fits L2, then enough of them for the threads. */
+/* The length of blocks, between `low` and `high` units, that lets `threads` finish `units` soonest;
+ * the longest of those that come close. */
+static int64_t gemm_balance(int64_t units, int64_t threads, int64_t low, int64_t high) {
+  int64_t best = 1, best_time = INT64_MAX / 2;
+  high = mica_kernel_max(1, mica_kernel_min(high, units));
+  low = mica_kernel_max(1, mica_kernel_min(low, high));
+  for (int64_t length = low; length <= high; length++) {
+    const int64_t rounds = mica_kernel_ceil(mica_kernel_ceil(units, length), threads);
+    if (rounds * length <= best_time + best_time / 32) best = length;
+    best_time = mica_kernel_min(best_time, rounds * length);
+  }
+  return best;
+}
+
+/* How many parts of `length`, not shorter than `shortest` where that leaves `threads` their share,
+ * make `blocks` times as many even tasks of about `wanted`. */
+static int64_t gemm_parts(int64_t length, int64_t shortest, int64_t blocks, int64_t threads,
+                          int64_t wanted) {
+  int64_t unit = 1;
+  while (unit < threads && unit * blocks % threads != 0) unit++;
+  int64_t parts = unit;
+  while ((parts + unit) * blocks <= wanted && length >= (parts + unit) * shortest) parts += unit;
+  return parts;
+}
+
+/* Where the blocks read B. A few strips do not pay for packing it, unless its rows would all fall
+ * into one set of the cache. */
+static mica_gemm_b_source gemm_choose_b(const mica_gemm_plan *plan, const mica_gemm *g) {
+  const int64_t tile_rows = plan->kernels->tile_rows;
+  const bool crowded = g->b_row * plan->kernels->element_size % 4096 == 0;
+  if (g->b_packed && plan->b_shared) return MICA_GEMM_B_READY;
+  if (g->b_column != 1) return MICA_GEMM_B_BLOCK;
+  return g->m <= (crowded ? 2 : 6) * tile_rows || (double)g->k * (double)g->n <= 32768
+             ? MICA_GEMM_B_DIRECT
+             : MICA_GEMM_B_BLOCK;
+}
+
+/* Blocks of C: columns so that their share of B fits L2, and enough blocks for the threads. */
 static void gemm_plan_blocks(mica_gemm_plan *plan, const mica_gemm *g, int32_t threads) {
   const mica_gemm_kernels *kernels = plan->kernels;
   const double work = mica_gemm_work(g);
-  int64_t widest = kernels->block_bytes / (plan->depth * kernels->element_size);
-  widest = mica_kernel_max(widest / plan->panel, 1) * plan->panel;
-  plan->column_blocks = mica_kernel_ceil(g->n, widest);
-  plan->row_blocks = 1;
+  const int64_t panels = mica_kernel_ceil(g->n, plan->panel);
+  const int64_t strips = mica_kernel_ceil(g->m, kernels->tile_rows);
+  int64_t widest = kernels->block_bytes / (plan->depth * kernels->element_size) / plan->panel;
+  widest = mica_kernel_max(widest, 1);
+  int64_t columns = mica_kernel_ceil(panels, mica_kernel_ceil(panels, widest)), row_blocks = 1;
   plan->items_per_task = 1;
+  plan->b_source = gemm_choose_b(plan, g);
 
-  double wanted = threads > 1 ? 4.0 * threads : 1;
-  if (wanted > work * (double)plan->items / mica_gemm_task_work) {
-    wanted = work * (double)plan->items / mica_gemm_task_work;
-  }
-  const bool split = threads > 1 && wanted > 1 && (double)plan->items < wanted;
-  if (g->b_packed && plan->b_shared) {
-    plan->b_source = MICA_GEMM_B_READY;
-  } else if (g->b_column == 1 &&
-             (g->m <= 2 * kernels->tile_rows || (double)g->k * (double)g->n <= 32768)) {
-    plan->b_source = MICA_GEMM_B_DIRECT;
-  } else {
-    plan->b_source = MICA_GEMM_B_BLOCK;
-  }
-  if (split) {
-    const int64_t each = (int64_t)(wanted / (double)plan->items) + 1;
+  double wanted = work * (double)plan->items / mica_gemm_task_work;
+  if (wanted > 4.0 * threads) wanted = 4.0 * threads;
+  if (threads > 1 && wanted > 1 && (double)plan->items < wanted) {
+    const int64_t each = mica_kernel_ceil((int64_t)wanted, plan->items);
+    /* Threads that one product should feed. */
+    const int64_t shares = mica_kernel_ceil(threads, plan->items);
     if (plan->b_source == MICA_GEMM_B_BLOCK) {
-      /* Column blocks alone need no second phase, while they stay wide enough. */
-      const int64_t narrow = mica_kernel_max(1, g->n / (4 * plan->panel));
-      if (narrow >= threads) {
-        plan->column_blocks = mica_kernel_max(plan->column_blocks, mica_kernel_min(each, narrow));
-      } else {
+      /* Column blocks alone need no second phase, as long as they stay wide. */
+      columns = gemm_balance(panels, shares, 4, mica_kernel_min(widest, panels / shares));
+      if (mica_kernel_ceil(panels, columns) < shares || panels < 4 * shares) {
         plan->b_source = MICA_GEMM_B_SHARED;
+        columns = mica_kernel_ceil(panels, mica_kernel_ceil(panels, widest));
       }
     }
-    if (plan->b_source != MICA_GEMM_B_BLOCK && plan->column_blocks < each) {
-      const int64_t strips = mica_kernel_ceil(g->m, kernels->tile_rows);
-      plan->row_blocks = mica_kernel_min(mica_kernel_ceil(each, plan->column_blocks), strips);
-      if (plan->row_blocks * plan->column_blocks < each) {
-        const int64_t panels = mica_kernel_ceil(g->n, plan->panel);
-        plan->column_blocks = mica_kernel_min(mica_kernel_ceil(each, plan->row_blocks), panels);
+    if (plan->b_source != MICA_GEMM_B_BLOCK) {
+      row_blocks = mica_kernel_min(
+          strips, gemm_parts(g->m, 2 * kernels->tile_rows, mica_kernel_ceil(panels, columns), shares,
+                             each));
+      if (row_blocks * mica_kernel_ceil(panels, columns) < shares) {
+        columns = gemm_balance(panels, mica_kernel_ceil(shares, row_blocks), 1, columns);
       }
     }
-  } else if (plan->items > 1 && threads > 0) {
+  } else if (plan->items > 1) {
     const double alone = mica_gemm_task_work / work;
     plan->items_per_task = alone > 1 ? mica_kernel_min((int64_t)alone, plan->items) : 1;
   }
-  plan->row_block = mica_kernel_ceil(g->m, plan->row_blocks);
+  plan->row_block = mica_kernel_ceil(g->m, row_blocks);
   plan->row_blocks = mica_kernel_ceil(g->m, plan->row_block);
-  plan->column_block = mica_kernel_round(mica_kernel_ceil(g->n, plan->column_blocks), plan->panel);
+  plan->column_block = columns * plan->panel;
   plan->column_blocks = mica_kernel_ceil(g->n, plan->column_block);
 }
 
