@@ -102,7 +102,8 @@ static void select(tile_chainer *c, int32_t truth, int32_t x, int32_t y) {
   } else if (c->acc == y) {
     step(c, MICA_CHAIN_SELECT_ELSE, x, -1);
   } else {
-    step(c, MICA_CHAIN_SELECT, x, y);
+    load(c, y);
+    step(c, MICA_CHAIN_SELECT_ELSE, x, -1);
   }
 }
 
@@ -110,8 +111,9 @@ static void pair(tile_chainer *c, mica_tile_pair which, const int16_t *in) {
   const int32_t x = in[0], y = in[1], z = in[2];
   switch ((int)which) {
     case MICA_TILE_MUL_ADD:
-      if (c->acc == z && z != x && z != y) {
-        step(c, MICA_CHAIN_ADD_MUL, x, y);
+      if (c->acc == z && z != x && z != y) { /* the splat, if there is one, comes last */
+        const bool swapped = c->e->values[x].extent == MICA_TILE_ONE;
+        step(c, MICA_CHAIN_ADD_MUL, swapped ? y : x, swapped ? x : y);
         return;
       }
       binary(c, MICA_TILE_MUL, x, y);

@@ -64,9 +64,9 @@ static void append_step(tile_text *text, const mica_tile_pass *pass, const mica_
       MICA_CHAIN_LIST(CHAIN_NAME)
 #undef CHAIN_NAME
   };
-  append(text, "      %s", names[step->op]);
-  const bool two = step->op == MICA_CHAIN_ADD_MUL || step->op == MICA_CHAIN_SELECT;
-  const bool one = step->op < MICA_CHAIN_NEG;
+  const int32_t op = step->op / 2;
+  append(text, "      %s", names[op]);
+  const bool two = op == MICA_CHAIN_ADD_MUL, one = op < MICA_CHAIN_NEG;
   if (one) append_place(text, pass, step->place[0]);
   if (two) append_place(text, pass, step->place[1]);
   append(text, "\n");

@@ -182,13 +182,13 @@ static int16_t place_of_value(const tile_placement *p, int32_t id) {
 
 static mica_chain_step name_step(const tile_placement *p, const tile_step *step) {
   const tile_emitter *e = p->e;
-  mica_chain_step named = {.op = step->op};
+  mica_chain_step named = {.op = 2 * step->op};
   for (int32_t k = 0; k < 2; k++) {
     if (step->value[k] < 0) continue;
     const tile_value *value = &e->values[step->value[k]];
     named.place[k] = place_of_value(p, step->value[k]);
     named.walks[k] = value->extent == MICA_TILE_ONE || value->holder == TILE_IN_SLOT ? 0 : -1;
-    named.step[k] = value->extent == MICA_TILE_ONE ? 0 : e->kernels->vector_bytes / 4;
+    named.op = 2 * step->op + (value->extent == MICA_TILE_ONE ? 1 : 0);
   }
   return named;
 }

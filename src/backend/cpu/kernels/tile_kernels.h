@@ -144,7 +144,6 @@ typedef enum mica_tile_pair {
   X(GE)                                                                                              \
   X(LOAD_TRUTH) /* truth = a, bytes */                                                               \
   X(STORE_TRUTH)                                                                                     \
-  X(SELECT)     /* acc = truth ? a : b */                                                            \
   X(SELECT_OR)  /* acc = truth ? acc : a */                                                          \
   X(SELECT_ELSE) /* acc = truth ? a : acc */                                                         \
   X(NEG)                                                                                             \
@@ -173,16 +172,13 @@ typedef enum mica_chain_op {
   MICA_CHAIN_OP_COUNT
 } mica_chain_op;
 
-enum { MICA_CHAIN_BYTES = 256 }; /* of a slot for a value that lives within one round of a chain */
-
-/* An operand: the element that belongs to the accumulator's, a splat, or a slot of the round. */
-typedef enum { MICA_CHAIN_ARRAY, MICA_CHAIN_SPLAT, MICA_CHAIN_SLOT } mica_chain_operand;
+/* Of a slot for a value that lives within one round of a chain. */
+enum { MICA_CHAIN_BYTES = 512 };
 
 typedef struct mica_chain_step {
-  int32_t op;       /* mica_chain_op */
+  int32_t op;       /* 2 * mica_chain_op, + 1 if the last operand (a, or b of ADD_MUL) is a splat */
   int32_t place[2]; /* of a and b: indices into the places given to the kernel */
-  int32_t walks[2]; /* -1: moves along with the rounds; 0: stays */
-  int32_t step[2];  /* elements between the vectors of a round: 0 for splats, a vector otherwise */
+  int64_t walks[2]; /* -1: an array, which moves along with the rounds; 0: a splat or slot, which stays */
 } mica_chain_step;
 
 struct mica_tile_kernels {
