@@ -42,14 +42,12 @@ static volatile float bench_sink;
 #define PEAK_STEP(i)  s##i = FMA(s##i, x, y);
 #define PEAK_PIN(i)   __asm__ volatile("" : "+" PIN(s##i));
 #define PEAK_TOTAL(i) total = total + s##i;
-#define PEAK_BODY                                            \
-  V total = start;                                           \
-  PEAK_EACH(PEAK_LET)                                        \
-  for (int64_t r = 0; r < rounds; r++) {                     \
-    PEAK_EACH(PEAK_STEP) PEAK_EACH(PEAK_PIN)                 \
-  }                                                          \
-  PEAK_EACH(PEAK_TOTAL)                                      \
-  bench_sink = ((float *)&total)[0];                         \
+#define PEAK_BODY                                                                   \
+  V total = start;                                                                  \
+  PEAK_EACH(PEAK_LET)                                                               \
+  for (int64_t r = 0; r < rounds; r++) { PEAK_EACH(PEAK_STEP) PEAK_EACH(PEAK_PIN) } \
+  PEAK_EACH(PEAK_TOTAL)                                                             \
+  bench_sink = ((float *)&total)[0];                                                \
   return (double)rounds * 10 * (double)(sizeof(V) / sizeof(float));
 
 typedef float bench_vector __attribute__((vector_size(16)));
@@ -112,7 +110,8 @@ static float *read_array;
 static void read_task(void *context, int64_t index, int32_t worker) {
   (void)context;
   (void)worker;
-  const bench_vector *from = (const bench_vector *)(read_array + index * (READ_FLOATS / READ_TASKS));
+  const bench_vector *from =
+      (const bench_vector *)(read_array + index * (READ_FLOATS / READ_TASKS));
   bench_vector a = {0}, b = {0}, c = {0}, d = {0};
   for (int64_t i = 0; i < READ_FLOATS / READ_TASKS / 4; i += 4) {
     a = a + from[i];
@@ -140,7 +139,8 @@ typedef struct {
   bench_kind kind;
   int64_t m, n, k, batch; /* products */
   bool a_transposed, b_transposed, packed;
-  int64_t size, channels, outputs, window, stride, groups; /* convolutions: [batch, size, size, ..] */
+  int64_t size, channels, outputs, window, stride,
+      groups;  /* convolutions: [batch, size, size, ..] */
   bool memory; /* bound by memory, not by multiply-adds */
 } workload;
 
@@ -174,53 +174,172 @@ static const workload workloads[] = {
     {.name = "gemv.4096.packed", .m = 1, .n = 4096, .k = 4096, .packed = true, .memory = true},
     {.name = "gemm.4x4096x4096", .m = 4, .n = 4096, .k = 4096, .memory = true},
     {.name = "gemm.4096x1x4096", .m = 4096, .n = 1, .k = 4096, .memory = true},
-    {.name = "conv3x3.forward", .kind = CONV_FORWARD, .batch = 32, .size = 56, .channels = 64,
-     .outputs = 64, .window = 3},
-    {.name = "conv3x3.data", .kind = CONV_DATA, .batch = 32, .size = 56, .channels = 64,
-     .outputs = 64, .window = 3},
-    {.name = "conv3x3.filter", .kind = CONV_FILTER, .batch = 32, .size = 56, .channels = 64,
-     .outputs = 64, .window = 3},
-    {.name = "conv1x1.forward", .kind = CONV_FORWARD, .batch = 32, .size = 56, .channels = 64,
-     .outputs = 64, .window = 1},
-    {.name = "conv1x1.data", .kind = CONV_DATA, .batch = 32, .size = 56, .channels = 64,
-     .outputs = 64, .window = 1},
-    {.name = "conv1x1.filter", .kind = CONV_FILTER, .batch = 32, .size = 56, .channels = 64,
-     .outputs = 64, .window = 1},
-    {.name = "depthwise3x3.forward", .kind = CONV_FORWARD, .batch = 32, .size = 56, .channels = 64,
-     .outputs = 64, .window = 3, .groups = 64, .memory = true},
-    {.name = "depthwise3x3.data", .kind = CONV_DATA, .batch = 32, .size = 56, .channels = 64,
-     .outputs = 64, .window = 3, .groups = 64, .memory = true},
-    {.name = "depthwise3x3.filter", .kind = CONV_FILTER, .batch = 32, .size = 56, .channels = 64,
-     .outputs = 64, .window = 3, .groups = 64, .memory = true},
-    {.name = "cnn.conv1.forward", .kind = CONV_FORWARD, .batch = 64, .size = 28, .channels = 1,
-     .outputs = 32, .window = 3},
-    {.name = "cnn.conv1.filter", .kind = CONV_FILTER, .batch = 64, .size = 28, .channels = 1,
-     .outputs = 32, .window = 3},
-    {.name = "cnn.conv2.forward", .kind = CONV_FORWARD, .batch = 64, .size = 14, .channels = 32,
-     .outputs = 64, .window = 3},
-    {.name = "cnn.conv2.data", .kind = CONV_DATA, .batch = 64, .size = 14, .channels = 32,
-     .outputs = 64, .window = 3},
-    {.name = "cnn.conv2.filter", .kind = CONV_FILTER, .batch = 64, .size = 14, .channels = 32,
-     .outputs = 64, .window = 3},
+    {.name = "conv3x3.forward",
+     .kind = CONV_FORWARD,
+     .batch = 32,
+     .size = 56,
+     .channels = 64,
+     .outputs = 64,
+     .window = 3},
+    {.name = "conv3x3.data",
+     .kind = CONV_DATA,
+     .batch = 32,
+     .size = 56,
+     .channels = 64,
+     .outputs = 64,
+     .window = 3},
+    {.name = "conv3x3.filter",
+     .kind = CONV_FILTER,
+     .batch = 32,
+     .size = 56,
+     .channels = 64,
+     .outputs = 64,
+     .window = 3},
+    {.name = "conv1x1.forward",
+     .kind = CONV_FORWARD,
+     .batch = 32,
+     .size = 56,
+     .channels = 64,
+     .outputs = 64,
+     .window = 1},
+    {.name = "conv1x1.data",
+     .kind = CONV_DATA,
+     .batch = 32,
+     .size = 56,
+     .channels = 64,
+     .outputs = 64,
+     .window = 1},
+    {.name = "conv1x1.filter",
+     .kind = CONV_FILTER,
+     .batch = 32,
+     .size = 56,
+     .channels = 64,
+     .outputs = 64,
+     .window = 1},
+    {.name = "depthwise3x3.forward",
+     .kind = CONV_FORWARD,
+     .batch = 32,
+     .size = 56,
+     .channels = 64,
+     .outputs = 64,
+     .window = 3,
+     .groups = 64,
+     .memory = true},
+    {.name = "depthwise3x3.data",
+     .kind = CONV_DATA,
+     .batch = 32,
+     .size = 56,
+     .channels = 64,
+     .outputs = 64,
+     .window = 3,
+     .groups = 64,
+     .memory = true},
+    {.name = "depthwise3x3.filter",
+     .kind = CONV_FILTER,
+     .batch = 32,
+     .size = 56,
+     .channels = 64,
+     .outputs = 64,
+     .window = 3,
+     .groups = 64,
+     .memory = true},
+    {.name = "cnn.conv1.forward",
+     .kind = CONV_FORWARD,
+     .batch = 64,
+     .size = 28,
+     .channels = 1,
+     .outputs = 32,
+     .window = 3},
+    {.name = "cnn.conv1.filter",
+     .kind = CONV_FILTER,
+     .batch = 64,
+     .size = 28,
+     .channels = 1,
+     .outputs = 32,
+     .window = 3},
+    {.name = "cnn.conv2.forward",
+     .kind = CONV_FORWARD,
+     .batch = 64,
+     .size = 14,
+     .channels = 32,
+     .outputs = 64,
+     .window = 3},
+    {.name = "cnn.conv2.data",
+     .kind = CONV_DATA,
+     .batch = 64,
+     .size = 14,
+     .channels = 32,
+     .outputs = 64,
+     .window = 3},
+    {.name = "cnn.conv2.filter",
+     .kind = CONV_FILTER,
+     .batch = 64,
+     .size = 14,
+     .channels = 32,
+     .outputs = 64,
+     .window = 3},
     {.name = "cnn.dense.forward", .m = 64, .n = 128, .k = 3136},
     {.name = "cnn.dense.data", .m = 64, .n = 3136, .k = 128, .b_transposed = true},
     {.name = "cnn.dense.filter", .m = 3136, .n = 128, .k = 64, .a_transposed = true},
-    {.name = "resnet.4x4.forward", .kind = CONV_FORWARD, .batch = 64, .size = 4, .channels = 512,
-     .outputs = 512, .window = 3},
-    {.name = "resnet.4x4.data", .kind = CONV_DATA, .batch = 64, .size = 4, .channels = 512,
-     .outputs = 512, .window = 3},
-    {.name = "resnet.4x4.filter", .kind = CONV_FILTER, .batch = 64, .size = 4, .channels = 512,
-     .outputs = 512, .window = 3},
-    {.name = "resnet.stem.forward", .kind = CONV_FORWARD, .batch = 64, .size = 32, .channels = 3,
-     .outputs = 64, .window = 3},
-    {.name = "resnet.stem.filter", .kind = CONV_FILTER, .batch = 64, .size = 32, .channels = 3,
-     .outputs = 64, .window = 3},
-    {.name = "stride2.forward", .kind = CONV_FORWARD, .batch = 16, .size = 56, .channels = 64,
-     .outputs = 128, .window = 3, .stride = 2},
-    {.name = "stride2.data", .kind = CONV_DATA, .batch = 16, .size = 56, .channels = 64,
-     .outputs = 128, .window = 3, .stride = 2},
-    {.name = "stride2.filter", .kind = CONV_FILTER, .batch = 16, .size = 56, .channels = 64,
-     .outputs = 128, .window = 3, .stride = 2},
+    {.name = "resnet.4x4.forward",
+     .kind = CONV_FORWARD,
+     .batch = 64,
+     .size = 4,
+     .channels = 512,
+     .outputs = 512,
+     .window = 3},
+    {.name = "resnet.4x4.data",
+     .kind = CONV_DATA,
+     .batch = 64,
+     .size = 4,
+     .channels = 512,
+     .outputs = 512,
+     .window = 3},
+    {.name = "resnet.4x4.filter",
+     .kind = CONV_FILTER,
+     .batch = 64,
+     .size = 4,
+     .channels = 512,
+     .outputs = 512,
+     .window = 3},
+    {.name = "resnet.stem.forward",
+     .kind = CONV_FORWARD,
+     .batch = 64,
+     .size = 32,
+     .channels = 3,
+     .outputs = 64,
+     .window = 3},
+    {.name = "resnet.stem.filter",
+     .kind = CONV_FILTER,
+     .batch = 64,
+     .size = 32,
+     .channels = 3,
+     .outputs = 64,
+     .window = 3},
+    {.name = "stride2.forward",
+     .kind = CONV_FORWARD,
+     .batch = 16,
+     .size = 56,
+     .channels = 64,
+     .outputs = 128,
+     .window = 3,
+     .stride = 2},
+    {.name = "stride2.data",
+     .kind = CONV_DATA,
+     .batch = 16,
+     .size = 56,
+     .channels = 64,
+     .outputs = 128,
+     .window = 3,
+     .stride = 2},
+    {.name = "stride2.filter",
+     .kind = CONV_FILTER,
+     .batch = 16,
+     .size = 56,
+     .channels = 64,
+     .outputs = 128,
+     .window = 3,
+     .stride = 2},
 };
 
 typedef struct {
@@ -256,13 +375,23 @@ static void prepare(bench_case *b) {
     b->x = bench_buffer((size_t)(batch * w->m * w->k));
     b->weights = bench_buffer((size_t)(batch * w->k * w->n));
     b->y = bench_buffer((size_t)(batch * w->m * w->n));
-    b->gemm = (mica_gemm){.type = MICA_GEMM_F32, .m = w->m, .n = w->n, .k = w->k,
-                          .batch_rank = w->batch ? 1 : 0, .batch = {w->batch},
-                          .a = b->x, .a_row = w->a_transposed ? 1 : w->k,
-                          .a_column = w->a_transposed ? w->m : 1, .a_batch = {w->m * w->k},
-                          .b = b->weights, .b_row = w->b_transposed ? 1 : w->n,
-                          .b_column = w->b_transposed ? w->k : 1, .b_batch = {w->k * w->n},
-                          .c = b->y, .c_row = w->n, .c_batch = {w->m * w->n}};
+    b->gemm = (mica_gemm){.type = MICA_GEMM_F32,
+                          .m = w->m,
+                          .n = w->n,
+                          .k = w->k,
+                          .batch_rank = w->batch ? 1 : 0,
+                          .batch = {w->batch},
+                          .a = b->x,
+                          .a_row = w->a_transposed ? 1 : w->k,
+                          .a_column = w->a_transposed ? w->m : 1,
+                          .a_batch = {w->m * w->k},
+                          .b = b->weights,
+                          .b_row = w->b_transposed ? 1 : w->n,
+                          .b_column = w->b_transposed ? w->k : 1,
+                          .b_batch = {w->k * w->n},
+                          .c = b->y,
+                          .c_row = w->n,
+                          .c_batch = {w->m * w->n}};
     if (w->packed) {
       float *packed = bench_buffer(mica_gemm_packed_size(b->kernels, &b->gemm) / sizeof(float));
       mica_gemm_pack(b->kernels, &b->gemm, b->parallel, packed);
@@ -274,11 +403,16 @@ static void prepare(bench_case *b) {
   } else {
     const int64_t stride = w->stride ? w->stride : 1, pad = w->window / 2;
     const int64_t out = (w->size + 2 * pad - w->window) / stride + 1;
-    b->conv = (mica_conv){.batch = batch, .groups = w->groups ? w->groups : 1,
-                          .input_channels = w->channels, .output_channels = w->outputs,
-                          .input = {1, w->size, w->size}, .kernel = {1, w->window, w->window},
-                          .output = {1, out, out}, .stride = {1, stride, stride},
-                          .base_dilation = {1, 1, 1}, .window_dilation = {1, 1, 1},
+    b->conv = (mica_conv){.batch = batch,
+                          .groups = w->groups ? w->groups : 1,
+                          .input_channels = w->channels,
+                          .output_channels = w->outputs,
+                          .input = {1, w->size, w->size},
+                          .kernel = {1, w->window, w->window},
+                          .output = {1, out, out},
+                          .stride = {1, stride, stride},
+                          .base_dilation = {1, 1, 1},
+                          .window_dilation = {1, 1, 1},
                           .padding = {0, pad, pad}};
     mica_conv_dense_weights(&b->conv);
     const int64_t x = batch * w->size * w->size * w->channels, y = batch * out * out * w->outputs;
@@ -305,8 +439,8 @@ static void run_once(const bench_case *b) {
                         b->scratch);
       return;
     case CONV_DATA:
-      mica_conv_backward_data(b->kernels, &b->conv, b->y, b->weights, b->x, false, NULL, b->parallel,
-                              b->scratch);
+      mica_conv_backward_data(b->kernels, &b->conv, b->y, b->weights, b->x, false, NULL,
+                              b->parallel, b->scratch);
       return;
     case CONV_FILTER:
       mica_conv_backward_filter(b->kernels, &b->conv, b->x, b->y, b->weights, false, b->parallel,
@@ -347,9 +481,11 @@ static void run_workload(const workload *w, const mica_cpu_kernels *kernels,
     shares[r] = (w->memory ? b.bytes : b.flops) / times[r] / limits[r];
   }
   const double time = median(times, rounds), share = median(shares, rounds);
-  printf("%-24s %8s %d %10.4f ms %8.1f GFLOP/s %7.1f GB/s  share of %s %.2f best %.2f (limit %.1f)\n", w->name,
-         kernels->name, parallel->threads, time * 1e3, b.flops / time * 1e-9, b.bytes / time * 1e-9,
-         w->memory ? "read rate" : "peak", share, shares[rounds - 1], median(limits, rounds) * 1e-9);
+  printf(
+      "%-24s %8s %d %10.4f ms %8.1f GFLOP/s %7.1f GB/s  share of %s %.2f best %.2f (limit %.1f)\n",
+      w->name, kernels->name, parallel->threads, time * 1e3, b.flops / time * 1e-9,
+      b.bytes / time * 1e-9, w->memory ? "read rate" : "peak", share, shares[rounds - 1],
+      median(limits, rounds) * 1e-9);
   fflush(stdout);
   free((void *)(uintptr_t)b.gemm.b_packed);
   free(b.x);

@@ -108,8 +108,8 @@ static void fail_all(mica_graph *graph, mica_value *out, size_t out_count) {
 }
 
 /* Appends entries for checked parts. */
-static uint32_t append(mica_graph *graph, mica_op op, const uint32_t *ids, size_t in_count,
-                       const void *attr, const mica_type *types, size_t result_count) {
+static uint32_t append_node(mica_graph *graph, mica_op op, const uint32_t *ids, size_t in_count,
+                            const void *attr, const mica_type *types, size_t result_count) {
   const mica_op_def *def = mica_op_definition(op);
   size_t total =
       (size_t)graph->count + (result_count ? result_count : 1); /* an owner may have none */
@@ -227,7 +227,7 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
       return false;
     }
   }
-  uint32_t id = append(graph, op, ids, in_count, attr_copy.bytes, results, infer.out_count);
+  uint32_t id = append_node(graph, op, ids, in_count, attr_copy.bytes, results, infer.out_count);
   if (!id) return false;
   mica_node *node = &graph->nodes[id];
   node->declared_count = (uint32_t)declared_count;

@@ -35,7 +35,7 @@ void mica_parse_space(mica_graph_parser *p) {
 }
 
 /* Takes `token` when it is next; a word must not go on. */
-static bool accept(mica_graph_parser *p, const char *token) {
+static bool accept_token(mica_graph_parser *p, const char *token) {
   mica_parse_space(p);
   size_t length = strlen(token);
   if ((size_t)(p->end - p->at) < length || memcmp(p->at, token, length)) return false;
@@ -43,7 +43,7 @@ static bool accept(mica_graph_parser *p, const char *token) {
   return true;
 }
 static bool expect(mica_graph_parser *p, const char *token) {
-  return accept(p, token) || mica_parse_fail(p, "expected \"%s\"", token);
+  return accept_token(p, token) || mica_parse_fail(p, "expected \"%s\"", token);
 }
 
 static bool is_word(char c) {
@@ -105,13 +105,13 @@ static bool parse_i64(mica_graph_parser *p, int64_t *out) {
 bool mica_parse_list(mica_graph_parser *p, mica_ints *out) {
   *out = (mica_ints){0};
   if (!expect(p, "[")) return false;
-  if (accept(p, "]")) return true;
+  if (accept_token(p, "]")) return true;
   do {
     if (out->count == MICA_MAX_RANK)
       return mica_parse_fail(p, "expected at most %d entries", MICA_MAX_RANK);
     if (!parse_i64(p, &out->at[out->count])) return false;
     out->count++;
-  } while (accept(p, ","));
+  } while (accept_token(p, ","));
   return expect(p, "]");
 }
 
@@ -142,7 +142,7 @@ static bool parse_tensor(mica_graph_parser *p, mica_tensor **out) {
   if (!parse_type(p, &type)) return false;
   if (!mica_type_byte_size(type, &bytes)) return mica_parse_fail(p, "the tensor is too large");
   mica_parse_space(p);
-  if (!accept(p, "0x")) {
+  if (!accept_token(p, "0x")) {
     double number;
     if (mica_shape_count(type.shape) != 1 || mica_dtype_is_complex(type.dtype) ||
         !mica_parse_double(&p->at, p->end, &number))
@@ -217,7 +217,7 @@ bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *a
                            const char *close) {
   memset(attr, 0, def->attr_size);
   uint32_t seen = 0;
-  while (*close ? !accept(p, close) : (mica_parse_space(p), p->at < p->end)) {
+  while (*close ? !accept_token(p, close) : (mica_parse_space(p), p->at < p->end)) {
     if (seen && !expect(p, ",")) return false;
     char name[64];
     if (!mica_parse_word(p, name, sizeof name) || !expect(p, "=")) return false;
@@ -275,8 +275,8 @@ static bool parse_region(mica_graph_parser *p, uint32_t block, const mica_value 
   uint32_t type_capacity = 0;
   bool ok = true, behind = false;
   const mica_allocator *a = &p->graph->allocator;
-  if (!accept(p, ")")) {
-    behind = accept(p, ";");
+  if (!accept_token(p, ")")) {
+    behind = accept_token(p, ";");
     do {
       if (!mica_grow(a, &ids, &capacity, count + 1u, sizeof *ids) ||
           !mica_grow(a, &types, &type_capacity, count + 1u, sizeof *types)) {
@@ -288,10 +288,10 @@ static bool parse_region(mica_graph_parser *p, uint32_t block, const mica_value 
       if (!ok) break;
       count++;
       declared += !behind;
-      if (accept(p, ";")) {
+      if (accept_token(p, ";")) {
         if (behind) ok = mica_parse_fail(p, "a second \";\" in the list of arguments");
         behind = true;
-      } else if (!accept(p, ",")) {
+      } else if (!accept_token(p, ",")) {
         break;
       }
     } while (ok);
@@ -320,7 +320,7 @@ static bool parse_region(mica_graph_parser *p, uint32_t block, const mica_value 
       ok = mica_grow(a, &results, &result_capacity, result_count + 1u, sizeof *results) &&
            parse_use(p, &results[result_count]);
       result_count++;
-    } while (ok && accept(p, ","));
+    } while (ok && accept_token(p, ","));
   if (ok) mica_block_leave(p->graph, block, results, result_count);
   mica_free(a, results, result_capacity * sizeof *results);
   return ok && p->graph->status == MICA_OK && expect(p, "}");
@@ -346,7 +346,7 @@ static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **o
       return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
     if (!parse_number(p, &s->numbers[s->number_count])) return false;
     s->number_count++;
-  } while (accept(p, ","));
+  } while (accept_token(p, ","));
   char name[64];
   if (!expect(p, "=") || !mica_parse_word(p, name, sizeof name)) return false;
   const mica_op_def *def = mica_op_definition(mica_op_find(name));
@@ -355,8 +355,8 @@ static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **o
   *out_def = def;
   if (!expect(p, "(")) return false;
   mica_parse_space(p);
-  while (!accept(p, ")")) {
-    if (accept(p, ";")) {
+  while (!accept_token(p, ")")) {
+    if (accept_token(p, ";")) {
       if (s->region_count == sizeof s->captured / sizeof s->captured[0])
         return mica_parse_fail(p, "too many regions");
       s->region_count++;
@@ -370,7 +370,7 @@ static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **o
       else
         s->declared++;
       mica_parse_space(p);
-      if (!accept(p, ",") && p->at < p->end && *p->at != ')' && *p->at != ';')
+      if (!accept_token(p, ",") && p->at < p->end && *p->at != ')' && *p->at != ';')
         return mica_parse_fail(p, "expected \",\", \";\" or \")\"");
     }
     mica_parse_space(p);
@@ -386,11 +386,11 @@ static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **o
       return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
     if (!parse_type(p, &s->types[s->type_count])) return false;
     s->type_count++;
-  } while (accept(p, ","));
+  } while (accept_token(p, ","));
   if (s->type_count != s->number_count)
     return mica_parse_fail(p, "%u results, but %u types", s->number_count, s->type_count);
   *out_scope = NULL;
-  return !accept(p, "@") || mica_parse_quoted(p, out_scope);
+  return !accept_token(p, "@") || mica_parse_quoted(p, out_scope);
 }
 
 static mica_value parse_leaf(mica_graph_parser *p, const mica_op_def *def, const void *attr) {
@@ -497,8 +497,8 @@ static bool parse_ends(mica_graph_parser *p) {
       if (graph->nodes[value.id].region)
         return mica_parse_fail(p, "an output stands inside a region");
       graph->outputs[graph->output_count++] = value.id;
-    } while (accept(p, ","));
-  while (accept(p, "assign")) {
+    } while (accept_token(p, ","));
+  while (accept_token(p, "assign")) {
     char *name;
     if (!mica_parse_quoted(p, &name) || !expect(p, "=") || !parse_use(p, &value)) return false;
     bool found = false;

@@ -18,7 +18,8 @@ static mica_status engine_open(mica_device *device, const char *options, void **
       used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", i == 0 ? "" : ", ",
                                mica_cpu_kernels_at(i)->name);
     return mica_error_set(error, MICA_INVALID,
-                          "$MICA_CPU_ISA names instructions that this machine lacks; it has: %s", known);
+                          "$MICA_CPU_ISA names instructions that this machine lacks; it has: %s",
+                          known);
   }
   mica_cpu_device *engine = mica_allocate_zeroed(&device->allocator, 1, sizeof(*engine));
   if (engine == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a device");

@@ -32,9 +32,10 @@ enum { COMPILE_PASS_COUNT = sizeof(compile_passes) / sizeof(compile_passes[0]) }
 static void dump_text(const mica_cpu_device *device, uint32_t number, int order, const char *name,
                       const char *text, int64_t length) {
   char path[640];
-  int size = snprintf(path, sizeof(path), "%s/program%03u-%d-%s.txt", device->dump, (unsigned)number,
-                      order, name);
-  if (size > 0 && (size_t)size < sizeof(path)) (void)mica_file_write_atomic(path, text, (size_t)length);
+  int size = snprintf(path, sizeof(path), "%s/program%03u-%d-%s.txt", device->dump,
+                      (unsigned)number, order, name);
+  if (size > 0 && (size_t)size < sizeof(path))
+    (void)mica_file_write_atomic(path, text, (size_t)length);
 }
 
 static void dump_graph(const mica_cpu_device *device, uint32_t number, int order, const char *name,
@@ -60,8 +61,8 @@ static void dump_program(const mica_cpu_program *program, uint32_t number) {
 }
 
 /* Leaves the last graph in `out`, which is initialized and empty. */
-static mica_status run_passes(const mica_cpu_device *device, const mica_graph *graph, mica_graph *out,
-                              uint32_t number, mica_error *error) {
+static mica_status run_passes(const mica_cpu_device *device, const mica_graph *graph,
+                              mica_graph *out, uint32_t number, mica_error *error) {
   mica_graph between[2];
   dump_graph(device, number, 0, "given", graph);
   if (!mica_graph_init(&between[0], &device->allocator))
@@ -96,15 +97,18 @@ static void bind_inputs(mica_plan *plan, const mica_graph *given) {
   mica_cpu_program *program = plan->program;
   const mica_graph *graph = plan->graph;
   program->in_count = given->parameter_count;
-  for (uint32_t i = 0; i < given->variable_count; i++) program->in_count += given->variables[i].read != 0;
-  program->in_bytes = mica_plan_allocate(plan, (size_t)program->in_count + 1, sizeof(*program->in_bytes));
+  for (uint32_t i = 0; i < given->variable_count; i++)
+    program->in_count += given->variables[i].read != 0;
+  program->in_bytes =
+      mica_plan_allocate(plan, (size_t)program->in_count + 1, sizeof(*program->in_bytes));
   if (program->in_bytes == NULL) return;
   uint32_t index = 0;
   for (uint32_t i = 0; i < given->parameter_count; i++)
     program->in_bytes[index++] = mica_plan_bytes(plan, given->nodes[given->parameters[i]].type);
   for (uint32_t i = 0; i < given->variable_count; i++)
     if (given->variables[i].read != 0)
-      program->in_bytes[index++] = mica_plan_bytes(plan, given->nodes[given->variables[i].read].type);
+      program->in_bytes[index++] =
+          mica_plan_bytes(plan, given->nodes[given->variables[i].read].type);
   for (index = 0; index < program->in_count; index++)
     mica_plan_storage(plan, MICA_STORAGE_INPUT, index, program->in_bytes[index]);
   for (uint32_t i = 0; i < graph->parameter_count; i++) bind_input(plan, graph->parameters[i], i);
@@ -121,14 +125,16 @@ static void bind_constants(mica_plan *plan) {
   const mica_graph *graph = plan->graph;
   for (uint32_t id = 1; id < graph->count; id++)
     program->constant_count += graph->nodes[id].op == MICA_OP_CONSTANT;
-  program->constants = mica_plan_allocate(plan, (size_t)program->constant_count + 1, sizeof(*program->constants));
+  program->constants =
+      mica_plan_allocate(plan, (size_t)program->constant_count + 1, sizeof(*program->constants));
   uint32_t index = 0;
   for (uint32_t id = 1; id < graph->count && mica_plan_good(plan); id++) {
     if (graph->nodes[id].op != MICA_OP_CONSTANT) continue;
     const mica_constant_attr *attr = graph->nodes[id].attr;
     mica_type type = mica_plan_type(plan, id);
     program->constants[index] = mica_tensor_data(attr->value);
-    uint32_t storage = mica_plan_storage(plan, MICA_STORAGE_CONSTANT, index++, mica_plan_bytes(plan, type));
+    uint32_t storage =
+        mica_plan_storage(plan, MICA_STORAGE_CONSTANT, index++, mica_plan_bytes(plan, type));
     mica_view_dense(&plan->values[id].view, storage, type.shape);
   }
 }
@@ -149,15 +155,18 @@ static void pair_outputs(mica_plan *plan, const mica_graph *given, uint64_t dona
   mica_cpu_program *program = plan->program;
   program->donates = donate != 0;
   program->out_count = given->output_count;
-  for (uint32_t i = 0; i < given->variable_count; i++) program->out_count += given->variables[i].assign != 0;
-  program->out_pair = mica_plan_allocate(plan, (size_t)program->out_count + 1, sizeof(*program->out_pair));
+  for (uint32_t i = 0; i < given->variable_count; i++)
+    program->out_count += given->variables[i].assign != 0;
+  program->out_pair =
+      mica_plan_allocate(plan, (size_t)program->out_count + 1, sizeof(*program->out_pair));
   if (program->out_pair == NULL) return;
   for (uint32_t out = 0; out < program->out_count; out++) program->out_pair[out] = MICA_PLAN_NONE;
   for (uint32_t out = 0; out < given->output_count; out++)
     for (uint64_t left = donate; left != 0; left &= left - 1) {
       uint32_t in = (uint32_t)__builtin_ctzll(left);
       if (in >= given->parameter_count) break;
-      if (!mica_type_equal(given->nodes[given->parameters[in]].type, given->nodes[given->outputs[out]].type))
+      if (!mica_type_equal(given->nodes[given->parameters[in]].type,
+                           given->nodes[given->outputs[out]].type))
         continue;
       program->out_pair[out] = in;
       donate &= ~(UINT64_C(1) << in);
@@ -193,7 +202,8 @@ static void copy_outputs(mica_plan *plan, const mica_graph *given) {
       if (program->out_pair[other] == storage->index && (other != out || !whole)) clobbered = true;
     if (!clobbered) continue;
     mica_view saved;
-    mica_view_dense(&saved, mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type)),
+    mica_view_dense(&saved,
+                    mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type)),
                     type.shape);
     mica_plan_copy(plan, id, type.dtype, type.shape, from[out], saved);
     from[out] = saved;
@@ -202,7 +212,8 @@ static void copy_outputs(mica_plan *plan, const mica_graph *given) {
     uint32_t id = output_id(plan, given, out);
     mica_type type = mica_plan_type(plan, id);
     mica_view to;
-    mica_view_dense(&to, mica_plan_storage(plan, MICA_STORAGE_OUTPUT, out, mica_plan_bytes(plan, type)),
+    mica_view_dense(&to,
+                    mica_plan_storage(plan, MICA_STORAGE_OUTPUT, out, mica_plan_bytes(plan, type)),
                     type.shape);
     mica_plan_copy(plan, id, type.dtype, type.shape, from[out], to);
   }
@@ -226,16 +237,21 @@ static void finish_step(mica_plan *plan, const mica_plan_step *from, uint32_t at
   mica_cpu_program *program = plan->program;
   uint32_t first = from->reference_first;
   program->steps[at] = (mica_cpu_step){from->run, from->argument, &program->references[first]};
-  program->infos[at] = (mica_cpu_step_info){.label = from->label, .node = from->node,
-                                            .reference_first = first, .reference_count = from->reference_count,
-                                            .bytes = from->bytes, .flops = from->flops};
+  program->infos[at] = (mica_cpu_step_info){.label = from->label,
+                                            .node = from->node,
+                                            .reference_first = first,
+                                            .reference_count = from->reference_count,
+                                            .bytes = from->bytes,
+                                            .flops = from->flops};
   program->cost += from->cost;
   for (uint32_t i = first; i < first + from->reference_count; i++) {
     const mica_plan_reference *reference = &plan->references[i];
     const mica_storage *storage = &plan->storages[mica_plan_class(plan, reference->storage)];
     size_t offset = storage->kind == MICA_STORAGE_ARENA ? storage->offset : 0;
-    program->references[i] = (mica_cpu_reference){slot_of(plan, storage), offset + reference->offset};
-    program->reference_infos[i] = (mica_cpu_reference_info){reference->mode == MICA_PLAN_READ, reference->value};
+    program->references[i] =
+        (mica_cpu_reference){slot_of(plan, storage), offset + reference->offset};
+    program->reference_infos[i] =
+        (mica_cpu_reference_info){reference->mode == MICA_PLAN_READ, reference->value};
   }
 }
 
@@ -245,7 +261,8 @@ static void finish_program(mica_plan *plan) {
   program->steps = mica_plan_allocate(plan, steps, sizeof(*program->steps));
   program->infos = mica_plan_allocate(plan, steps, sizeof(*program->infos));
   program->references = mica_plan_allocate(plan, references, sizeof(*program->references));
-  program->reference_infos = mica_plan_allocate(plan, references, sizeof(*program->reference_infos));
+  program->reference_infos =
+      mica_plan_allocate(plan, references, sizeof(*program->reference_infos));
   uint32_t *moved = mica_arena_allocate(&plan->arena, steps * sizeof(*moved));
   if (moved == NULL) mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
   if (!mica_plan_good(plan)) return;
@@ -269,8 +286,8 @@ uint32_t mica_plan_window_slot(const mica_plan *plan, uint32_t window) {
 
 /* ---- all of it -------------------------------------------------------------------------------- */
 
-static mica_status build_program(mica_cpu_program *program, const mica_graph *given, uint64_t donate,
-                                 mica_error *error) {
+static mica_status build_program(mica_cpu_program *program, const mica_graph *given,
+                                 uint64_t donate, mica_error *error) {
   mica_plan plan;
   if (mica_plan_init(&plan, program, error)) {
     bind_inputs(&plan, given);
@@ -287,8 +304,8 @@ static mica_status build_program(mica_cpu_program *program, const mica_graph *gi
   return plan.status;
 }
 
-mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph *graph, uint64_t donate,
-                             void **out_program, mica_error *error) {
+mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph *graph,
+                             uint64_t donate, void **out_program, mica_error *error) {
   mica_cpu_device *engine = state;
   (void)device;
   *out_program = NULL;

@@ -113,7 +113,8 @@ static bool carries_begin(mica_plan *plan, uint32_t id, uint32_t count, loop_car
   const uint32_t *operands = mica_node_operands(plan->graph, mica_node_at(plan->graph, id));
   carries->count = count;
   carries->cells = mica_arena_allocate_zeroed(&plan->arena, (size_t)count + 1, sizeof(uint32_t));
-  carries->arguments = mica_arena_allocate_zeroed(&plan->arena, (size_t)count + 1, sizeof(uint32_t));
+  carries->arguments =
+      mica_arena_allocate_zeroed(&plan->arena, (size_t)count + 1, sizeof(uint32_t));
   if (carries->cells == NULL || carries->arguments == NULL) {
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
     return false;
@@ -155,7 +156,8 @@ static void carries_next(mica_plan *plan, uint32_t id, const mica_region_data *b
                          const loop_carries *carries, uint32_t first) {
   size_t size = ((size_t)carries->count + 1) * sizeof(mica_view);
   mica_view *next = mica_arena_allocate(&plan->arena, size);
-  uint32_t *updates = mica_arena_allocate_zeroed(&plan->arena, (size_t)carries->count + 1, sizeof(*updates));
+  uint32_t *updates =
+      mica_arena_allocate_zeroed(&plan->arena, (size_t)carries->count + 1, sizeof(*updates));
   if (next == NULL || updates == NULL) {
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
     return;
@@ -168,7 +170,8 @@ static void carries_next(mica_plan *plan, uint32_t id, const mica_region_data *b
     if (!carry_of_view(plan, carries, &next[i], &from)) continue;
     if (from == i && next[i].offset == 0 && mica_view_is_dense(&next[i], type.shape)) continue;
     mica_view saved;
-    mica_view_dense(&saved, mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type)),
+    mica_view_dense(&saved,
+                    mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type)),
                     type.shape);
     mica_plan_copy(plan, id, type.dtype, type.shape, next[i], saved);
     next[i] = saved;
@@ -218,7 +221,8 @@ static uint32_t region_index(const mica_plan *plan, uint32_t id, uint32_t index)
 
 /* ---- while ------------------------------------------------------------------------------------ */
 
-static void bind_carries(mica_plan *plan, const mica_region_data *region, const loop_carries *carries) {
+static void bind_carries(mica_plan *plan, const mica_region_data *region,
+                         const loop_carries *carries) {
   for (uint32_t i = 0; i < carries->count; i++)
     mica_view_dense(&plan->values[region->arguments[i]].view, carries->arguments[i],
                     mica_plan_type(plan, region->arguments[i]).shape);
@@ -270,7 +274,8 @@ static void lower_while(mica_plan *plan, uint32_t id) {
 static int64_t byte_stride(mica_plan *plan, mica_dtype dtype, int64_t stride) {
   int64_t bits = stride * mica_dtype_bits(dtype);
   if (bits % 8 != 0)
-    mica_plan_fail(plan, MICA_UNSUPPORTED, "scan over parts of an odd number of 4-bit elements: convert first");
+    mica_plan_fail(plan, MICA_UNSUPPORTED,
+                   "scan over parts of an odd number of 4-bit elements: convert first");
   return bits / 8;
 }
 
@@ -285,12 +290,13 @@ static void bind_items(mica_plan *plan, uint32_t id, scan_argument *head, uint32
     mica_view item = items[i - carry_count];
     mica_plan_read(plan, operands[i], item);
     mica_view *inside = &plan->values[body->arguments[i]].view;
-    *inside = (mica_view){.storage = mica_plan_storage(plan, MICA_STORAGE_ITEM, plan->window_count++, 0)};
+    *inside =
+        (mica_view){.storage = mica_plan_storage(plan, MICA_STORAGE_ITEM, plan->window_count++, 0)};
     for (int32_t axis = 1; axis < type.shape.rank; axis++)
       inside->stride[axis - 1] = item.stride[axis];
     head->windows[i - carry_count] =
-        (scan_window){mica_plan_window_slot(plan, plan->storages[inside->storage].index), i - carry_count,
-                      byte_stride(plan, type.dtype, item.stride[0])};
+        (scan_window){mica_plan_window_slot(plan, plan->storages[inside->storage].index),
+                      i - carry_count, byte_stride(plan, type.dtype, item.stride[0])};
     head->window_count++;
   }
 }
@@ -310,8 +316,10 @@ static void lower_scan(mica_plan *plan, uint32_t id) {
   mica_view *views = mica_arena_allocate_zeroed(&plan->arena, window_count, sizeof(*views));
   if (views == NULL) mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
   if (!mica_plan_good(plan) || !carries_begin(plan, id, carry_count, &carries)) return;
-  *head = (scan_argument){.counter = plan->counter_count++, .length = attr->length,
-                          .reverse = attr->reverse, .windows = windows};
+  *head = (scan_argument){.counter = plan->counter_count++,
+                          .length = attr->length,
+                          .reverse = attr->reverse,
+                          .windows = windows};
   for (uint32_t i = 0; i < item_count; i++) {
     uint32_t operand = operands[carry_count + i];
     bool packed = mica_dtype_bits(mica_plan_type(plan, operand).dtype) < 8;
@@ -338,7 +346,8 @@ static void lower_scan(mica_plan *plan, uint32_t id) {
     views[item_count + i].storage =
         mica_plan_storage(plan, MICA_STORAGE_EMIT, plan->window_count++, (size_t)stride);
     windows[item_count + i] = (scan_window){
-        mica_plan_window_slot(plan, plan->storages[views[item_count + i].storage].index), item_count + i, stride};
+        mica_plan_window_slot(plan, plan->storages[views[item_count + i].storage].index),
+        item_count + i, stride};
     head->window_count++;
   }
   bind_carries(plan, body, &carries);
@@ -368,7 +377,8 @@ static void lower_switch(mica_plan *plan, uint32_t id) {
   uint32_t *targets = mica_plan_allocate(plan, count, sizeof(*targets));
   jump_argument *leave = mica_plan_allocate(plan, 1, sizeof(*leave));
   /* What each result is outside, and in the branch at hand. */
-  uint32_t *results = mica_arena_allocate_zeroed(&plan->arena, 2 * (size_t)node->result_count + 1, sizeof(*results));
+  uint32_t *results = mica_arena_allocate_zeroed(&plan->arena, 2 * (size_t)node->result_count + 1,
+                                                 sizeof(*results));
   uint32_t *places = results == NULL ? NULL : results + node->result_count;
   if (results == NULL) mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
   if (!mica_plan_good(plan)) return;

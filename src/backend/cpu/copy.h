@@ -19,7 +19,8 @@ typedef struct {
 /* Strides in elements. */
 void mica_strided_copy_init(mica_strided_copy *copy, size_t element_size, mica_shape shape,
                             const int64_t *from_stride, const int64_t *to_stride);
-void mica_strided_copy_task(const mica_strided_copy *copy, int64_t task, const char *from, char *to);
+void mica_strided_copy_task(const mica_strided_copy *copy, int64_t task, const char *from,
+                            char *to);
 /* All of it, on several threads when it is worth it. */
 void mica_strided_copy_run(const mica_strided_copy *copy, const void *from, void *to,
                            const mica_parallel *parallel);

@@ -27,8 +27,8 @@ typedef struct {
   mica_allocator allocator;
   const mica_cpu_kernels *kernels;
   mica_thread_pool *pool; /* NULL: one thread */
-  char dump[512];         /* $MICA_DUMP: a folder that receives the graph after each pass; "": none */
-  _Atomic uint32_t dump_count; /* programs that were written there */
+  char dump[512]; /* $MICA_DUMP: a folder that receives the graph after each pass; "": none */
+  _Atomic uint32_t dump_count;   /* programs that were written there */
   double peak_flops, peak_bytes; /* a second, measured when the device opens for profiles; else 0 */
 } mica_cpu_device;
 
@@ -67,17 +67,18 @@ struct mica_cpu_context {
   char *arena;
   mica_cpu_moved moved[MICA_CPU_MOVED_LIMIT]; /* only 64 inputs can be donated */
   uint32_t moved_count;
-  int64_t *step_nanoseconds; /* [step_count] summed over the call, and how often it ran; NULL unless profiling */
-  int64_t *step_begin;       /* of its last run */
+  int64_t *
+      step_nanoseconds; /* [step_count] summed over the call, and how often it ran; NULL unless profiling */
+  int64_t *step_begin; /* of its last run */
   uint32_t *step_runs;
 };
 
 /* What is known of a step for texts, profiles and the search for NaN; not looked at otherwise. */
 typedef struct {
-  const char *label;  /* "dot_general f32[64, 128]" */
-  uint32_t node;      /* in program->graph */
+  const char *label;                         /* "dot_general f32[64, 128]" */
+  uint32_t node;                             /* in program->graph */
   uint32_t reference_first, reference_count; /* in program->reference_infos */
-  int64_t bytes;      /* read and written at least */
+  int64_t bytes;                             /* read and written at least */
   double flops;
 } mica_cpu_step_info;
 
@@ -99,15 +100,15 @@ struct mica_cpu_program {
   uint32_t step_count, slot_count, counter_count, pointer_count;
   uint32_t in_count, out_count, constant_count;
   const void **constants; /* [constant_count] */
-  uint32_t *out_pair;     /* [out_count] the input whose memory this output may share, or UINT32_MAX */
-  size_t *in_bytes;       /* [in_count] */
+  uint32_t *out_pair; /* [out_count] the input whose memory this output may share, or UINT32_MAX */
+  size_t *in_bytes;   /* [in_count] */
   size_t arena_bytes;
-  int64_t cost;           /* rough nanoseconds of a run on one thread */
-  bool donates;           /* some input was donated when compiling, so that addresses may coincide */
+  int64_t cost; /* rough nanoseconds of a run on one thread */
+  bool donates; /* some input was donated when compiling, so that addresses may coincide */
   struct mica_cpu_cleanup *cleanups; /* what steps own beside arena memory */
   _Atomic(mica_cpu_context *) contexts[MICA_CPU_CONTEXT_LIMIT]; /* at rest */
-  mica_mutex mutex;                  /* profile: guards `last` */
-  mica_cpu_context *last;            /* profile: the times of the last run */
+  mica_mutex mutex;                                             /* profile: guards `last` */
+  mica_cpu_context *last; /* profile: the times of the last run */
 };
 
 typedef struct mica_cpu_cleanup {
@@ -116,7 +117,8 @@ typedef struct mica_cpu_cleanup {
   struct mica_cpu_cleanup *next;
 } mica_cpu_cleanup;
 
-static inline void *mica_cpu_address(const mica_cpu_step *step, const mica_cpu_context *context, uint32_t index) {
+static inline void *mica_cpu_address(const mica_cpu_step *step, const mica_cpu_context *context,
+                                     uint32_t index) {
   return context->base[step->references[index].slot] + step->references[index].offset;
 }
 
@@ -131,8 +133,8 @@ mica_cpu_context *mica_cpu_context_create(const mica_cpu_program *program);
 void mica_cpu_context_destroy(mica_cpu_context *context);
 
 /* compile.c */
-mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph *graph, uint64_t donate,
-                             void **out_program, mica_error *error);
+mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph *graph,
+                             uint64_t donate, void **out_program, mica_error *error);
 
 /* profile.c */
 int64_t mica_cpu_format(void *state, const void *program, char *text, size_t size);

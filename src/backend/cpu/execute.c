@@ -125,7 +125,8 @@ static mica_status run_steps(mica_cpu_context *context) {
   return MICA_OK;
 }
 
-static bool reads_finite(const mica_cpu_program *program, const mica_cpu_context *context, uint32_t index) {
+static bool reads_finite(const mica_cpu_program *program, const mica_cpu_context *context,
+                         uint32_t index) {
   const mica_cpu_step_info *info = &program->infos[index];
   const mica_cpu_step *step = &program->steps[index];
   for (uint32_t i = 0; i < info->reference_count; i++) {
@@ -183,7 +184,8 @@ static mica_status run_steps_watched(mica_cpu_context *context) {
 static mica_status move_input_away(const mica_cpu_program *program, mica_cpu_context *context,
                                    uint32_t in, void **out_copy, mica_error *error) {
   void *copy = mica_allocate_aligned(&program->allocator, program->in_bytes[in], MICA_ALIGNMENT);
-  if (copy == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a donated input");
+  if (copy == NULL)
+    return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a donated input");
   memcpy(copy, context->base[1 + in], program->in_bytes[in]);
   context->base[1 + in] = copy;
   *out_copy = copy;
@@ -242,7 +244,8 @@ mica_status mica_cpu_execute(void *state, void *program_pointer, const mica_call
   context->call = call;
   context->error = error;
   mica_status status = fill_addresses(program, context, call, error);
-  if (status == MICA_OK && mica_device_is_cancelled(device)) status = mica_device_cancelled_error(error);
+  if (status == MICA_OK && mica_device_is_cancelled(device))
+    status = mica_device_cancelled_error(error);
   if (status != MICA_OK && call->out_intact != NULL) *call->out_intact = true;
   if (status == MICA_OK) {
     bool spin = context->parallel.threads > 1 && program->cost >= KEEP_SPINNING_COST;

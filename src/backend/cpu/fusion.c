@@ -27,28 +27,46 @@ enum {
 /* ---- what a tile program can compute ---------------------------------------------------------- */
 
 static const uint8_t plain_operators[MICA_OP_COUNT] = {
-    [MICA_OP_NEG] = MICA_TILE_NEG,         [MICA_OP_ABS] = MICA_TILE_ABS,
-    [MICA_OP_SIGN] = MICA_TILE_SIGN,       [MICA_OP_EXP] = MICA_TILE_EXP,
-    [MICA_OP_EXPM1] = MICA_TILE_EXPM1,     [MICA_OP_LOG] = MICA_TILE_LOG,
-    [MICA_OP_LOG1P] = MICA_TILE_LOG1P,     [MICA_OP_TANH] = MICA_TILE_TANH,
-    [MICA_OP_LOGISTIC] = MICA_TILE_LOGISTIC, [MICA_OP_ERF] = MICA_TILE_ERF,
-    [MICA_OP_SQRT] = MICA_TILE_SQRT,       [MICA_OP_RSQRT] = MICA_TILE_RSQRT,
-    [MICA_OP_SIN] = MICA_TILE_SIN,         [MICA_OP_COS] = MICA_TILE_COS,
-    [MICA_OP_FLOOR] = MICA_TILE_FLOOR,     [MICA_OP_CEIL] = MICA_TILE_CEIL,
-    [MICA_OP_ROUND] = MICA_TILE_ROUND,     [MICA_OP_NOT] = MICA_TILE_NOT,
-    [MICA_OP_IS_FINITE] = MICA_TILE_IS_FINITE, [MICA_OP_CONVERT] = MICA_TILE_CONVERT,
-    [MICA_OP_RELU] = MICA_TILE_RELU,       [MICA_OP_ADD] = MICA_TILE_ADD,
-    [MICA_OP_SUB] = MICA_TILE_SUB,         [MICA_OP_MUL] = MICA_TILE_MUL,
-    [MICA_OP_DIV] = MICA_TILE_DIV,         [MICA_OP_REM] = MICA_TILE_REM,
-    [MICA_OP_POW] = MICA_TILE_POW,         [MICA_OP_MAX] = MICA_TILE_MAX,
-    [MICA_OP_MIN] = MICA_TILE_MIN,         [MICA_OP_AND] = MICA_TILE_AND,
-    [MICA_OP_OR] = MICA_TILE_OR,           [MICA_OP_XOR] = MICA_TILE_XOR,
-    [MICA_OP_SELECT] = MICA_TILE_SELECT,   [MICA_OP_IOTA] = MICA_TILE_INDEX,
+    [MICA_OP_NEG] = MICA_TILE_NEG,
+    [MICA_OP_ABS] = MICA_TILE_ABS,
+    [MICA_OP_SIGN] = MICA_TILE_SIGN,
+    [MICA_OP_EXP] = MICA_TILE_EXP,
+    [MICA_OP_EXPM1] = MICA_TILE_EXPM1,
+    [MICA_OP_LOG] = MICA_TILE_LOG,
+    [MICA_OP_LOG1P] = MICA_TILE_LOG1P,
+    [MICA_OP_TANH] = MICA_TILE_TANH,
+    [MICA_OP_LOGISTIC] = MICA_TILE_LOGISTIC,
+    [MICA_OP_ERF] = MICA_TILE_ERF,
+    [MICA_OP_SQRT] = MICA_TILE_SQRT,
+    [MICA_OP_RSQRT] = MICA_TILE_RSQRT,
+    [MICA_OP_SIN] = MICA_TILE_SIN,
+    [MICA_OP_COS] = MICA_TILE_COS,
+    [MICA_OP_FLOOR] = MICA_TILE_FLOOR,
+    [MICA_OP_CEIL] = MICA_TILE_CEIL,
+    [MICA_OP_ROUND] = MICA_TILE_ROUND,
+    [MICA_OP_NOT] = MICA_TILE_NOT,
+    [MICA_OP_IS_FINITE] = MICA_TILE_IS_FINITE,
+    [MICA_OP_CONVERT] = MICA_TILE_CONVERT,
+    [MICA_OP_RELU] = MICA_TILE_RELU,
+    [MICA_OP_ADD] = MICA_TILE_ADD,
+    [MICA_OP_SUB] = MICA_TILE_SUB,
+    [MICA_OP_MUL] = MICA_TILE_MUL,
+    [MICA_OP_DIV] = MICA_TILE_DIV,
+    [MICA_OP_REM] = MICA_TILE_REM,
+    [MICA_OP_POW] = MICA_TILE_POW,
+    [MICA_OP_MAX] = MICA_TILE_MAX,
+    [MICA_OP_MIN] = MICA_TILE_MIN,
+    [MICA_OP_AND] = MICA_TILE_AND,
+    [MICA_OP_OR] = MICA_TILE_OR,
+    [MICA_OP_XOR] = MICA_TILE_XOR,
+    [MICA_OP_SELECT] = MICA_TILE_SELECT,
+    [MICA_OP_IOTA] = MICA_TILE_INDEX,
 };
 
 static const uint8_t compare_operators[] = {
-    [MICA_COMPARE_EQ] = MICA_TILE_EQ, [MICA_COMPARE_NE] = MICA_TILE_NE, [MICA_COMPARE_LT] = MICA_TILE_LT,
-    [MICA_COMPARE_LE] = MICA_TILE_LE, [MICA_COMPARE_GT] = MICA_TILE_GT, [MICA_COMPARE_GE] = MICA_TILE_GE,
+    [MICA_COMPARE_EQ] = MICA_TILE_EQ, [MICA_COMPARE_NE] = MICA_TILE_NE,
+    [MICA_COMPARE_LT] = MICA_TILE_LT, [MICA_COMPARE_LE] = MICA_TILE_LE,
+    [MICA_COMPARE_GT] = MICA_TILE_GT, [MICA_COMPARE_GE] = MICA_TILE_GE,
 };
 
 static const uint8_t reduce_operators[] = {
@@ -67,7 +85,8 @@ bool mica_fusion_operator(const mica_plan *plan, uint32_t id, mica_tile_op *out_
   } else if (op == MICA_OP_REDUCE) {
     *out_op = (mica_tile_op)reduce_operators[((const mica_reduce_attr *)node->attr)->kind];
     int64_t before = mica_shape_count(mica_plan_type(plan, operands[0]).shape);
-    if (before == mica_shape_count(node->type.shape)) return false; /* over axes of size 1, or over nothing */
+    if (before == mica_shape_count(node->type.shape))
+      return false; /* over axes of size 1, or over nothing */
     if (before == 0) return false;
   } else if (op == MICA_OP_GELU) {
     *out_op = ((const mica_gelu_attr *)node->attr)->tanh ? MICA_TILE_GELU_TANH : MICA_TILE_GELU;
@@ -77,15 +96,18 @@ bool mica_fusion_operator(const mica_plan *plan, uint32_t id, mica_tile_op *out_
     return false;
   }
   uint32_t source = op == MICA_OP_SELECT ? 1 : 0;
-  mica_dtype from = node->operand_count > source ? mica_plan_type(plan, operands[source]).dtype : MICA_DTYPE_NONE;
+  mica_dtype from =
+      node->operand_count > source ? mica_plan_type(plan, operands[source]).dtype : MICA_DTYPE_NONE;
   return mica_tile_supports(*out_op, node->type.dtype, from);
 }
 
 /* ---- users ------------------------------------------------------------------------------------ */
 
 static void count_user(mica_fusion *fusion, uint32_t value, uint32_t user, bool fill) {
-  if (fill) fusion->users[--fusion->user_first[value + 1]] = user;
-  else fusion->user_first[value + 1]++;
+  if (fill)
+    fusion->users[--fusion->user_first[value + 1]] = user;
+  else
+    fusion->user_first[value + 1]++;
 }
 
 /* Each value's readers; those that are results of something have user 0. */
@@ -94,7 +116,8 @@ static void visit_users(const mica_plan *plan, mica_fusion *fusion, bool fill) {
   for (uint32_t id = 1; id < graph->count; id++) {
     if (graph->nodes[id].op == MICA_OP_RESULT) continue;
     const uint32_t *operands = mica_node_operands(graph, &graph->nodes[id]);
-    for (uint32_t i = 0; i < graph->nodes[id].operand_count; i++) count_user(fusion, operands[i], id, fill);
+    for (uint32_t i = 0; i < graph->nodes[id].operand_count; i++)
+      count_user(fusion, operands[i], id, fill);
   }
   for (uint32_t r = 1; r < graph->region_count; r++)
     for (uint32_t i = 0; i < graph->regions[r].result_count; i++)
@@ -107,7 +130,8 @@ static void visit_users(const mica_plan *plan, mica_fusion *fusion, bool fill) {
 /* user_first[v] .. user_first[v + 1] in users, by counting sort. */
 static bool find_users(mica_plan *plan, mica_fusion *fusion) {
   uint32_t count = plan->graph->count;
-  fusion->user_first = mica_arena_allocate_zeroed(&plan->arena, (size_t)count + 2, sizeof(uint32_t));
+  fusion->user_first =
+      mica_arena_allocate_zeroed(&plan->arena, (size_t)count + 2, sizeof(uint32_t));
   if (fusion->user_first == NULL) return false;
   visit_users(plan, fusion, false);
   for (uint32_t id = 0; id <= count; id++) fusion->user_first[id + 1] += fusion->user_first[id];
@@ -130,12 +154,13 @@ enum { USES_LIMIT = 64, USE_GROUPS = 4 };
 typedef struct {
   uint32_t consumer[USES_LIMIT], operand[USES_LIMIT]; /* the member and the id that it names */
   uint32_t count;
-  bool outside;              /* somebody needs it in memory */
+  bool outside;                /* somebody needs it in memory */
   uint32_t groups[USE_GROUPS]; /* that read it */
   uint32_t group_count;
 } value_uses;
 
-static void add_use(const mica_fusion *fusion, uint32_t consumer, uint32_t operand, value_uses *uses) {
+static void add_use(const mica_fusion *fusion, uint32_t consumer, uint32_t operand,
+                    value_uses *uses) {
   uint32_t group = consumer == 0 ? MICA_PLAN_NONE : fusion->group[consumer];
   if (group == MICA_PLAN_NONE || uses->count == USES_LIMIT) {
     uses->outside = true;
@@ -197,17 +222,20 @@ static uint32_t reduction_behind(const mica_plan *plan, uint32_t id) {
     const mica_node *node = mica_node_at(plan->graph, at);
     if (node->op == MICA_OP_REDUCE) return at;
     const uint32_t *operands = mica_node_operands(plan->graph, node);
-    for (uint32_t i = 0; i < node->operand_count && count < LOOK_AHEAD; i++) waiting[count++] = operands[i];
+    for (uint32_t i = 0; i < node->operand_count && count < LOOK_AHEAD; i++)
+      waiting[count++] = operands[i];
   }
   return 0;
 }
 
 /* The space refined by what the reduction `id` reduces, and its reduced axes. */
-static bool reduction_space(const mica_plan *plan, uint32_t id, mica_fusion_space *space, bool reduced[MICA_MAX_RANK]) {
+static bool reduction_space(const mica_plan *plan, uint32_t id, mica_fusion_space *space,
+                            bool reduced[MICA_MAX_RANK]) {
   const mica_node *node = mica_node_at(plan->graph, id);
   const mica_reduce_attr *attr = node->attr;
   mica_shape shape = mica_plan_type(plan, mica_node_operands(plan->graph, node)[0]).shape;
-  return mica_space_refine(space, shape, false) && mica_space_reduced_axes(space, shape, &attr->axes, reduced);
+  return mica_space_refine(space, shape, false) &&
+         mica_space_reduced_axes(space, shape, &attr->axes, reduced);
 }
 
 /* Whether the rows along the reduced axes lie together and stay in the cache. */
@@ -226,8 +254,9 @@ typedef struct {
 } membership;
 
 /* How consumer `c` of the group reads the view of `id`: full, reduced, or not as a member (none). */
-static mica_fusion_role role_of_use(const mica_plan *plan, uint32_t id, uint32_t consumer, uint32_t operand,
-                                    const mica_fusion_space *space, const bool reduced[MICA_MAX_RANK]) {
+static mica_fusion_role role_of_use(const mica_plan *plan, uint32_t id, uint32_t consumer,
+                                    uint32_t operand, const mica_fusion_space *space,
+                                    const bool reduced[MICA_MAX_RANK]) {
   mica_view view;
   if (mica_plan_trace(plan, operand, &view) != id) return MICA_ROLE_NONE;
   mica_shape shape = mica_plan_type(plan, operand).shape;
@@ -236,17 +265,19 @@ static mica_fusion_role role_of_use(const mica_plan *plan, uint32_t id, uint32_t
   bool same = view.offset == 0 && mica_view_is_dense(&view, shape) &&
               mica_shape_count(shape) == mica_shape_count(mica_plan_type(plan, id).shape);
   if (same) return over_all ? MICA_ROLE_FULL : MICA_ROLE_REDUCED;
-  return over_all && mica_space_repeats(space, reduced, &view, shape) ? MICA_ROLE_REDUCED : MICA_ROLE_NONE;
+  return over_all && mica_space_repeats(space, reduced, &view, shape) ? MICA_ROLE_REDUCED
+                                                                      : MICA_ROLE_NONE;
 }
 
 /* Whether `id` can be a member of the group, from all its uses there. */
-static bool find_membership(const mica_plan *plan, uint32_t id, uint32_t index, const value_uses *uses,
-                            membership *out) {
+static bool find_membership(const mica_plan *plan, uint32_t id, uint32_t index,
+                            const value_uses *uses, membership *out) {
   const mica_fusion *fusion = plan->fusion;
   const mica_fusion_group *group = &fusion->groups[index];
   const mica_node *node = mica_node_at(plan->graph, id);
   bool reduced[MICA_MAX_RANK] = {0};
-  if (group->count >= GROUP_MEMBERS || group->loads + node->operand_count > GROUP_LOADS) return false;
+  if (group->count >= GROUP_MEMBERS || group->loads + node->operand_count > GROUP_LOADS)
+    return false;
   *out = (membership){.space = group->space, .reduces = group->reduces};
   memcpy(reduced, group->space.reduced, sizeof(reduced));
   uint32_t reduction = node->op == MICA_OP_REDUCE ? id : 0;
@@ -254,7 +285,8 @@ static bool find_membership(const mica_plan *plan, uint32_t id, uint32_t index, 
   mica_fusion_role role = MICA_ROLE_NONE;
   for (uint32_t i = 0; i < uses->count; i++) {
     if (fusion->group[uses->consumer[i]] != index) continue;
-    mica_fusion_role here = role_of_use(plan, id, uses->consumer[i], uses->operand[i], &out->space, reduced);
+    mica_fusion_role here =
+        role_of_use(plan, id, uses->consumer[i], uses->operand[i], &out->space, reduced);
     if (here != MICA_ROLE_FULL) {
       /* It must come from a reduction whose axes are the group's, or become them. */
       mica_fusion_space space = out->space;
@@ -294,7 +326,8 @@ static bool find_membership(const mica_plan *plan, uint32_t id, uint32_t index, 
   return node->op == MICA_OP_REDUCE || mica_space_refine(&out->space, node->type.shape, true);
 }
 
-static void add_member(mica_plan *plan, uint32_t id, uint32_t index, const membership *as, bool stored) {
+static void add_member(mica_plan *plan, uint32_t id, uint32_t index, const membership *as,
+                       bool stored) {
   mica_fusion *fusion = plan->fusion;
   mica_fusion_group *group = &fusion->groups[index];
   if (as->turns)
@@ -353,10 +386,12 @@ static bool group_waits_for(mica_plan *plan, uint32_t index, uint32_t id) {
       walk_axis_to(plan, &walk, mica_owner_of_result(graph, at, &result));
       continue;
     }
-    uint32_t other = fusion->group[at], last = other == MICA_PLAN_NONE ? at : fusion->groups[other].last;
+    uint32_t other = fusion->group[at],
+             last = other == MICA_PLAN_NONE ? at : fusion->groups[other].last;
     if (last < id) continue;
     uint32_t first = other == MICA_PLAN_NONE ? at : fusion->groups[other].first;
-    for (uint32_t member = first; member != 0; member = other == MICA_PLAN_NONE ? 0 : fusion->next[member]) {
+    for (uint32_t member = first; member != 0;
+         member = other == MICA_PLAN_NONE ? 0 : fusion->next[member]) {
       const mica_node *node = mica_node_at(graph, member);
       const uint32_t *operands = mica_node_operands(graph, node);
       for (uint32_t i = 0; i < node->operand_count; i++) {
@@ -448,7 +483,8 @@ static void find_host(mica_plan *plan, uint32_t id) {
     bool fits = !group->reduces && group->host == 0;
     for (uint32_t i = 0; i < uses.count && fits; i++)
       if (fusion->group[uses.consumer[i]] == uses.groups[g])
-        fits = role_of_use(plan, id, uses.consumer[i], uses.operand[i], &none, reduced) == MICA_ROLE_FULL;
+        fits = role_of_use(plan, id, uses.consumer[i], uses.operand[i], &none, reduced) ==
+               MICA_ROLE_FULL;
     bool keeps = uses.outside || uses.group_count > 1;
     fits = fits && suits_blocks(plan, group, mica_shape_count(mica_plan_type(plan, id).shape));
     if (!fits || (keeps && group_waits_for(plan, uses.groups[g], id))) continue;
@@ -472,7 +508,8 @@ void mica_plan_fuse(mica_plan *plan) {
     fusion->mark = mica_arena_allocate_zeroed(&plan->arena, count, sizeof(uint32_t));
   }
   if (fusion == NULL || fusion->group == NULL || fusion->role == NULL || fusion->stored == NULL ||
-      fusion->hosted == NULL || fusion->next == NULL || fusion->mark == NULL || !find_users(plan, fusion)) {
+      fusion->hosted == NULL || fusion->next == NULL || fusion->mark == NULL ||
+      !find_users(plan, fusion)) {
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
     return;
   }
@@ -480,5 +517,6 @@ void mica_plan_fuse(mica_plan *plan) {
   for (size_t i = 0; i < count; i++) fusion->group[i] = fusion->hosted[i] = MICA_PLAN_NONE;
   for (uint32_t id = plan->graph->count; id-- > 1 && mica_plan_good(plan);)
     if (plan->graph->nodes[id].op != MICA_OP_RESULT) place_node(plan, id);
-  for (uint32_t id = 1; id < plan->graph->count && plan->fuse && mica_plan_good(plan); id++) find_host(plan, id);
+  for (uint32_t id = 1; id < plan->graph->count && plan->fuse && mica_plan_good(plan); id++)
+    find_host(plan, id);
 }

@@ -21,25 +21,25 @@ typedef struct {
 
 typedef struct {
   mica_fusion_space space;
-  bool reduces;        /* some member is a reduction, over the space's reduced axes */
-  uint32_t first;      /* members, by increasing id: fusion->next */
+  bool reduces;   /* some member is a reduction, over the space's reduced axes */
+  uint32_t first; /* members, by increasing id: fusion->next */
   uint32_t count, last;
-  uint32_t loads;      /* about how many arrays are read */
-  uint32_t host;       /* a product or convolution whose result the group finishes in cache; 0: none */
-  bool keeps_host;     /* others read the host's own result too */
+  uint32_t loads;  /* about how many arrays are read */
+  uint32_t host;   /* a product or convolution whose result the group finishes in cache; 0: none */
+  bool keeps_host; /* others read the host's own result too */
 } mica_fusion_group;
 
 typedef struct mica_fusion {
-  uint32_t *group;   /* [graph->count] of a member; MICA_PLAN_NONE */
-  uint8_t *role;     /* [graph->count] mica_fusion_role of a member */
-  bool *stored;      /* [graph->count] a member with memory */
-  uint32_t *hosted;  /* [graph->count] the group that a host belongs to; MICA_PLAN_NONE */
-  uint32_t *next;    /* [graph->count] the group's next member; 0 ends */
+  uint32_t *group;      /* [graph->count] of a member; MICA_PLAN_NONE */
+  uint8_t *role;        /* [graph->count] mica_fusion_role of a member */
+  bool *stored;         /* [graph->count] a member with memory */
+  uint32_t *hosted;     /* [graph->count] the group that a host belongs to; MICA_PLAN_NONE */
+  uint32_t *next;       /* [graph->count] the group's next member; 0 ends */
   uint32_t *user_first; /* [graph->count + 1] in `users` */
-  uint32_t *users;   /* nodes that read a value; 0 for the results of a region or the graph */
+  uint32_t *users;      /* nodes that read a value; 0 for the results of a region or the graph */
   mica_fusion_group *groups;
   uint32_t group_count, group_capacity;
-  uint32_t *mark;    /* [graph->count] visited in walk `walk` */
+  uint32_t *mark; /* [graph->count] visited in walk `walk` */
   uint32_t walk;
   uint32_t *waiting; /* of a walk */
 } mica_fusion;
@@ -52,12 +52,12 @@ bool mica_space_refine(mica_fusion_space *space, mica_shape shape, bool kept_onl
 /* The same sizes as a shape, all or kept axes. */
 mica_shape mica_space_shape(const mica_fusion_space *space, bool kept_only);
 /* Sets which axes of the space a reduction over `axes` of `shape` reduces; the space is refined by `shape`. */
-bool mica_space_reduced_axes(const mica_fusion_space *space, mica_shape shape, const mica_ints *axes,
-                             bool reduced[MICA_MAX_RANK]);
+bool mica_space_reduced_axes(const mica_fusion_space *space, mica_shape shape,
+                             const mica_ints *axes, bool reduced[MICA_MAX_RANK]);
 /* Whether a view of `shape`, which refines to the space, repeats along the reduced axes and is dense
  * along the others. */
-bool mica_space_repeats(const mica_fusion_space *space, const bool reduced[MICA_MAX_RANK], const mica_view *view,
-                        mica_shape shape);
+bool mica_space_repeats(const mica_fusion_space *space, const bool reduced[MICA_MAX_RANK],
+                        const mica_view *view, mica_shape shape);
 
 /* The value that `id` is a view of, and the view on its dense elements (or those of a copy, where a reshape
  * needs one: then the reshape is the source). */
@@ -89,15 +89,17 @@ void mica_plan_group(mica_plan *plan, uint32_t group);
 /* A program for mica_tile_run_block over [rows, columns], and what its buffers are. */
 typedef struct {
   mica_tile_program *program;
-  uint32_t count;          /* buffers: loads, then stores */
+  uint32_t count; /* buffers: loads, then stores */
   uint32_t loads;
   uint32_t value[MICA_TILE_MAX_ACCESSES];          /* ids */
   mica_view place[MICA_TILE_MAX_ACCESSES];         /* of the loads */
   mica_tile_access access[MICA_TILE_MAX_ACCESSES]; /* strides along the program's axes */
 } mica_block_program;
 /* Says of the last step, for store number `store` at `storage`, which loads' places it may take. */
-void mica_plan_meet_loads(mica_plan *plan, const mica_block_program *block, uint32_t store, uint32_t storage);
-bool mica_plan_block(mica_plan *plan, uint32_t group, int64_t rows, int64_t columns, mica_block_program *out);
+void mica_plan_meet_loads(mica_plan *plan, const mica_block_program *block, uint32_t store,
+                          uint32_t storage);
+bool mica_plan_block(mica_plan *plan, uint32_t group, int64_t rows, int64_t columns,
+                     mica_block_program *out);
 const char *mica_group_label(mica_plan *plan, uint32_t group);
 
 #endif

@@ -8,7 +8,8 @@
 
 size_t mica_plan_bytes(mica_plan *plan, mica_type type) {
   size_t bytes = 0;
-  if (!mica_type_byte_size(type, &bytes)) mica_plan_fail(plan, MICA_INVALID, "an array is too large");
+  if (!mica_type_byte_size(type, &bytes))
+    mica_plan_fail(plan, MICA_INVALID, "an array is too large");
   return bytes;
 }
 

@@ -212,7 +212,8 @@ static void place_class(arena_class *classes, uint32_t at, uint32_t *placed) {
   for (uint32_t i = 0; i < at; i++) {
     const arena_class *other = &classes[placed[i]];
     if (other->last < mine->first || mine->last < other->first) continue;
-    if (other->offset > end && other->offset - end >= mine->size && other->offset - end < best_gap) {
+    if (other->offset > end && other->offset - end >= mine->size &&
+        other->offset - end < best_gap) {
       best = end;
       best_gap = other->offset - end;
     }
@@ -226,8 +227,10 @@ static void place_class(arena_class *classes, uint32_t at, uint32_t *placed) {
 
 void mica_plan_assign(mica_plan *plan) {
   if (!mica_plan_good(plan)) return;
-  arena_class *classes = mica_arena_allocate(&plan->arena, (size_t)plan->storage_count * sizeof(*classes));
-  uint32_t *placed = mica_arena_allocate(&plan->arena, (size_t)plan->storage_count * sizeof(*placed));
+  arena_class *classes =
+      mica_arena_allocate(&plan->arena, (size_t)plan->storage_count * sizeof(*classes));
+  uint32_t *placed =
+      mica_arena_allocate(&plan->arena, (size_t)plan->storage_count * sizeof(*placed));
   if (classes == NULL || placed == NULL) {
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
     return;
@@ -239,7 +242,8 @@ void mica_plan_assign(mica_plan *plan) {
     if (storage->parent != i || storage->kind != MICA_STORAGE_ARENA) continue;
     if (!class_lifetime(plan, i, &classes[count])) continue;
     /* The sum of all sizes bounds every offset. */
-    if (!mica_size_align(storage->size == 0 ? 1 : storage->size, MICA_ALIGNMENT, &classes[count].size) ||
+    if (!mica_size_align(storage->size == 0 ? 1 : storage->size, MICA_ALIGNMENT,
+                         &classes[count].size) ||
         !mica_size_add(total, classes[count].size, &total)) {
       mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "the arena is too large");
       return;

@@ -9,8 +9,11 @@
 #include <string.h>
 
 bool mica_plan_init(mica_plan *plan, mica_cpu_program *program, mica_error *error) {
-  *plan = (mica_plan){.program = program, .graph = &program->graph, .device = program->device,
-                      .allocator = program->allocator, .error = error};
+  *plan = (mica_plan){.program = program,
+                      .graph = &program->graph,
+                      .device = program->device,
+                      .allocator = program->allocator,
+                      .error = error};
   plan->fuse = !program->device->device->find_nan;
   mica_arena_init(&plan->arena, &plan->allocator);
   size_t count = plan->graph->count == 0 ? 1 : plan->graph->count;
@@ -99,9 +102,14 @@ uint32_t mica_plan_storage(mica_plan *plan, mica_storage_kind kind, uint32_t ind
     return 0;
   }
   uint32_t storage = plan->storage_count++;
-  plan->storages[storage] = (mica_storage){.kind = kind, .index = index, .nest = plan->nest,
-                                           .first = UINT32_MAX, .last = 0, .parent = storage,
-                                           .next_member = storage, .size = size};
+  plan->storages[storage] = (mica_storage){.kind = kind,
+                                           .index = index,
+                                           .nest = plan->nest,
+                                           .first = UINT32_MAX,
+                                           .last = 0,
+                                           .parent = storage,
+                                           .next_member = storage,
+                                           .size = size};
   return storage;
 }
 
@@ -135,15 +143,17 @@ void mica_plan_touch(mica_plan *plan, uint32_t storage, uint32_t step, bool exac
 
 uint32_t mica_plan_step_add(mica_plan *plan, mica_cpu_run *run, void *argument, uint32_t node) {
   if (!mica_plan_good(plan)) return 0;
-  if (!mica_grow(&plan->allocator, &plan->steps, &plan->step_capacity,
-                 (size_t)plan->step_count + 1, sizeof(*plan->steps))) {
+  if (!mica_grow(&plan->allocator, &plan->steps, &plan->step_capacity, (size_t)plan->step_count + 1,
+                 sizeof(*plan->steps))) {
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
     return 0;
   }
-  plan->steps[plan->step_count] =
-      (mica_plan_step){.run = run, .argument = argument, .node = node, .nest = plan->nest,
-                       .reference_first = plan->reference_count,
-                       .meeting_first = plan->meeting_count};
+  plan->steps[plan->step_count] = (mica_plan_step){.run = run,
+                                                   .argument = argument,
+                                                   .node = node,
+                                                   .nest = plan->nest,
+                                                   .reference_first = plan->reference_count,
+                                                   .meeting_first = plan->meeting_count};
   return plan->step_count++;
 }
 
@@ -174,7 +184,8 @@ void mica_plan_meet(mica_plan *plan, uint32_t reader, uint32_t writer, bool stro
 }
 
 void mica_plan_scratch(mica_plan *plan, size_t size) {
-  if (size == SIZE_MAX) mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "a step's scratch memory is too large");
+  if (size == SIZE_MAX)
+    mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "a step's scratch memory is too large");
   uint32_t storage = mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, size);
   mica_plan_reference_add(plan, storage, 0, MICA_PLAN_WRITE);
 }
@@ -201,13 +212,14 @@ void mica_plan_target(mica_plan *plan, uint32_t *target) {
 
 uint32_t mica_plan_nest_begin(mica_plan *plan, bool loop) {
   if (!mica_plan_good(plan)) return 0;
-  if (!mica_grow(&plan->allocator, &plan->nests, &plan->nest_capacity,
-                 (size_t)plan->nest_count + 1, sizeof(*plan->nests))) {
+  if (!mica_grow(&plan->allocator, &plan->nests, &plan->nest_capacity, (size_t)plan->nest_count + 1,
+                 sizeof(*plan->nests))) {
     mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
     return 0;
   }
   uint32_t nest = plan->nest_count++;
-  plan->nests[nest] = (mica_plan_nest){.parent = plan->nest, .first = plan->step_count, .loop = loop};
+  plan->nests[nest] =
+      (mica_plan_nest){.parent = plan->nest, .first = plan->step_count, .loop = loop};
   plan->nest = nest;
   return nest;
 }

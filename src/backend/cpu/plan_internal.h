@@ -40,9 +40,9 @@ typedef struct {
 
 /* How a value lies in a storage: element (i, j, ..) at offset + i * stride[0] + j * stride[1] + ... */
 typedef struct {
-  uint32_t storage; /* MICA_PLAN_NONE: no memory (yet) */
-  int64_t offset;                 /* elements */
-  int64_t stride[MICA_MAX_RANK];  /* elements; 0 where it is repeated */
+  uint32_t storage;              /* MICA_PLAN_NONE: no memory (yet) */
+  int64_t offset;                /* elements */
+  int64_t stride[MICA_MAX_RANK]; /* elements; 0 where it is repeated */
 } mica_view;
 
 typedef struct {
@@ -63,7 +63,7 @@ typedef struct {
   uint32_t node, nest;
   uint32_t reference_first, reference_count;
   uint32_t meeting_first, meeting_count;
-  bool copies;  /* all of reference 0 to all of reference 1: empty when they are at one address */
+  bool copies; /* all of reference 0 to all of reference 1: empty when they are at one address */
   bool dropped;
   const char *label;
   double flops;
@@ -79,7 +79,7 @@ typedef struct {
 /* A loop body, a condition, or a branch. */
 typedef struct {
   uint32_t parent, first, last; /* steps */
-  bool loop; /* runs many times: what outside is read in it lives to its end */
+  bool loop;                    /* runs many times: what outside is read in it lives to its end */
 } mica_plan_nest;
 
 /* A use that no reference stands for. */
@@ -98,7 +98,8 @@ typedef struct {
   mica_arena arena; /* of the compilation */
   mica_status status;
   mica_error *error;
-  bool fuse; /* off when a device looks for NaN: then every operator is a step and leaves its operands alone */
+  bool
+      fuse; /* off when a device looks for NaN: then every operator is a step and leaves its operands alone */
 
   mica_storage *storages;
   uint32_t storage_count, storage_capacity;
@@ -125,7 +126,8 @@ typedef struct {
 
 bool mica_plan_init(mica_plan *plan, mica_cpu_program *program, mica_error *error);
 void mica_plan_deinit(mica_plan *plan);
-mica_status mica_plan_fail(mica_plan *plan, mica_status status, const char *format, ...) MICA_PRINTF(3, 4);
+mica_status mica_plan_fail(mica_plan *plan, mica_status status, const char *format, ...)
+    MICA_PRINTF(3, 4);
 static inline bool mica_plan_good(const mica_plan *plan) { return plan->status == MICA_OK; }
 /* Memory that lives as long as the program, zeroed; NULL after a failure. */
 void *mica_plan_allocate(mica_plan *plan, size_t count, size_t size);
@@ -143,20 +145,25 @@ void mica_plan_touch(mica_plan *plan, uint32_t storage, uint32_t step, bool exac
 
 /* Appends a step; its references follow by the calls below. Returns its index. */
 uint32_t mica_plan_step_add(mica_plan *plan, mica_cpu_run *run, void *argument, uint32_t node);
-mica_plan_reference *mica_plan_reference_add(mica_plan *plan, uint32_t storage, size_t offset, uint8_t mode);
+mica_plan_reference *mica_plan_reference_add(mica_plan *plan, uint32_t storage, size_t offset,
+                                             uint8_t mode);
 /* Says of the last step that it may write `writer` over `reader`, at the same offset. */
 void mica_plan_meet(mica_plan *plan, uint32_t reader, uint32_t writer, bool strong);
 /* Scratch for one step, aligned to 64 bytes. */
 void mica_plan_scratch(mica_plan *plan, size_t size);
-void mica_plan_cost(mica_plan *plan, double flops, int64_t bytes, int64_t nanoseconds); /* of the last step */
+void mica_plan_cost(mica_plan *plan, double flops, int64_t bytes,
+                    int64_t nanoseconds); /* of the last step */
 void mica_plan_target(mica_plan *plan, uint32_t *target);
 
-uint32_t mica_plan_nest_begin(mica_plan *plan, bool loop); /* returns the nest; starts at the next step */
-void mica_plan_nest_end(mica_plan *plan);                  /* ends with the last step */
+uint32_t mica_plan_nest_begin(mica_plan *plan,
+                              bool loop); /* returns the nest; starts at the next step */
+void mica_plan_nest_end(mica_plan *plan); /* ends with the last step */
 
 /* ---- layout.c: views ---------------------------------------------------------------------------------- */
 
-static inline mica_type mica_plan_type(const mica_plan *plan, uint32_t id) { return plan->graph->nodes[id].type; }
+static inline mica_type mica_plan_type(const mica_plan *plan, uint32_t id) {
+  return plan->graph->nodes[id].type;
+}
 size_t mica_plan_bytes(mica_plan *plan, mica_type type); /* checked; fails the plan */
 void mica_view_dense(mica_view *view, uint32_t storage, mica_shape shape);
 bool mica_view_is_dense(const mica_view *view, mica_shape shape); /* whatever its offset */
@@ -179,15 +186,17 @@ bool mica_plan_view(mica_plan *plan, uint32_t id);
 /* ---- step_copy.c ----------------------------------------------------------------------------------------- */
 
 /* Copies `from` to `to`, both views of `shape`. Returns the step. */
-uint32_t mica_plan_copy(mica_plan *plan, uint32_t node, mica_dtype dtype, mica_shape shape, mica_view from,
-                        mica_view to);
+uint32_t mica_plan_copy(mica_plan *plan, uint32_t node, mica_dtype dtype, mica_shape shape,
+                        mica_view from, mica_view to);
 
 /* ---- lowering: each appends the steps of node `id`; false: not this way (nothing was appended) -------------- */
 
-bool mica_plan_reference_node(mica_plan *plan, uint32_t id); /* step_reference.c: whatever has no regions */
+bool mica_plan_reference_node(mica_plan *plan,
+                              uint32_t id); /* step_reference.c: whatever has no regions */
 bool mica_plan_mark(mica_plan *plan, uint32_t id);
-bool mica_plan_control(mica_plan *plan, uint32_t id);        /* control.c: while, switch, scan */
-bool mica_plan_takes(const mica_graph *graph, uint32_t id);  /* takes.c: composites that are not expanded */
+bool mica_plan_control(mica_plan *plan, uint32_t id); /* control.c: while, switch, scan */
+bool mica_plan_takes(const mica_graph *graph,
+                     uint32_t id); /* takes.c: composites that are not expanded */
 
 /* ---- fusion.c: which nodes run together ------------------------------------------------------------------- */
 

@@ -31,7 +31,8 @@ static void append_step_name(mica_text *out, const mica_cpu_program *program, ui
   mica_text_format(out, "%s %s", mica_op_definition((mica_op)node->op)->name, type);
 }
 
-static void append_reference(mica_text *out, const mica_cpu_program *program, const mica_cpu_reference *reference) {
+static void append_reference(mica_text *out, const mica_cpu_program *program,
+                             const mica_cpu_reference *reference) {
   uint32_t slot = reference->slot;
   if (slot == MICA_CPU_ARENA_SLOT) {
     mica_text_format(out, " arena+%zu", reference->offset);
@@ -40,7 +41,9 @@ static void append_reference(mica_text *out, const mica_cpu_program *program, co
   const struct {
     const char *name;
     uint32_t count;
-  } kinds[] = {{"in", program->in_count}, {"out", program->out_count}, {"constant", program->constant_count},
+  } kinds[] = {{"in", program->in_count},
+               {"out", program->out_count},
+               {"constant", program->constant_count},
                {"window", program->slot_count}};
   slot--;
   size_t kind = 0;
@@ -54,7 +57,8 @@ int64_t mica_cpu_format(void *state, const void *program_pointer, char *text, si
   const mica_cpu_program *program = program_pointer;
   mica_text out;
   mica_text_init(&out, &program->allocator);
-  mica_text_format(&out, "%" PRIu32 " steps, arena of %zu bytes, about %" PRId64 " us on one thread\n",
+  mica_text_format(&out,
+                   "%" PRIu32 " steps, arena of %zu bytes, about %" PRId64 " us on one thread\n",
                    program->step_count, program->arena_bytes, program->cost / 1000);
   for (uint32_t i = 0; i < program->step_count; i++) {
     const mica_cpu_step_info *info = &program->infos[i];
@@ -131,31 +135,37 @@ void mica_cpu_measure_limits(mica_cpu_device *device) {
 /* ---- profiles --------------------------------------------------------------------------------- */
 
 /* The larger of the shares of both limits, in percent; 0 where nothing is known. */
-static double share_of_limit(const mica_cpu_device *device, const mica_cpu_step_info *info, double runs,
-                             double seconds) {
+static double share_of_limit(const mica_cpu_device *device, const mica_cpu_step_info *info,
+                             double runs, double seconds) {
   if (seconds <= 0) return 0;
   double share = 0;
   if (device->peak_flops > 0) share = info->flops * runs / seconds / device->peak_flops;
-  double bytes = device->peak_bytes > 0 ? (double)info->bytes * runs / seconds / device->peak_bytes : 0;
+  double bytes =
+      device->peak_bytes > 0 ? (double)info->bytes * runs / seconds / device->peak_bytes : 0;
   return 100 * (bytes > share ? bytes : share);
 }
 
-static void profile_table(mica_text *out, const mica_cpu_program *program, const mica_cpu_context *run) {
+static void profile_table(mica_text *out, const mica_cpu_program *program,
+                          const mica_cpu_context *run) {
   const mica_cpu_device *device = program->device;
   int64_t total = 0;
   for (uint32_t i = 0; i < program->step_count; i++) total += run->step_nanoseconds[i];
-  mica_text_format(out, "%.1f us in %" PRIu32 " steps on %" PRId32 " threads; the machine does %.0f GFLOP/s and %.1f GB/s\n",
+  mica_text_format(out,
+                   "%.1f us in %" PRIu32 " steps on %" PRId32
+                   " threads; the machine does %.0f GFLOP/s and %.1f GB/s\n",
                    (double)total * 1e-3, program->step_count, mica_thread_pool_size(device->pool),
                    device->peak_flops * 1e-9, device->peak_bytes * 1e-9);
-  mica_text_append(out, "step      us     %  runs      MB    GB/s  GFLOP/s  % of limit  what, scope\n");
+  mica_text_append(out,
+                   "step      us     %  runs      MB    GB/s  GFLOP/s  % of limit  what, scope\n");
   for (uint32_t i = 0; i < program->step_count; i++) {
     const mica_cpu_step_info *info = &program->infos[i];
     double runs = run->step_runs[i], seconds = (double)run->step_nanoseconds[i] * 1e-9;
     double per_second = seconds > 0 ? 1 / seconds : 0;
-    mica_text_format(out, "%4" PRIu32 " %7.1f %5.1f %5.0f %7.2f %7.1f %8.1f %11.0f  ", i, seconds * 1e6,
-                     total > 0 ? 100.0 * (double)run->step_nanoseconds[i] / (double)total : 0.0, runs,
-                     (double)info->bytes * runs * 1e-6, (double)info->bytes * runs * per_second * 1e-9,
-                     info->flops * runs * per_second * 1e-9, share_of_limit(device, info, runs, seconds));
+    mica_text_format(
+        out, "%4" PRIu32 " %7.1f %5.1f %5.0f %7.2f %7.1f %8.1f %11.0f  ", i, seconds * 1e6,
+        total > 0 ? 100.0 * (double)run->step_nanoseconds[i] / (double)total : 0.0, runs,
+        (double)info->bytes * runs * 1e-6, (double)info->bytes * runs * per_second * 1e-9,
+        info->flops * runs * per_second * 1e-9, share_of_limit(device, info, runs, seconds));
     append_step_name(out, program, i);
     const char *scope = mica_scope_text(&program->graph, program->graph.nodes[info->node].scope);
     if (*scope != '\0') mica_text_format(out, ", %s", scope);
@@ -165,7 +175,8 @@ static void profile_table(mica_text *out, const mica_cpu_program *program, const
 
 /* The trace event format of Chrome and Perfetto: complete events, microseconds. A step of a loop stands
  * where it ran last. */
-static void profile_trace(mica_text *out, const mica_cpu_program *program, const mica_cpu_context *run) {
+static void profile_trace(mica_text *out, const mica_cpu_program *program,
+                          const mica_cpu_context *run) {
   mica_json_writer writer;
   mica_text name;
   mica_text_init(&name, &program->allocator);
@@ -197,7 +208,8 @@ static void profile_trace(mica_text *out, const mica_cpu_program *program, const
     mica_json_key(&writer, "args");
     mica_json_object_begin(&writer);
     mica_json_key(&writer, "scope");
-    mica_json_string(&writer, mica_scope_text(&program->graph, program->graph.nodes[info->node].scope));
+    mica_json_string(&writer,
+                     mica_scope_text(&program->graph, program->graph.nodes[info->node].scope));
     mica_json_key(&writer, "runs");
     mica_json_integer(&writer, run->step_runs[i]);
     mica_json_key(&writer, "bytes");
@@ -220,8 +232,9 @@ int64_t mica_cpu_profile(void *state, void *program_pointer, bool trace, char *t
   mica_mutex_lock(&program->mutex);
   const mica_cpu_context *run = program->last;
   if (run == NULL) {
-    mica_text_append(&out, trace ? "{\"traceEvents\": []}"
-                                 : "no profile: open the device with `profile` and run the executable\n");
+    mica_text_append(&out,
+                     trace ? "{\"traceEvents\": []}"
+                           : "no profile: open the device with `profile` and run the executable\n");
   } else if (trace) {
     profile_trace(&out, program, run);
   } else {

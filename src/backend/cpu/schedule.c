@@ -7,15 +7,9 @@
 
 /* The ways to lower a node, best first. */
 static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
-    mica_plan_view,
-    mica_plan_control,
-    mica_plan_mark,
-    mica_plan_dot,
-    mica_plan_convolution,
-    mica_plan_move,
-    mica_plan_indexed,
-    mica_plan_window,
-    mica_plan_reference_node,
+    mica_plan_view,    mica_plan_control,     mica_plan_mark,
+    mica_plan_dot,     mica_plan_convolution, mica_plan_move,
+    mica_plan_indexed, mica_plan_window,      mica_plan_reference_node,
 };
 
 static void lower_node(mica_plan *plan, uint32_t id) {
@@ -28,7 +22,9 @@ static void lower_node(mica_plan *plan, uint32_t id) {
 /* The node that makes a value. */
 static uint32_t node_of(const mica_plan *plan, uint32_t id) {
   uint32_t result;
-  return plan->graph->nodes[id].op == MICA_OP_RESULT ? mica_owner_of_result(plan->graph, id, &result) : id;
+  return plan->graph->nodes[id].op == MICA_OP_RESULT
+             ? mica_owner_of_result(plan->graph, id, &result)
+             : id;
 }
 
 static bool is_done(const mica_plan *plan, uint32_t id) {
@@ -51,7 +47,8 @@ static uint32_t missing_operand(const mica_plan *plan, uint32_t id, uint32_t gro
       mica_view view;
       uint32_t source = mica_plan_trace(plan, operands[i], &view);
       if (plan->fusion->group[source] == group || plan->fusion->hosted[source] == group) continue;
-      if (mica_fusion_generates(plan, source) && plan->fusion->group[source] == MICA_PLAN_NONE) continue;
+      if (mica_fusion_generates(plan, source) && plan->fusion->group[source] == MICA_PLAN_NONE)
+        continue;
     }
     return operands[i];
   }
@@ -64,7 +61,8 @@ static uint32_t missing_in_unit(const mica_plan *plan, uint32_t id) {
   if (group == MICA_PLAN_NONE) return missing_operand(plan, id, group);
   uint32_t host = fusion->groups[group].host;
   uint32_t missing = host == 0 ? 0 : missing_operand(plan, host, MICA_PLAN_NONE);
-  for (uint32_t member = fusion->groups[group].first; member != 0 && missing == 0; member = fusion->next[member])
+  for (uint32_t member = fusion->groups[group].first; member != 0 && missing == 0;
+       member = fusion->next[member])
     missing = missing_operand(plan, member, group);
   return missing;
 }
@@ -137,7 +135,8 @@ void mica_plan_region(mica_plan *plan, uint32_t region) {
   uint32_t end = region == 0 ? graph->count : graph->regions[region].end;
   for (uint32_t id = begin; id < end && mica_plan_good(plan); id++) {
     const mica_node *node = &graph->nodes[id];
-    if (node->region == region && node->op != MICA_OP_RESULT && !is_lazy(plan, id)) mica_plan_ensure(plan, id);
+    if (node->region == region && node->op != MICA_OP_RESULT && !is_lazy(plan, id))
+      mica_plan_ensure(plan, id);
   }
   if (region != 0)
     for (uint32_t i = 0; i < graph->regions[region].result_count; i++)

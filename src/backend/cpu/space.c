@@ -46,8 +46,8 @@ mica_shape mica_space_shape(const mica_fusion_space *space, bool kept_only) {
   return shape;
 }
 
-bool mica_space_reduced_axes(const mica_fusion_space *space, mica_shape shape, const mica_ints *axes,
-                             bool reduced[MICA_MAX_RANK]) {
+bool mica_space_reduced_axes(const mica_fusion_space *space, mica_shape shape,
+                             const mica_ints *axes, bool reduced[MICA_MAX_RANK]) {
   int32_t axis = 0;
   for (int32_t dim = 0; dim < shape.rank; dim++) {
     bool is_reduced = false;
@@ -61,8 +61,8 @@ bool mica_space_reduced_axes(const mica_fusion_space *space, mica_shape shape, c
   return axis == space->rank;
 }
 
-bool mica_space_repeats(const mica_fusion_space *space, const bool reduced[MICA_MAX_RANK], const mica_view *view,
-                        mica_shape shape) {
+bool mica_space_repeats(const mica_fusion_space *space, const bool reduced[MICA_MAX_RANK],
+                        const mica_view *view, mica_shape shape) {
   mica_view along;
   if (!mica_view_reshape(view, shape, mica_space_shape(space, false), &along)) return false;
   int64_t stride = 1;

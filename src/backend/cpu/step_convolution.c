@@ -8,7 +8,8 @@ typedef struct {
   bool serial;
 } convolution_argument;
 
-static const mica_parallel *threads_of(const convolution_argument *argument, const mica_cpu_context *context) {
+static const mica_parallel *threads_of(const convolution_argument *argument,
+                                       const mica_cpu_context *context) {
   return argument->serial ? &mica_cpu_serial : &context->parallel;
 }
 
@@ -17,16 +18,17 @@ static mica_status run_forward(const mica_cpu_step *step, mica_cpu_context *cont
   mica_finish_call call;
   mica_conv_forward(context->device->kernels, &argument->conv, mica_cpu_address(step, context, 0),
                     mica_cpu_address(step, context, 1), mica_cpu_address(step, context, 2), false,
-                    mica_finish_begin(&argument->finish, step, context, &call), threads_of(argument, context),
-                    mica_cpu_address(step, context, 3));
+                    mica_finish_begin(&argument->finish, step, context, &call),
+                    threads_of(argument, context), mica_cpu_address(step, context, 3));
   return MICA_OK;
 }
 
 static mica_status run_backward_data(const mica_cpu_step *step, mica_cpu_context *context) {
   const convolution_argument *argument = step->argument;
   mica_finish_call call;
-  mica_conv_backward_data(context->device->kernels, &argument->conv, mica_cpu_address(step, context, 0),
-                          mica_cpu_address(step, context, 1), mica_cpu_address(step, context, 2), false,
+  mica_conv_backward_data(context->device->kernels, &argument->conv,
+                          mica_cpu_address(step, context, 0), mica_cpu_address(step, context, 1),
+                          mica_cpu_address(step, context, 2), false,
                           mica_finish_begin(&argument->finish, step, context, &call),
                           threads_of(argument, context), mica_cpu_address(step, context, 3));
   return MICA_OK;
@@ -34,8 +36,9 @@ static mica_status run_backward_data(const mica_cpu_step *step, mica_cpu_context
 
 static mica_status run_backward_kernel(const mica_cpu_step *step, mica_cpu_context *context) {
   const convolution_argument *argument = step->argument;
-  mica_conv_backward_filter(context->device->kernels, &argument->conv, mica_cpu_address(step, context, 0),
-                            mica_cpu_address(step, context, 1), mica_cpu_address(step, context, 2), false,
+  mica_conv_backward_filter(context->device->kernels, &argument->conv,
+                            mica_cpu_address(step, context, 0), mica_cpu_address(step, context, 1),
+                            mica_cpu_address(step, context, 2), false,
                             threads_of(argument, context), mica_cpu_address(step, context, 3));
   return MICA_OK;
 }
@@ -56,7 +59,9 @@ static bool find_roles(const mica_graph *graph, uint32_t id, convolution_roles *
     return false;
   mica_type first = graph->nodes[operands[0]].type, second = graph->nodes[operands[1]].type;
   switch ((mica_op)node->op) {
-    case MICA_OP_CONVOLUTION: *out = (convolution_roles){first, second, node->type, node->attr}; break;
+    case MICA_OP_CONVOLUTION:
+      *out = (convolution_roles){first, second, node->type, node->attr};
+      break;
     case MICA_OP_CONVOLUTION_BACKWARD_DATA:
       *out = (convolution_roles){node->type, second, first,
                                  &((const mica_convolution_backward_attr *)node->attr)->forward};
@@ -72,8 +77,9 @@ bool mica_convolution_fits(const mica_graph *graph, uint32_t id) {
   convolution_roles roles;
   if (!find_roles(graph, id, &roles)) return false;
   return roles.x.dtype == MICA_F32 && roles.y.dtype == MICA_F32 && roles.attr->batch_groups == 1 &&
-         roles.x.shape.rank >= 3 && roles.x.shape.rank <= 5 && mica_shape_count(roles.x.shape) > 0 &&
-         mica_shape_count(roles.kernel.shape) > 0 && mica_shape_count(roles.y.shape) > 0;
+         roles.x.shape.rank >= 3 && roles.x.shape.rank <= 5 &&
+         mica_shape_count(roles.x.shape) > 0 && mica_shape_count(roles.kernel.shape) > 0 &&
+         mica_shape_count(roles.y.shape) > 0;
 }
 
 static void fill_conv(const convolution_roles *roles, mica_conv *conv) {
@@ -111,9 +117,10 @@ bool mica_plan_convolution_finished(mica_plan *plan, uint32_t id, const mica_fin
   fill_conv(&roles, &argument->conv);
   if (finish != NULL) argument->finish = finish->argument;
   const mica_conv *conv = &argument->conv;
-  double flops = 2.0 * (double)mica_shape_count(roles.y.shape) * (double)mica_shape_count(roles.kernel.shape) /
-                 (double)conv->output_channels;
-  int64_t bytes = (int64_t)mica_plan_bytes(plan, roles.x) + (int64_t)mica_plan_bytes(plan, roles.kernel) +
+  double flops = 2.0 * (double)mica_shape_count(roles.y.shape) *
+                 (double)mica_shape_count(roles.kernel.shape) / (double)conv->output_channels;
+  int64_t bytes = (int64_t)mica_plan_bytes(plan, roles.x) +
+                  (int64_t)mica_plan_bytes(plan, roles.kernel) +
                   (int64_t)mica_plan_bytes(plan, roles.y);
   int64_t cost = 200 + (int64_t)(flops / 50) + bytes / 20;
   argument->serial = cost < MICA_CPU_SERIAL_COST;

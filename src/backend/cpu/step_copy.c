@@ -98,27 +98,28 @@ typedef struct {
   uint64_t low, high;
 } copy_sixteen;
 
-#define COPY_LOOPS(name, type)                                                                   \
-  static void copy_line_##name(int64_t count, const char *from, int64_t from_step, char *to,     \
-                               int64_t to_step) {                                                \
-    if (from_step == 0 && to_step == (int64_t)sizeof(type)) {                                    \
-      type value;                                                                                \
-      memcpy(&value, from, sizeof(value));                                                       \
-      for (int64_t i = 0; i < count; i++)                                                        \
-        memcpy(to + i * (int64_t)sizeof(value), &value, sizeof(value));                          \
-      return;                                                                                    \
-    }                                                                                            \
-    for (int64_t i = 0; i < count; i++) memcpy(to + i * to_step, from + i * from_step, sizeof(type)); \
-  }                                                                                              \
-  /* to[i][j] = from[j][i]: `from_step` bytes between j, `to_step` between i. */                 \
-  static void copy_block_##name(int64_t rows, int64_t columns, const char *from,                 \
-                                int64_t from_step, char *to, int64_t to_step) {                  \
-    for (int64_t i = 0; i < rows; i++) {                                                         \
-      const char *source = from + i * (int64_t)sizeof(type);                                     \
-      char *target = to + i * to_step;                                                           \
-      for (int64_t j = 0; j < columns; j++)                                                      \
-        memcpy(target + j * (int64_t)sizeof(type), source + j * from_step, sizeof(type));        \
-    }                                                                                            \
+#define COPY_LOOPS(name, type)                                                               \
+  static void copy_line_##name(int64_t count, const char *from, int64_t from_step, char *to, \
+                               int64_t to_step) {                                            \
+    if (from_step == 0 && to_step == (int64_t)sizeof(type)) {                                \
+      type value;                                                                            \
+      memcpy(&value, from, sizeof(value));                                                   \
+      for (int64_t i = 0; i < count; i++)                                                    \
+        memcpy(to + i * (int64_t)sizeof(value), &value, sizeof(value));                      \
+      return;                                                                                \
+    }                                                                                        \
+    for (int64_t i = 0; i < count; i++)                                                      \
+      memcpy(to + i * to_step, from + i * from_step, sizeof(type));                          \
+  }                                                                                          \
+  /* to[i][j] = from[j][i]: `from_step` bytes between j, `to_step` between i. */             \
+  static void copy_block_##name(int64_t rows, int64_t columns, const char *from,             \
+                                int64_t from_step, char *to, int64_t to_step) {              \
+    for (int64_t i = 0; i < rows; i++) {                                                     \
+      const char *source = from + i * (int64_t)sizeof(type);                                 \
+      char *target = to + i * to_step;                                                       \
+      for (int64_t j = 0; j < columns; j++)                                                  \
+        memcpy(target + j * (int64_t)sizeof(type), source + j * from_step, sizeof(type));    \
+    }                                                                                        \
   }
 
 COPY_LOOPS(one, uint8_t)
@@ -128,8 +129,8 @@ COPY_LOOPS(eight, uint64_t)
 COPY_LOOPS(sixteen, copy_sixteen)
 #undef COPY_LOOPS
 
-static void copy_line(int32_t element_size, int64_t count, const char *from, int64_t from_step, char *to,
-                      int64_t to_step) {
+static void copy_line(int32_t element_size, int64_t count, const char *from, int64_t from_step,
+                      char *to, int64_t to_step) {
   if (from_step == element_size && to_step == element_size) {
     memcpy(to, from, (size_t)(count * element_size));
     return;
@@ -166,7 +167,8 @@ static void copy_plane(const mica_strided_copy *copy, int64_t begin, int64_t end
   }
 }
 
-void mica_strided_copy_task(const mica_strided_copy *copy, int64_t task, const char *from, char *to) {
+void mica_strided_copy_task(const mica_strided_copy *copy, int64_t task, const char *from,
+                            char *to) {
   int64_t part, parts = part_count(copy, &part);
   int64_t outer = task / parts, begin = task % parts * part;
   int32_t last = copy->rank - 1;
@@ -223,7 +225,8 @@ void mica_copy_bytes(void *to, const void *from, size_t size, const mica_paralle
     return;
   }
   mica_strided_copy copy;
-  mica_strided_copy_init(&copy, 1, (mica_shape){1, {(int64_t)size}}, (int64_t[]){1}, (int64_t[]){1});
+  mica_strided_copy_init(&copy, 1, (mica_shape){1, {(int64_t)size}}, (int64_t[]){1},
+                         (int64_t[]){1});
   mica_strided_copy_run(&copy, from, to, parallel);
 }
 
@@ -249,8 +252,8 @@ static mica_status run_copy_bytes(const mica_cpu_step *step, mica_cpu_context *c
   return MICA_OK;
 }
 
-uint32_t mica_plan_copy(mica_plan *plan, uint32_t node, mica_dtype dtype, mica_shape shape, mica_view from,
-                        mica_view to) {
+uint32_t mica_plan_copy(mica_plan *plan, uint32_t node, mica_dtype dtype, mica_shape shape,
+                        mica_view from, mica_view to) {
   size_t bytes = mica_plan_bytes(plan, (mica_type){dtype, shape});
   size_t element = (size_t)mica_dtype_bits(dtype) / 8;
   bool dense = mica_view_is_dense(&from, shape) && mica_view_is_dense(&to, shape);
@@ -261,8 +264,7 @@ uint32_t mica_plan_copy(mica_plan *plan, uint32_t node, mica_dtype dtype, mica_s
     step = mica_plan_step_add(plan, run_copy_bytes, argument, node);
   } else {
     mica_strided_copy *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
-    if (argument != NULL)
-      mica_strided_copy_init(argument, element, shape, from.stride, to.stride);
+    if (argument != NULL) mica_strided_copy_init(argument, element, shape, from.stride, to.stride);
     step = mica_plan_step_add(plan, run_copy, argument, node);
   }
   mica_plan_reference_add(plan, from.storage, (size_t)from.offset * element, MICA_PLAN_READ);

@@ -19,8 +19,10 @@ static mica_status run_dot(const mica_cpu_step *step, mica_cpu_context *context)
   problem.b = mica_cpu_address(step, context, 1);
   problem.c = mica_cpu_address(step, context, 2);
   mica_finish_call call;
-  if (argument->finish.any) problem.finish = *mica_finish_begin(&argument->finish, step, context, &call);
-  mica_gemm_run(context->device->kernels, &problem, argument->serial ? &mica_cpu_serial : &context->parallel,
+  if (argument->finish.any)
+    problem.finish = *mica_finish_begin(&argument->finish, step, context, &call);
+  mica_gemm_run(context->device->kernels, &problem,
+                argument->serial ? &mica_cpu_serial : &context->parallel,
                 mica_cpu_address(step, context, 3));
   return MICA_OK;
 }
@@ -81,11 +83,13 @@ static bool is_listed(const mica_ints *list, int64_t axis) {
   return false;
 }
 
-static void collect_axes(const mica_plan *plan, uint32_t id, const mica_view *a, const mica_view *b, dot_axes *axes) {
+static void collect_axes(const mica_plan *plan, uint32_t id, const mica_view *a, const mica_view *b,
+                         dot_axes *axes) {
   const mica_node *node = mica_node_at(plan->graph, id);
   const uint32_t *operands = mica_node_operands(plan->graph, node);
   const mica_dot_attr *attr = node->attr;
-  mica_shape x = mica_plan_type(plan, operands[0]).shape, y = mica_plan_type(plan, operands[1]).shape;
+  mica_shape x = mica_plan_type(plan, operands[0]).shape,
+             y = mica_plan_type(plan, operands[1]).shape;
   *axes = (dot_axes){.batch = {0}};
   for (int32_t i = 0; i < attr->lhs_batch.count; i++)
     add_axis(&axes->batch, x.dim[attr->lhs_batch.at[i]], a->stride[attr->lhs_batch.at[i]],
@@ -108,8 +112,8 @@ static void collect_axes(const mica_plan *plan, uint32_t id, const mica_view *a,
 
 /* A dense copy of an operand with its axes in the order batch, then `first`, then the rest; the view that
  * is returned has the operand's own order of axes. */
-static mica_view packed_operand(mica_plan *plan, uint32_t id, const mica_ints *batch, const mica_ints *contract,
-                                bool contract_first) {
+static mica_view packed_operand(mica_plan *plan, uint32_t id, const mica_ints *batch,
+                                const mica_ints *contract, bool contract_first) {
   mica_type type = mica_plan_type(plan, id);
   mica_view place = mica_plan_place(plan, id), from = place, to, result;
   mica_shape shape = {.rank = type.shape.rank};
@@ -178,8 +182,8 @@ bool mica_dot_fits(const mica_graph *graph, uint32_t id) {
   const uint32_t *operands = mica_node_operands(graph, node);
   mica_type x = graph->nodes[operands[0]].type, y = graph->nodes[operands[1]].type;
   mica_gemm_type type;
-  return x.dtype == node->type.dtype && gemm_type_of(x.dtype, &type) && mica_shape_count(x.shape) > 0 &&
-         mica_shape_count(y.shape) > 0;
+  return x.dtype == node->type.dtype && gemm_type_of(x.dtype, &type) &&
+         mica_shape_count(x.shape) > 0 && mica_shape_count(y.shape) > 0;
 }
 
 bool mica_plan_dot(mica_plan *plan, uint32_t id) { return mica_plan_dot_finished(plan, id, NULL); }
@@ -203,7 +207,8 @@ bool mica_plan_dot_finished(mica_plan *plan, uint32_t id, const mica_finish_plan
     b = packed_operand(plan, operands[1], &attr->rhs_batch, &attr->rhs_contract, true);
     collect_axes(plan, id, &a, &b, &axes);
   }
-  if (!axes_fit(&axes)) { /* the contracted axes of the left one, in the order that the right one has now */
+  if (!axes_fit(
+          &axes)) { /* the contracted axes of the left one, in the order that the right one has now */
     a = packed_operand(plan, operands[0], &attr->lhs_batch, &attr->lhs_contract, false);
     collect_axes(plan, id, &a, &b, &axes);
   }

@@ -9,8 +9,8 @@
 
 /* ---- running ---------------------------------------------------------------------------------- */
 
-static void finish_block(void *context, int64_t row, int64_t column, int64_t rows, int64_t columns, void *c,
-                         int64_t c_row) {
+static void finish_block(void *context, int64_t row, int64_t column, int64_t rows, int64_t columns,
+                         void *c, int64_t c_row) {
   const mica_finish_call *call = context;
   alignas(64) char scratch[MICA_FINISH_SCRATCH];
   (void)c;
@@ -80,7 +80,8 @@ static void host_blocks(const mica_plan *plan, uint32_t id, int64_t *rows, int64
     const mica_dot_attr *attr = node->attr;
     mica_shape y = mica_plan_type(plan, mica_node_operands(plan->graph, node)[1]).shape;
     int32_t kept = y.rank - attr->rhs_batch.count - attr->rhs_contract.count;
-    for (int32_t i = 0; i < kept; i++) *columns *= node->type.shape.dim[node->type.shape.rank - 1 - i];
+    for (int32_t i = 0; i < kept; i++)
+      *columns *= node->type.shape.dim[node->type.shape.rank - 1 - i];
   } else {
     *columns = node->type.shape.dim[node->type.shape.rank - 1];
   }
@@ -88,12 +89,14 @@ static void host_blocks(const mica_plan *plan, uint32_t id, int64_t *rows, int64
 }
 
 /* Whether the value is one number a column, dense. */
-static bool is_bias(const mica_plan *plan, uint32_t operand, int64_t rows, int64_t columns, mica_view *out) {
+static bool is_bias(const mica_plan *plan, uint32_t operand, int64_t rows, int64_t columns,
+                    mica_view *out) {
   mica_type type = mica_plan_type(plan, operand);
   if (type.dtype != MICA_F32 || columns == 1 || rows == 1) return false;
   if (plan->values[operand].view.storage == MICA_PLAN_NONE) return false; /* a counter */
   mica_view view = plan->values[operand].view, blocks;
-  if (!mica_view_reshape(&view, type.shape, (mica_shape){2, {rows, columns}}, &blocks)) return false;
+  if (!mica_view_reshape(&view, type.shape, (mica_shape){2, {rows, columns}}, &blocks))
+    return false;
   *out = view;
   return blocks.stride[0] == 0 && blocks.stride[1] == 1;
 }
@@ -110,7 +113,8 @@ static bool match_bias_relu(const mica_plan *plan, uint32_t index, int64_t rows,
   mica_view view;
   if (node->op == MICA_OP_ADD) {
     uint32_t side = mica_plan_trace(plan, operands[0], &view) == at ? 0 : 1;
-    if (mica_plan_trace(plan, operands[side], &view) != at || mica_plan_trace(plan, operands[1 - side], &view) == at)
+    if (mica_plan_trace(plan, operands[side], &view) != at ||
+        mica_plan_trace(plan, operands[1 - side], &view) == at)
       return false;
     if (!is_bias(plan, operands[1 - side], rows, columns, &out->bias)) return false;
     out->bias_value = operands[1 - side];
@@ -120,7 +124,8 @@ static bool match_bias_relu(const mica_plan *plan, uint32_t index, int64_t rows,
   }
   if (id != 0) {
     node = mica_node_at(plan->graph, id);
-    if (node->op != MICA_OP_RELU || mica_plan_trace(plan, mica_node_operands(plan->graph, node)[0], &view) != at)
+    if (node->op != MICA_OP_RELU ||
+        mica_plan_trace(plan, mica_node_operands(plan->graph, node)[0], &view) != at)
       return false;
     if (at != group->host && fusion->stored[at]) return false;
     out->argument.relu = true;
@@ -165,7 +170,8 @@ bool mica_plan_finish_group(mica_plan *plan, uint32_t index) {
   } else {
     finish.storage = mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type));
   }
-  mica_view_dense(&plan->values[finish.result].view, finish.storage, mica_plan_type(plan, finish.result).shape);
+  mica_view_dense(&plan->values[finish.result].view, finish.storage,
+                  mica_plan_type(plan, finish.result).shape);
   bool done = plan->graph->nodes[host].op == MICA_OP_DOT_GENERAL
                   ? mica_plan_dot_finished(plan, host, &finish)
                   : mica_plan_convolution_finished(plan, host, &finish);

@@ -11,24 +11,24 @@
 enum { INDEXED_TASK_BYTES = 1 << 16, SCATTER_RANGES = 16, SCATTER_PARALLEL_BYTES = 1 << 18 };
 
 typedef struct {
-  int32_t vector_rank;                      /* axes of the indices without the vector's */
-  int64_t vector_size[MICA_MAX_RANK];       /* and the number of vectors behind each of them */
+  int32_t vector_rank;                /* axes of the indices without the vector's */
+  int64_t vector_size[MICA_MAX_RANK]; /* and the number of vectors behind each of them */
   int64_t vector_count;
-  int64_t index_stride[MICA_MAX_RANK];      /* bytes, along those axes */
-  int64_t slice_stride[MICA_MAX_RANK];      /* bytes, of the slices along them */
-  int32_t batch_axis[MICA_MAX_RANK];        /* the operand's axis that a batch axis steps along, or -1 */
+  int64_t index_stride[MICA_MAX_RANK]; /* bytes, along those axes */
+  int64_t slice_stride[MICA_MAX_RANK]; /* bytes, of the slices along them */
+  int32_t batch_axis[MICA_MAX_RANK];   /* the operand's axis that a batch axis steps along, or -1 */
   int32_t component_count;
-  int64_t component_stride;                 /* bytes between the components of an index vector */
+  int64_t component_stride; /* bytes between the components of an index vector */
   int32_t component_axis[MICA_MAX_RANK];
-  int32_t rank;                             /* of the operand */
-  int64_t last[MICA_MAX_RANK];              /* largest corner */
-  int64_t operand_stride[MICA_MAX_RANK];    /* bytes */
+  int32_t rank;                          /* of the operand */
+  int64_t last[MICA_MAX_RANK];           /* largest corner */
+  int64_t operand_stride[MICA_MAX_RANK]; /* bytes */
   bool wide_index;
   mica_dtype dtype;
-  size_t whole_size;                        /* scatter: bytes of the operand */
-  int64_t run;                              /* bytes of a window when it is one run on both sides, else 0 */
-  bool apart;                               /* two windows that overlap are at the same place */
-  mica_strided_copy copy;                   /* of a window: gather from the operand, scatter to it */
+  size_t whole_size;      /* scatter: bytes of the operand */
+  int64_t run;            /* bytes of a window when it is one run on both sides, else 0 */
+  bool apart;             /* two windows that overlap are at the same place */
+  mica_strided_copy copy; /* of a window: gather from the operand, scatter to it */
   void (*combine)(const mica_strided_copy *copy, const char *update, char *to);
 } indexed_argument;
 
@@ -36,8 +36,8 @@ typedef struct {
 
 /* Where vector number `index` leads: offsets in the slices and the operand; false when the window does
  * not lie in the operand as a whole and may not be clamped. */
-static bool window_of_vector(const indexed_argument *argument, const char *indices, int64_t index, bool clamp,
-                             int64_t *out_slice, int64_t *out_operand) {
+static bool window_of_vector(const indexed_argument *argument, const char *indices, int64_t index,
+                             bool clamp, int64_t *out_slice, int64_t *out_operand) {
   int64_t corner[MICA_MAX_RANK] = {0}, slice = 0, operand = 0;
   for (int32_t axis = argument->vector_rank - 1; axis >= 0; axis--) {
     int64_t at = index % argument->vector_size[axis];
@@ -104,8 +104,10 @@ static void gather_group(void *context, int64_t index, int32_t worker) {
 
 static mica_status run_indexed_gather(const mica_cpu_step *step, mica_cpu_context *context) {
   const indexed_argument *argument = step->argument;
-  indexed_job job = {.argument = argument, .from = mica_cpu_address(step, context, 0),
-                     .indices = mica_cpu_address(step, context, 1), .to = mica_cpu_address(step, context, 2)};
+  indexed_job job = {.argument = argument,
+                     .from = mica_cpu_address(step, context, 0),
+                     .indices = mica_cpu_address(step, context, 1),
+                     .to = mica_cpu_address(step, context, 2)};
   /* A short window costs its look-up, about what 64 bytes cost to copy. */
   int64_t each = argument->copy.bytes + 64;
   job.group = INDEXED_TASK_BYTES / each + 1;
@@ -135,8 +137,10 @@ static void scatter_range(void *context, int64_t index, int32_t worker) {
 static mica_status run_scatter(const mica_cpu_step *step, mica_cpu_context *context) {
   const indexed_argument *argument = step->argument;
   const char *whole = mica_cpu_address(step, context, 0);
-  indexed_job job = {.argument = argument, .indices = mica_cpu_address(step, context, 1),
-                     .from = mica_cpu_address(step, context, 2), .to = mica_cpu_address(step, context, 3)};
+  indexed_job job = {.argument = argument,
+                     .indices = mica_cpu_address(step, context, 1),
+                     .from = mica_cpu_address(step, context, 2),
+                     .to = mica_cpu_address(step, context, 3)};
   if (job.to != whole) mica_copy_bytes(job.to, whole, argument->whole_size, &context->parallel);
   int64_t bytes = argument->vector_count * argument->copy.bytes;
   /* Only windows that stand apart, such as rows, surely lie in one range. */
@@ -145,36 +149,38 @@ static mica_status run_scatter(const mica_cpu_step *step, mica_cpu_context *cont
     return MICA_OK;
   }
   int64_t runs = (int64_t)argument->whole_size / argument->run;
-  int64_t ranges = context->parallel.threads < SCATTER_RANGES ? context->parallel.threads : SCATTER_RANGES;
+  int64_t ranges =
+      context->parallel.threads < SCATTER_RANGES ? context->parallel.threads : SCATTER_RANGES;
   job.range = (runs + ranges - 1) / ranges * argument->run;
-  context->parallel.run(context->parallel.self, ((int64_t)argument->whole_size + job.range - 1) / job.range,
-                        scatter_range, &job);
+  context->parallel.run(context->parallel.self,
+                        ((int64_t)argument->whole_size + job.range - 1) / job.range, scatter_range,
+                        &job);
   return MICA_OK;
 }
 
 /* The window's elements one by one, innermost axis in a plain loop. */
-#define COMBINE_WINDOWS(name, type, expression)                                                  \
-  static void combine_##name(const mica_strided_copy *copy, const char *update, char *to) {      \
-    int64_t at[MICA_MAX_RANK] = {0};                                                             \
-    const int32_t last = copy->rank - 1;                                                         \
-    for (;;) {                                                                                   \
-      const char *from = update;                                                                 \
-      char *place = to;                                                                          \
-      for (int32_t axis = 0; axis < last; axis++) {                                              \
-        from += at[axis] * copy->from[axis];                                                     \
-        place += at[axis] * copy->to[axis];                                                      \
-      }                                                                                          \
-      for (int64_t i = 0; i < copy->size[last]; i++) {                                           \
-        type x, y;                                                                               \
-        memcpy(&x, place + i * copy->to[last], sizeof(x));                                       \
-        memcpy(&y, from + i * copy->from[last], sizeof(y));                                      \
-        x = (expression);                                                                        \
-        memcpy(place + i * copy->to[last], &x, sizeof(x));                                       \
-      }                                                                                          \
-      int32_t axis = last - 1;                                                                   \
-      while (axis >= 0 && ++at[axis] == copy->size[axis]) at[axis--] = 0;                        \
-      if (axis < 0) return;                                                                      \
-    }                                                                                            \
+#define COMBINE_WINDOWS(name, type, expression)                                             \
+  static void combine_##name(const mica_strided_copy *copy, const char *update, char *to) { \
+    int64_t at[MICA_MAX_RANK] = {0};                                                        \
+    const int32_t last = copy->rank - 1;                                                    \
+    for (;;) {                                                                              \
+      const char *from = update;                                                            \
+      char *place = to;                                                                     \
+      for (int32_t axis = 0; axis < last; axis++) {                                         \
+        from += at[axis] * copy->from[axis];                                                \
+        place += at[axis] * copy->to[axis];                                                 \
+      }                                                                                     \
+      for (int64_t i = 0; i < copy->size[last]; i++) {                                      \
+        type x, y;                                                                          \
+        memcpy(&x, place + i * copy->to[last], sizeof(x));                                  \
+        memcpy(&y, from + i * copy->from[last], sizeof(y));                                 \
+        x = (expression);                                                                   \
+        memcpy(place + i * copy->to[last], &x, sizeof(x));                                  \
+      }                                                                                     \
+      int32_t axis = last - 1;                                                              \
+      while (axis >= 0 && ++at[axis] == copy->size[axis]) at[axis--] = 0;                   \
+      if (axis < 0) return;                                                                 \
+    }                                                                                       \
   }
 
 COMBINE_WINDOWS(add_float, float, x + y)
@@ -187,7 +193,8 @@ static void combine_set(const mica_strided_copy *copy, const char *update, char 
   for (int64_t task = 0; task < copy->tasks; task++) mica_strided_copy_task(copy, task, update, to);
 }
 
-static void (*combiner(int32_t kind, mica_dtype dtype))(const mica_strided_copy *, const char *, char *) {
+static void (*combiner(int32_t kind, mica_dtype dtype))(const mica_strided_copy *, const char *,
+                                                        char *) {
   if (kind == MICA_SCATTER_SET) return combine_set;
   if (kind != MICA_SCATTER_ADD) return NULL;
   switch (dtype) {
@@ -220,8 +227,11 @@ static bool fill_indexed(const indexed_axes *axes, mica_type operand, const mica
                          const mica_view *slice_view, bool gather, indexed_argument *out) {
   int64_t element = mica_dtype_bits(operand.dtype) / 8;
   if (indices.dtype != MICA_I32 && indices.dtype != MICA_I64) return false;
-  *out = (indexed_argument){.rank = operand.shape.rank, .dtype = operand.dtype, .vector_count = 1,
-                            .wide_index = indices.dtype == MICA_I64, .component_count = axes->map.count};
+  *out = (indexed_argument){.rank = operand.shape.rank,
+                            .dtype = operand.dtype,
+                            .vector_count = 1,
+                            .wide_index = indices.dtype == MICA_I64,
+                            .component_count = axes->map.count};
   int64_t index_size = out->wide_index ? 8 : 4;
   bool implicit = axes->vector_axis >= indices.shape.rank;
   out->component_stride = implicit ? 0 : index_view->stride[axes->vector_axis] * index_size;
@@ -267,14 +277,18 @@ static bool lower_gather(mica_plan *plan, uint32_t id) {
   const mica_node *node = mica_node_at(plan->graph, id);
   const uint32_t *operands = mica_node_operands(plan->graph, node);
   const mica_gather_attr *attr = node->attr;
-  mica_type operand = mica_plan_type(plan, operands[0]), indices = mica_plan_type(plan, operands[1]);
-  indexed_axes axes = {attr->offset_axes, attr->collapsed_slice_axes, attr->operand_batch_axes,
-                       attr->index_batch_axes, attr->start_index_map, attr->index_vector_axis};
-  mica_view from = mica_plan_place(plan, operands[0]), index_view = mica_plan_place(plan, operands[1]), to;
+  mica_type operand = mica_plan_type(plan, operands[0]),
+            indices = mica_plan_type(plan, operands[1]);
+  indexed_axes axes = {attr->offset_axes,      attr->collapsed_slice_axes, attr->operand_batch_axes,
+                       attr->index_batch_axes, attr->start_index_map,      attr->index_vector_axis};
+  mica_view from = mica_plan_place(plan, operands[0]),
+            index_view = mica_plan_place(plan, operands[1]), to;
   indexed_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
   if (argument == NULL) return true;
   mica_view_dense(&to, 0, node->type.shape);
-  if (!fill_indexed(&axes, operand, &from, indices, &index_view, node->type.shape, &to, true, argument)) return false;
+  if (!fill_indexed(&axes, operand, &from, indices, &index_view, node->type.shape, &to, true,
+                    argument))
+    return false;
   mica_plan_step_add(plan, run_indexed_gather, argument, id);
   mica_plan_read(plan, operands[0], from);
   mica_plan_read(plan, operands[1], index_view);
@@ -288,15 +302,20 @@ static bool lower_scatter(mica_plan *plan, uint32_t id) {
   const mica_node *node = mica_node_at(plan->graph, id);
   const uint32_t *operands = mica_node_operands(plan->graph, node);
   const mica_scatter_attr *attr = node->attr;
-  mica_type type = node->type, indices = mica_plan_type(plan, operands[1]), updates = mica_plan_type(plan, operands[2]);
-  indexed_axes axes = {attr->update_window_axes, attr->inserted_window_axes, attr->operand_batch_axes,
-                       attr->index_batch_axes, attr->index_map, attr->index_vector_axis};
+  mica_type type = node->type, indices = mica_plan_type(plan, operands[1]),
+            updates = mica_plan_type(plan, operands[2]);
+  indexed_axes axes = {attr->update_window_axes, attr->inserted_window_axes,
+                       attr->operand_batch_axes, attr->index_batch_axes,
+                       attr->index_map,          attr->index_vector_axis};
   if (combiner(attr->kind, type.dtype) == NULL) return false;
-  mica_view index_view = mica_plan_place(plan, operands[1]), update_view = mica_plan_place(plan, operands[2]), to;
+  mica_view index_view = mica_plan_place(plan, operands[1]),
+            update_view = mica_plan_place(plan, operands[2]), to;
   indexed_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
   if (argument == NULL) return true;
   mica_view_dense(&to, 0, type.shape);
-  if (!fill_indexed(&axes, type, &to, indices, &index_view, updates.shape, &update_view, false, argument)) return false;
+  if (!fill_indexed(&axes, type, &to, indices, &index_view, updates.shape, &update_view, false,
+                    argument))
+    return false;
   mica_view whole = mica_plan_dense(plan, operands[0]);
   argument->combine = combiner(attr->kind, type.dtype);
   argument->whole_size = mica_plan_bytes(plan, type);

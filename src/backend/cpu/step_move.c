@@ -13,7 +13,8 @@ static bool has_addresses(mica_type type) { return mica_dtype_bits(type.dtype) >
 static mica_view result_place(mica_plan *plan, uint32_t id) {
   mica_type type = mica_plan_type(plan, id);
   mica_view *view = &plan->values[id].view;
-  mica_view_dense(view, mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type)), type.shape);
+  mica_view_dense(view, mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type)),
+                  type.shape);
   return *view;
 }
 
@@ -33,8 +34,8 @@ static void lower_concatenate(mica_plan *plan, uint32_t id) {
 }
 
 /* The part of the operand that is kept, and where it goes; false when nothing is. */
-static bool padded_part(const mica_pad_attr *attr, mica_shape from, mica_shape to, mica_shape *out_shape,
-                        mica_view *from_view, mica_view *to_view) {
+static bool padded_part(const mica_pad_attr *attr, mica_shape from, mica_shape to,
+                        mica_shape *out_shape, mica_view *from_view, mica_view *to_view) {
   *out_shape = from;
   for (int32_t axis = 0; axis < from.rank; axis++) {
     int64_t step = attr->interior.at[axis] + 1, low = attr->low.at[axis];
@@ -71,10 +72,10 @@ static void lower_pad(mica_plan *plan, uint32_t id) {
 /* A window of an array, its corner read from `rank` scalars. */
 typedef struct {
   int32_t rank;
-  bool wide;                      /* i64 corners, else i32 */
-  int64_t last[MICA_MAX_RANK];    /* the largest corner */
-  int64_t stride[MICA_MAX_RANK];  /* bytes */
-  size_t whole_size;              /* update: bytes of the operand */
+  bool wide;                     /* i64 corners, else i32 */
+  int64_t last[MICA_MAX_RANK];   /* the largest corner */
+  int64_t stride[MICA_MAX_RANK]; /* bytes */
+  size_t whole_size;             /* update: bytes of the operand */
   mica_strided_copy copy;
 } window_argument;
 
@@ -110,7 +111,8 @@ static mica_status run_dynamic_slice(const mica_cpu_step *step, mica_cpu_context
 
 static mica_status run_dynamic_update_slice(const mica_cpu_step *step, mica_cpu_context *context) {
   const window_argument *argument = step->argument;
-  const char *whole = mica_cpu_address(step, context, 0), *part = mica_cpu_address(step, context, 1);
+  const char *whole = mica_cpu_address(step, context, 0),
+             *part = mica_cpu_address(step, context, 1);
   char *to = mica_cpu_address(step, context, 2);
   if (to != whole) mica_copy_bytes(to, whole, argument->whole_size, &context->parallel);
   mica_strided_copy_run(&argument->copy, part, to + window_offset(argument, step, context, 3),
@@ -141,8 +143,8 @@ static bool lower_dynamic_slice(mica_plan *plan, uint32_t id) {
   mica_view from = mica_plan_place(plan, operands[0]), to = result_place(plan, id);
   mica_dtype corner = type.shape.rank > 0 ? mica_plan_type(plan, operands[1]).dtype : MICA_I32;
   if (!fill_window(plan, &from, type, node->type.shape, corner, argument)) return false;
-  mica_strided_copy_init(&argument->copy, (size_t)mica_dtype_bits(type.dtype) / 8, node->type.shape, from.stride,
-                         to.stride);
+  mica_strided_copy_init(&argument->copy, (size_t)mica_dtype_bits(type.dtype) / 8, node->type.shape,
+                         from.stride, to.stride);
   mica_plan_step_add(plan, run_dynamic_slice, argument, id);
   mica_plan_reference *read = mica_plan_read(plan, operands[0], from);
   (void)read;
@@ -163,8 +165,8 @@ static bool lower_dynamic_update_slice(mica_plan *plan, uint32_t id) {
   mica_view whole = mica_plan_dense(plan, operands[0]), update = mica_plan_place(plan, operands[1]);
   mica_view to = result_place(plan, id);
   if (!fill_window(plan, &to, type, part.shape, corner, argument)) return false;
-  mica_strided_copy_init(&argument->copy, (size_t)mica_dtype_bits(type.dtype) / 8, part.shape, update.stride,
-                         to.stride);
+  mica_strided_copy_init(&argument->copy, (size_t)mica_dtype_bits(type.dtype) / 8, part.shape,
+                         update.stride, to.stride);
   mica_plan_step_add(plan, run_dynamic_update_slice, argument, id);
   mica_plan_read(plan, operands[0], whole);
   mica_plan_read(plan, operands[1], update);

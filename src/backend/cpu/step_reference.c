@@ -25,7 +25,8 @@ bool mica_plan_reference_node(mica_plan *plan, uint32_t id) {
   size_t scratch = 0;
   if (!mica_reference_scratch(plan->graph, id, &scratch)) return false;
   reference_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
-  mica_view *views = mica_arena_allocate(&plan->arena, ((size_t)node->operand_count + 1) * sizeof(*views));
+  mica_view *views =
+      mica_arena_allocate(&plan->arena, ((size_t)node->operand_count + 1) * sizeof(*views));
   if (views == NULL) mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
   if (!mica_plan_good(plan)) return true;
   *argument = (reference_argument){id, node->operand_count, node->result_count};
@@ -58,7 +59,8 @@ typedef struct {
 
 static mica_status run_mark(const mica_cpu_step *step, mica_cpu_context *context) {
   const mark_argument *argument = step->argument;
-  mica_call_mark(context->call, argument->label, argument->type, mica_cpu_address(step, context, 0));
+  mica_call_mark(context->call, argument->label, argument->type,
+                 mica_cpu_address(step, context, 0));
   return MICA_OK;
 }
 

@@ -18,7 +18,7 @@ typedef struct {
   mica_tile_access *accesses;
   uint32_t *access_value; /* the id that is loaded or stored */
   mica_view *access_place;
-  int32_t *value;         /* of the members, in the group's order */
+  int32_t *value; /* of the members, in the group's order */
   uint32_t *member;
   bool failed;
 } tile_builder;
@@ -34,8 +34,10 @@ typedef struct {
 static mica_status run_tile(const mica_cpu_step *step, mica_cpu_context *context) {
   const tile_argument *argument = step->argument;
   void *buffers[MICA_TILE_MAX_ACCESSES];
-  for (uint32_t i = 0; i < argument->buffer_count; i++) buffers[i] = mica_cpu_address(step, context, i);
-  mica_tile_run(argument->program, buffers, argument->serial ? &mica_cpu_serial : &context->parallel,
+  for (uint32_t i = 0; i < argument->buffer_count; i++)
+    buffers[i] = mica_cpu_address(step, context, i);
+  mica_tile_run(argument->program, buffers,
+                argument->serial ? &mica_cpu_serial : &context->parallel,
                 mica_cpu_address(step, context, argument->buffer_count));
   return MICA_OK;
 }
@@ -58,7 +60,8 @@ static int32_t add_number(tile_builder *builder, mica_dtype dtype, mica_tile_num
         node->number.as_integer == number.as_integer)
       return i;
   }
-  return add_node(builder, (mica_tile_node){.op = MICA_TILE_NUMBER, .dtype = dtype, .number = number});
+  return add_node(builder,
+                  (mica_tile_node){.op = MICA_TILE_NUMBER, .dtype = dtype, .number = number});
 }
 
 static void order_axes(tile_builder *builder) {
@@ -78,8 +81,8 @@ static void order_axes(tile_builder *builder) {
 }
 
 /* A view of `shape` as strides along the space's axes; false when the shape does not fit. */
-static bool strides_in_space(const tile_builder *builder, const mica_view *view, mica_shape shape, bool full,
-                             int64_t stride[MICA_MAX_RANK]) {
+static bool strides_in_space(const tile_builder *builder, const mica_view *view, mica_shape shape,
+                             bool full, int64_t stride[MICA_MAX_RANK]) {
   const mica_fusion_space *space = &builder->data->space;
   mica_view along;
   if (!mica_view_reshape(view, shape, mica_space_shape(space, !full), &along)) return false;
@@ -131,10 +134,12 @@ static int32_t add_load(tile_builder *builder, uint32_t id, bool full) {
     builder->spec.access_count = before;
     return i;
   }
-  return add_node(builder, (mica_tile_node){.op = MICA_TILE_LOAD, .dtype = type.dtype, .access = access});
+  return add_node(builder,
+                  (mica_tile_node){.op = MICA_TILE_LOAD, .dtype = type.dtype, .access = access});
 }
 
-static int32_t add_binary(tile_builder *builder, mica_tile_op op, mica_dtype dtype, int32_t x, int32_t y) {
+static int32_t add_binary(tile_builder *builder, mica_tile_op op, mica_dtype dtype, int32_t x,
+                          int32_t y) {
   return add_node(builder, (mica_tile_node){.op = op, .dtype = dtype, .source = {x, y}});
 }
 
@@ -145,7 +150,8 @@ static mica_tile_number number_of(mica_dtype dtype, int64_t value) {
 }
 
 /* A counter behind views is affine in the positions: as if its values were addresses. */
-static int32_t add_counter_value(tile_builder *builder, uint32_t source, uint32_t operand, bool full) {
+static int32_t add_counter_value(tile_builder *builder, uint32_t source, uint32_t operand,
+                                 bool full) {
   mica_plan *plan = builder->plan;
   mica_dtype dtype = mica_plan_type(plan, source).dtype;
   const mica_iota_attr *attr = plan->graph->nodes[source].attr;
@@ -153,19 +159,23 @@ static int32_t add_counter_value(tile_builder *builder, uint32_t source, uint32_
   uint32_t chain[32];
   int32_t depth = 0;
   view.stride[attr->axis] = 1;
-  for (uint32_t at = operand; at != source && depth < 32; at = mica_node_operands(plan->graph, &plan->graph->nodes[at])[0])
+  for (uint32_t at = operand; at != source && depth < 32;
+       at = mica_node_operands(plan->graph, &plan->graph->nodes[at])[0])
     chain[depth++] = at;
   while (depth-- > 0)
     if (!mica_view_apply(plan->graph, chain[depth], &view, &view)) builder->failed = true;
   int64_t stride[MICA_MAX_RANK] = {0};
-  if (!strides_in_space(builder, &view, mica_plan_type(plan, operand).shape, full, stride)) builder->failed = true;
+  if (!strides_in_space(builder, &view, mica_plan_type(plan, operand).shape, full, stride))
+    builder->failed = true;
   if (builder->failed) return 0;
   int32_t sum = -1;
   for (int32_t i = 0; i < builder->spec.rank; i++) {
     if (stride[i] == 0) continue;
-    int32_t term = add_node(builder, (mica_tile_node){.op = MICA_TILE_INDEX, .dtype = dtype, .access = i});
+    int32_t term =
+        add_node(builder, (mica_tile_node){.op = MICA_TILE_INDEX, .dtype = dtype, .access = i});
     if (stride[i] != 1)
-      term = add_binary(builder, MICA_TILE_MUL, dtype, term, add_number(builder, dtype, number_of(dtype, stride[i])));
+      term = add_binary(builder, MICA_TILE_MUL, dtype, term,
+                        add_number(builder, dtype, number_of(dtype, stride[i])));
     sum = sum < 0 ? term : add_binary(builder, MICA_TILE_ADD, dtype, sum, term);
   }
   if (sum < 0 || view.offset != 0) {
@@ -182,7 +192,8 @@ static bool constant_number(const mica_plan *plan, uint32_t id, mica_tile_number
   const void *data = mica_tensor_data(attr->value);
   *out = (mica_tile_number){.as_integer = 0};
   bool is_float = mica_dtype_is_float(node->type.dtype);
-  return mica_convert_elements(is_float ? MICA_F64 : MICA_I64, out, node->type.dtype, data, 1) == MICA_OK;
+  return mica_convert_elements(is_float ? MICA_F64 : MICA_I64, out, node->type.dtype, data, 1) ==
+         MICA_OK;
 }
 
 static int32_t operand_value(tile_builder *builder, uint32_t operand, bool full) {
@@ -229,9 +240,12 @@ static bool builder_init(tile_builder *builder, mica_plan *plan, uint32_t group)
   *builder = (tile_builder){.plan = plan, .group = group, .data = &plan->fusion->groups[group]};
   size_t members = builder->data->count;
   builder->nodes = mica_arena_allocate(&plan->arena, MICA_TILE_MAX_NODES * sizeof(*builder->nodes));
-  builder->accesses = mica_arena_allocate(&plan->arena, MICA_TILE_MAX_ACCESSES * sizeof(*builder->accesses));
-  builder->access_value = mica_arena_allocate(&plan->arena, MICA_TILE_MAX_ACCESSES * sizeof(uint32_t));
-  builder->access_place = mica_arena_allocate(&plan->arena, MICA_TILE_MAX_ACCESSES * sizeof(mica_view));
+  builder->accesses =
+      mica_arena_allocate(&plan->arena, MICA_TILE_MAX_ACCESSES * sizeof(*builder->accesses));
+  builder->access_value =
+      mica_arena_allocate(&plan->arena, MICA_TILE_MAX_ACCESSES * sizeof(uint32_t));
+  builder->access_place =
+      mica_arena_allocate(&plan->arena, MICA_TILE_MAX_ACCESSES * sizeof(mica_view));
   builder->value = mica_arena_allocate(&plan->arena, members * sizeof(*builder->value));
   builder->member = mica_arena_allocate_zeroed(&plan->arena, members, sizeof(*builder->member));
   if (builder->nodes == NULL || builder->accesses == NULL || builder->access_value == NULL ||
@@ -253,7 +267,8 @@ static void build_spec(tile_builder *builder) {
     builder->member[at++] = id;
   }
   for (uint32_t i = 0; i < at && !builder->failed; i++)
-    if (fusion->stored[builder->member[i]]) add_store(builder, builder->member[i], builder->value[i]);
+    if (fusion->stored[builder->member[i]])
+      add_store(builder, builder->member[i], builder->value[i]);
   builder->spec.buffer_count = builder->spec.access_count;
 }
 
@@ -266,7 +281,8 @@ static bool is_store(const tile_builder *builder, int32_t access) {
 }
 
 /* A store may take the place of a load of the same elements in the same order, read nowhere else. */
-void mica_plan_meet_loads(mica_plan *plan, const mica_block_program *block, uint32_t store, uint32_t storage) {
+void mica_plan_meet_loads(mica_plan *plan, const mica_block_program *block, uint32_t store,
+                          uint32_t storage) {
   const mica_tile_access *to = &block->access[store];
   for (uint32_t i = 0; i < block->loads; i++) {
     const mica_tile_access *from = &block->access[i];
@@ -314,10 +330,12 @@ static void add_tile_step(tile_builder *builder, mica_tile_program *program) {
   mica_plan *plan = builder->plan;
   tile_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
   if (!mica_plan_own(plan, release_tile, program) || argument == NULL) return;
-  int64_t cost = 60, bytes = 0, elements = mica_shape_count(mica_space_shape(&builder->data->space, false));
+  int64_t cost = 60, bytes = 0,
+          elements = mica_shape_count(mica_space_shape(&builder->data->space, false));
   for (int32_t pass = 0; pass < mica_tile_pass_count(program); pass++)
     cost += mica_tile_unit_count(program, pass) * mica_tile_unit_cost(program, pass);
-  *argument = (tile_argument){program, (uint32_t)builder->spec.access_count, cost < MICA_CPU_SERIAL_COST};
+  *argument =
+      (tile_argument){program, (uint32_t)builder->spec.access_count, cost < MICA_CPU_SERIAL_COST};
   uint32_t id = builder->data->last;
   uint32_t step = mica_plan_step_add(plan, run_tile, argument, id);
   mica_block_program *buffers = mica_arena_allocate(&plan->arena, sizeof(*buffers));
@@ -329,10 +347,14 @@ static void add_tile_step(tile_builder *builder, mica_tile_program *program) {
   for (uint32_t i = 0; i < buffers->count; i++) {
     uint32_t value = buffers->value[i];
     bytes += (int64_t)mica_plan_bytes(plan, mica_plan_type(plan, value));
-    if (i < buffers->loads) mica_plan_read(plan, value, buffers->place[i]);
-    else mica_plan_result(plan, value);
+    if (i < buffers->loads)
+      mica_plan_read(plan, value, buffers->place[i]);
+    else
+      mica_plan_result(plan, value);
   }
-  mica_plan_scratch(plan, mica_tile_scratch_size(program, argument->serial ? 1 : mica_thread_pool_size(plan->device->pool)));
+  mica_plan_scratch(plan,
+                    mica_tile_scratch_size(
+                        program, argument->serial ? 1 : mica_thread_pool_size(plan->device->pool)));
   for (uint32_t i = buffers->loads; i < buffers->count && mica_plan_good(plan); i++)
     mica_plan_meet_loads(plan, buffers, i, plan->values[buffers->value[i]].view.storage);
   mica_plan_cost(plan, (double)elements * (double)builder->spec.node_count, bytes, cost);
@@ -342,7 +364,8 @@ static void add_tile_step(tile_builder *builder, mica_tile_program *program) {
 /* ---- blocks of a product ---------------------------------------------------------------------- */
 
 /* One stride for axes [begin, end) of the space, if they are walked like one axis. */
-static bool fold_stride(const tile_builder *builder, const int64_t *stride, int32_t begin, int32_t end, int64_t *out) {
+static bool fold_stride(const tile_builder *builder, const int64_t *stride, int32_t begin,
+                        int32_t end, int64_t *out) {
   *out = begin == end ? 0 : stride[end - 1];
   for (int32_t i = begin; i + 1 < end; i++)
     if (stride[i] != stride[i + 1] * builder->spec.size[i + 1]) return false;
@@ -352,7 +375,8 @@ static bool fold_stride(const tile_builder *builder, const int64_t *stride, int3
 /* Makes the spec one of two axes. */
 static bool fold_to_blocks(tile_builder *builder, int64_t rows, int64_t columns) {
   int32_t split = 0;
-  for (int64_t size = 1; size < rows && split < builder->spec.rank; split++) size *= builder->spec.size[split];
+  for (int64_t size = 1; size < rows && split < builder->spec.rank; split++)
+    size *= builder->spec.size[split];
   for (int32_t i = 0; i < builder->spec.node_count; i++)
     if (builder->nodes[i].op == MICA_TILE_INDEX) return false;
   for (int32_t i = 0; i < builder->spec.access_count; i++) {
@@ -374,15 +398,18 @@ static bool fold_to_blocks(tile_builder *builder, int64_t rows, int64_t columns)
   return true;
 }
 
-bool mica_plan_block(mica_plan *plan, uint32_t group, int64_t rows, int64_t columns, mica_block_program *out) {
+bool mica_plan_block(mica_plan *plan, uint32_t group, int64_t rows, int64_t columns,
+                     mica_block_program *out) {
   tile_builder builder;
   mica_shape blocks = {2, {rows, columns}};
   if (!mica_space_refine(&plan->fusion->groups[group].space, blocks, false)) return false;
   if (!builder_init(&builder, plan, group)) return false;
   build_spec(&builder);
-  if (builder.failed || !mica_plan_good(plan) || !fold_to_blocks(&builder, rows, columns)) return false;
+  if (builder.failed || !mica_plan_good(plan) || !fold_to_blocks(&builder, rows, columns))
+    return false;
   mica_error error = {0};
-  mica_status status = mica_tile_compile(plan->device->kernels, &builder.spec, &plan->allocator, &out->program, &error);
+  mica_status status = mica_tile_compile(plan->device->kernels, &builder.spec, &plan->allocator,
+                                         &out->program, &error);
   if (status == MICA_OUT_OF_MEMORY) mica_plan_fail(plan, status, "%s", error.message);
   if (status != MICA_OK) return false;
   list_buffers(&builder, out);
@@ -412,7 +439,8 @@ void mica_plan_group(mica_plan *plan, uint32_t group) {
   mica_error error = {0};
   mica_status status = MICA_UNSUPPORTED;
   if (!builder.failed)
-    status = mica_tile_compile(plan->device->kernels, &builder.spec, &plan->allocator, &program, &error);
+    status =
+        mica_tile_compile(plan->device->kernels, &builder.spec, &plan->allocator, &program, &error);
   if (status == MICA_OK) {
     add_tile_step(&builder, program);
   } else if (status != MICA_UNSUPPORTED) {
@@ -420,7 +448,8 @@ void mica_plan_group(mica_plan *plan, uint32_t group) {
   } else if (builder.data->count > 1) {
     split_group(plan, group);
   } else if (!mica_plan_reference_node(plan, builder.data->first)) {
-    mica_plan_fail(plan, status, "%s: %s", mica_op_definition((mica_op)plan->graph->nodes[builder.data->first].op)->name,
+    mica_plan_fail(plan, status, "%s: %s",
+                   mica_op_definition((mica_op)plan->graph->nodes[builder.data->first].op)->name,
                    error.message);
   }
 }

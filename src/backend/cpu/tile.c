@@ -36,7 +36,9 @@ static void store_position(void *out, uint8_t class_of, int64_t position) {
     case MICA_TILE_CLASS_F32: memcpy(out, &(float){(float)position}, sizeof(float)); break;
     case MICA_TILE_CLASS_F64: memcpy(out, &(double){(double)position}, sizeof(double)); break;
     case MICA_TILE_CLASS_I32:
-    case MICA_TILE_CLASS_U32: memcpy(out, &(uint32_t){(uint32_t)(uint64_t)position}, sizeof(uint32_t)); break;
+    case MICA_TILE_CLASS_U32:
+      memcpy(out, &(uint32_t){(uint32_t)(uint64_t)position}, sizeof(uint32_t));
+      break;
     default: memcpy(out, &position, sizeof position); break;
   }
 }
@@ -72,45 +74,50 @@ static tile_area area_of(const tile_run *run, const mica_tile_cursor *cursor, in
 }
 
 /* Calls body with the address of each pair of innermost axes and its offset in the dense tile. */
-#define FOR_EACH_LINES(area, offset, dense, body)                              \
-  do {                                                                         \
-    int64_t index_[MICA_TILE_RANK] = {0}, offset = 0, dense = 0;               \
-    for (;;) {                                                                 \
-      body;                                                                    \
-      dense += (area).inner.lines * (area).inner.length;                       \
-      int32_t axis_ = (area).rank - 1;                                         \
-      for (; axis_ >= 0; axis_--) {                                            \
-        offset += (area).stride[axis_];                                        \
-        if (++index_[axis_] < (area).count[axis_]) break;                      \
-        offset -= (area).stride[axis_] * (area).count[axis_];                  \
-        index_[axis_] = 0;                                                     \
-      }                                                                        \
-      if (axis_ < 0) break;                                                    \
-    }                                                                          \
+#define FOR_EACH_LINES(area, offset, dense, body)                \
+  do {                                                           \
+    int64_t index_[MICA_TILE_RANK] = {0}, offset = 0, dense = 0; \
+    for (;;) {                                                   \
+      body;                                                      \
+      dense += (area).inner.lines * (area).inner.length;         \
+      int32_t axis_ = (area).rank - 1;                           \
+      for (; axis_ >= 0; axis_--) {                              \
+        offset += (area).stride[axis_];                          \
+        if (++index_[axis_] < (area).count[axis_]) break;        \
+        offset -= (area).stride[axis_] * (area).count[axis_];    \
+        index_[axis_] = 0;                                       \
+      }                                                          \
+      if (axis_ < 0) break;                                      \
+    }                                                            \
   } while (0)
 
-static void gather_area(const tile_run *run, const mica_tile_cursor *cursor, int64_t block, char *out, const char *in) {
+static void gather_area(const tile_run *run, const mica_tile_cursor *cursor, int64_t block,
+                        char *out, const char *in) {
   const tile_area area = area_of(run, cursor, block);
   const uint8_t size = cursor->size_log2;
   FOR_EACH_LINES(area, offset, dense,
-                 run->kernels->gather[size](&area.inner, out + dense * (1 << size), in + offset * (1 << size)));
+                 run->kernels->gather[size](&area.inner, out + dense * (1 << size),
+                                            in + offset * (1 << size)));
 }
 
-static void scatter_area(const tile_run *run, const mica_tile_cursor *cursor, char *out, const char *in) {
+static void scatter_area(const tile_run *run, const mica_tile_cursor *cursor, char *out,
+                         const char *in) {
   const tile_area area = area_of(run, cursor, run->block);
   const uint8_t size = cursor->size_log2;
   FOR_EACH_LINES(area, offset, dense,
-                 run->kernels->scatter[size](&area.inner, out + offset * (1 << size), in + dense * (1 << size)));
+                 run->kernels->scatter[size](&area.inner, out + offset * (1 << size),
+                                             in + dense * (1 << size)));
 }
 
-static void number_area(const tile_run *run, const mica_tile_cursor *cursor, const mica_tile_instruction *code,
-                        char *out, int64_t base) {
+static void number_area(const tile_run *run, const mica_tile_cursor *cursor,
+                        const mica_tile_instruction *code, char *out, int64_t base) {
   const tile_area area = area_of(run, cursor, run->block);
   FOR_EACH_LINES(area, offset, dense, {
     for (int64_t line = 0; line < area.inner.lines; line++) {
       int64_t position = base + offset + line * area.inner.line_stride;
       char *to = out + ((dense + line * area.inner.length) << code->size_log2);
-      for (int64_t i = 0; i < area.inner.length; i++, position += area.inner.stride, to += 1 << code->size_log2)
+      for (int64_t i = 0; i < area.inner.length;
+           i++, position += area.inner.stride, to += 1 << code->size_log2)
         store_position(to, code->to, position);
     }
   });
@@ -199,7 +206,8 @@ static void run_put(tile_run *run, const mica_tile_instruction *code) {
     return;
   }
   if (code->kernel || (code->splat & 1)) {
-    (code->kernel ? code->kernel : kernels->copy[size])(count, run->staging, in, NULL, NULL, code->splat);
+    (code->kernel ? code->kernel : kernels->copy[size])(count, run->staging, in, NULL, NULL,
+                                                        code->splat);
     in = run->staging;
   }
   if (cursor->dense) {
@@ -215,12 +223,14 @@ static void run_cast(tile_run *run, const mica_tile_instruction *code) {
   const bool one = code->extent == MICA_TILE_ONE;
   char element[MICA_TILE_SLOT];
   void *narrow = one ? element : code->kernel ? run->staging : out;
-  (void)mica_convert_elements((mica_dtype)code->to, narrow, (mica_dtype)code->from, in, one ? 1 : count_of(run, code));
+  (void)mica_convert_elements((mica_dtype)code->to, narrow, (mica_dtype)code->from, in,
+                              one ? 1 : count_of(run, code));
   if (!one) {
     if (code->kernel) code->kernel(count_of(run, code), out, narrow, NULL, NULL, 0);
     return;
   }
-  fill_slot(element, element, (uint8_t)__builtin_ctz((unsigned)mica_dtype_bits((mica_dtype)code->to) / 8));
+  fill_slot(element, element,
+            (uint8_t)__builtin_ctz((unsigned)mica_dtype_bits((mica_dtype)code->to) / 8));
   if (code->kernel) {
     code->kernel(count_of(run, code), out, element, NULL, NULL, 1);
   } else {
@@ -244,7 +254,8 @@ static void run_fold(tile_run *run, const mica_tile_instruction *code) {
   char *sum = run->places[code->out];
   for (int64_t left = run->accumulated / run->rows; left > 1;) {
     const int64_t kept = (left + 1) / 2;
-    code->kernel((left - kept) * run->rows, sum, sum, sum + ((kept * run->rows) << code->size_log2), NULL, 0);
+    code->kernel((left - kept) * run->rows, sum, sum, sum + ((kept * run->rows) << code->size_log2),
+                 NULL, 0);
     left = kept;
   }
 }
@@ -252,12 +263,14 @@ static void run_fold(tile_run *run, const mica_tile_instruction *code) {
 static void run_code(tile_run *run, mica_tile_code part) {
   void **places = run->places;
   char element[8] = {0};
-  for (const mica_tile_instruction *code = part.instructions, *end = code + part.count; code < end; code++) {
+  for (const mica_tile_instruction *code = part.instructions, *end = code + part.count; code < end;
+       code++) {
     switch (code->kind) {
       case MICA_TILE_COMPUTE:
-        code->kernel(count_of(run, code), places[code->out], code->in[0] < 0 ? NULL : places[code->in[0]],
-                     code->in[1] < 0 ? NULL : places[code->in[1]], code->in[2] < 0 ? NULL : places[code->in[2]],
-                     code->splat);
+        code->kernel(count_of(run, code), places[code->out],
+                     code->in[0] < 0 ? NULL : places[code->in[0]],
+                     code->in[1] < 0 ? NULL : places[code->in[1]],
+                     code->in[2] < 0 ? NULL : places[code->in[2]], code->splat);
         break;
       case MICA_TILE_CAST: run_cast(run, code); break;
       case MICA_TILE_GATHER: run_gather(run, code); break;
@@ -265,14 +278,17 @@ static void run_code(tile_run *run, mica_tile_code part) {
       case MICA_TILE_POSITION: run_position(run, code); break;
       case MICA_TILE_PUT: run_put(run, code); break;
       case MICA_TILE_REDUCE_EACH:
-        code->reduce->rows(run->rows, run->elements / run->rows, places[code->out], places[code->in[0]]);
+        code->reduce->rows(run->rows, run->elements / run->rows, places[code->out],
+                           places[code->in[0]]);
         break;
       case MICA_TILE_REDUCE_ONE:
         code->reduce->rows(1, run->elements, element, places[code->in[0]]);
         fill_slot(places[code->out], element, code->size_log2);
         break;
       case MICA_TILE_REDUCE_BEGIN: ((mica_reduce_state *)places[code->out])->count = 0; break;
-      case MICA_TILE_REDUCE_PUSH: code->reduce->push(places[code->out], run->elements, places[code->in[0]]); break;
+      case MICA_TILE_REDUCE_PUSH:
+        code->reduce->push(places[code->out], run->elements, places[code->in[0]]);
+        break;
       case MICA_TILE_REDUCE_END:
         code->reduce->finish(places[code->in[0]], element);
         fill_slot(places[code->out], element, code->size_log2);
@@ -280,8 +296,8 @@ static void run_code(tile_run *run, mica_tile_code part) {
       case MICA_TILE_ACCUMULATE: run_accumulate(run, code); break;
       case MICA_TILE_FOLD: run_fold(run, code); break;
       case MICA_TILE_EXPAND:
-        run->kernels->expand[code->size_log2](run->rows, run->elements / run->rows, places[code->out],
-                                              places[code->in[0]]);
+        run->kernels->expand[code->size_log2](run->rows, run->elements / run->rows,
+                                              places[code->out], places[code->in[0]]);
         break;
       case MICA_TILE_CHAIN:
         run->kernels->chain(run->elements, run->pass->steps + code->step, code->step_count, places);
@@ -304,8 +320,10 @@ static void walk_to(const mica_tile_walk *walk, int64_t at, int64_t *index) {
 static void set_block(tile_run *run) {
   const mica_tile_geometry *g = &run->pass->geometry;
   run->block = g->block;
-  if (g->block_walk == 1 && run->unit_index[g->block_dim] == g->unit.count[g->block_dim] - 1) run->block = g->block_last;
-  if (g->block_walk == 2 && run->tile_index[g->block_dim] == g->tile.count[g->block_dim] - 1) run->block = g->block_last;
+  if (g->block_walk == 1 && run->unit_index[g->block_dim] == g->unit.count[g->block_dim] - 1)
+    run->block = g->block_last;
+  if (g->block_walk == 2 && run->tile_index[g->block_dim] == g->tile.count[g->block_dim] - 1)
+    run->block = g->block_last;
   run->elements = g->elements * run->block;
   run->rows = g->block_is_row ? g->rows * run->block : g->rows;
 }
@@ -313,7 +331,8 @@ static void set_block(tile_run *run) {
 static void set_direct(tile_run *run) {
   const mica_tile_pass *pass = run->pass;
   for (int32_t i = 0; i < pass->direct_count; i++)
-    if (!(run->staged >> i & 1)) run->places[pass->direct[i].place] = run->places[pass->direct[i].access];
+    if (!(run->staged >> i & 1))
+      run->places[pass->direct[i].place] = run->places[pass->direct[i].access];
 }
 
 static void to_unit_start(tile_run *run) {
@@ -340,7 +359,8 @@ static void run_loop(tile_run *run, mica_tile_code code, int64_t begin, int64_t 
       const bool wraps = ++run->tile_index[dim] == walk->count[dim];
       const int64_t steps = wraps ? 1 - walk->count[dim] : 1;
       for (int32_t i = 0; i < pass->cursor_count; i++)
-        run->places[i] = (void *)((uintptr_t)run->places[i] + (uintptr_t)(steps * pass->cursors[i].tile_step[dim]));
+        run->places[i] = (void *)((uintptr_t)run->places[i] +
+                                  (uintptr_t)(steps * pass->cursors[i].tile_step[dim]));
       if (!wraps) break;
       run->tile_index[dim] = 0;
     }
@@ -349,7 +369,8 @@ static void run_loop(tile_run *run, mica_tile_code code, int64_t begin, int64_t 
 
 static void run_unit(tile_run *run, int64_t chunk) {
   const mica_tile_pass *pass = run->pass;
-  const int64_t tiles = pass->geometry.tile.total, each = tiles / pass->chunks, more = tiles % pass->chunks;
+  const int64_t tiles = pass->geometry.tile.total, each = tiles / pass->chunks,
+                more = tiles % pass->chunks;
   const int64_t begin = chunk * each + (chunk < more ? chunk : more);
   const int64_t end = begin + each + (chunk < more ? 1 : 0);
   for (int32_t loop = 0; loop < pass->loop_count; loop++) {
@@ -367,15 +388,15 @@ static void run_unit(tile_run *run, int64_t chunk) {
 
 /* ---- setting up ------------------------------------------------------------------------------------------ */
 
-static uintptr_t origin_of(const mica_tile_program *program, const mica_tile_cursor *cursor, void *const *buffers,
-                           void *shared) {
+static uintptr_t origin_of(const mica_tile_program *program, const mica_tile_cursor *cursor,
+                           void *const *buffers, void *shared) {
   if (cursor->buffer < 0) return 0;
   void *buffer = cursor->buffer == program->buffer_count ? shared : buffers[cursor->buffer];
   return (uintptr_t)buffer + (uintptr_t)cursor->offset;
 }
 
-static void prepare(tile_run *run, const mica_tile_program *program, const mica_tile_pass *pass, void *const *buffers,
-                    void *shared, void *thread) {
+static void prepare(tile_run *run, const mica_tile_program *program, const mica_tile_pass *pass,
+                    void *const *buffers, void *shared, void *thread) {
   memset(run, 0, sizeof *run);
   run->program = program;
   run->pass = pass;
@@ -393,29 +414,33 @@ static void prepare(tile_run *run, const mica_tile_program *program, const mica_
     run->places[place++] = run->scratch + pass->registers_at + (size_t)i * pass->register_bytes;
   for (int32_t i = 0; i < pass->state_count; i++)
     run->places[place++] = run->scratch + pass->states_at + (size_t)i * sizeof(mica_reduce_state);
-  for (int32_t i = 0; i < pass->direct_count; i++) { /* in place, unless something read later lies there */
+  for (int32_t i = 0; i < pass->direct_count;
+       i++) { /* in place, unless something read later lies there */
     const mica_tile_direct *direct = &pass->direct[i];
     run->places[direct->place] = run->places[direct->reg];
     for (int32_t k = 0; k < pass->cursor_count; k++)
-      if ((direct->hazards >> (k & 63) & 1) && run->bases[k] == run->bases[direct->access]) run->staged |= 1U << i;
+      if ((direct->hazards >> (k & 63) & 1) && run->bases[k] == run->bases[direct->access])
+        run->staged |= 1U << i;
   }
   place += pass->direct_count;
   for (int32_t i = 0; i < pass->slot_count; i++)
     run->places[place++] = run->scratch + pass->slots_at + (size_t)i * MICA_CHAIN_BYTES;
   for (int32_t i = 0; i < pass->constant_count; i++)
-    fill_slot(run->places[pass->constants[i].place], &pass->constants[i].bits, pass->constants[i].size_log2);
+    fill_slot(run->places[pass->constants[i].place], &pass->constants[i].bits,
+              pass->constants[i].size_log2);
 }
 
 static void fence(const mica_tile_pass *pass) {
 #if defined(__SSE2__)
-  if (pass->streams) __builtin_ia32_sfence(); /* streamed stores become visible before what follows */
+  if (pass->streams)
+    __builtin_ia32_sfence(); /* streamed stores become visible before what follows */
 #else
   (void)pass;
 #endif
 }
 
-void mica_tile_run_units(const mica_tile_program *program, int32_t pass_index, int64_t begin, int64_t end,
-                         void *const *buffers, void *shared, void *thread) {
+void mica_tile_run_units(const mica_tile_program *program, int32_t pass_index, int64_t begin,
+                         int64_t end, void *const *buffers, void *shared, void *thread) {
   const mica_tile_pass *pass = &program->passes[pass_index];
   const mica_tile_walk *walk = &pass->geometry.unit;
   tile_run run;
@@ -435,7 +460,8 @@ void mica_tile_run_units(const mica_tile_program *program, int32_t pass_index, i
   for (int64_t unit = begin; unit < end; unit++) {
     run_unit(&run, chunk);
     if (++chunk < pass->chunks) {
-      for (int32_t i = 0; i < pass->cursor_count; i++) run.bases[i] += (uintptr_t)pass->cursors[i].chunk_step;
+      for (int32_t i = 0; i < pass->cursor_count; i++)
+        run.bases[i] += (uintptr_t)pass->cursors[i].chunk_step;
       continue;
     }
     chunk = 0;
@@ -453,8 +479,8 @@ void mica_tile_run_units(const mica_tile_program *program, int32_t pass_index, i
   fence(pass);
 }
 
-void mica_tile_run_block(const mica_tile_program *program, void *const *buffers, int64_t row, int64_t column,
-                         int64_t rows, int64_t columns, void *thread) {
+void mica_tile_run_block(const mica_tile_program *program, void *const *buffers, int64_t row,
+                         int64_t column, int64_t rows, int64_t columns, void *thread) {
   if (program->pass_count == 0 || rows <= 0 || columns <= 0) return;
   const mica_tile_pass *pass = &program->passes[0];
   const int64_t most = pass->geometry.capacity;
@@ -515,19 +541,21 @@ typedef struct {
 static void run_task(void *context, int64_t index, int32_t worker) {
   const tile_task *task = context;
   const int64_t begin = index * task->grain, end = begin + task->grain;
-  mica_tile_run_units(task->program, task->pass, begin, end < task->units ? end : task->units, task->buffers,
-                      task->shared, task->threads + (size_t)worker * task->program->thread_size);
+  mica_tile_run_units(task->program, task->pass, begin, end < task->units ? end : task->units,
+                      task->buffers, task->shared,
+                      task->threads + (size_t)worker * task->program->thread_size);
 }
 
-void mica_tile_run(const mica_tile_program *program, void *const *buffers, const mica_parallel *parallel,
-                   void *scratch) {
+void mica_tile_run(const mica_tile_program *program, void *const *buffers,
+                   const mica_parallel *parallel, void *scratch) {
   enum { TASK_NANOSECONDS = 10000, TASKS_PER_THREAD = 8 };
   tile_task task = {.program = program, .buffers = buffers, .shared = scratch};
   task.threads = task.shared + program->shared_size;
   for (task.pass = 0; task.pass < program->pass_count; task.pass++) {
     task.units = mica_tile_unit_count(program, task.pass);
     task.grain = TASK_NANOSECONDS / program->passes[task.pass].unit_cost + 1;
-    const int64_t most = (task.units + parallel->threads * TASKS_PER_THREAD - 1) / (parallel->threads * TASKS_PER_THREAD);
+    const int64_t most = (task.units + parallel->threads * TASKS_PER_THREAD - 1) /
+                         (parallel->threads * TASKS_PER_THREAD);
     if (task.grain < most) task.grain = most;
     const int64_t tasks = (task.units + task.grain - 1) / task.grain;
     if (parallel->threads == 1 || tasks == 1) {

@@ -38,7 +38,7 @@
 
 enum {
   MICA_TILE_RANK = 8,
-  MICA_TILE_MAX_NODES = 512,   /* a larger group is MICA_UNSUPPORTED: cut it */
+  MICA_TILE_MAX_NODES = 512, /* a larger group is MICA_UNSUPPORTED: cut it */
   MICA_TILE_MAX_ACCESSES = 64,
   MICA_TILE_MAX_REDUCTIONS = 8
 };
@@ -48,9 +48,9 @@ enum {
 typedef struct mica_tile_access {
   int32_t buffer; /* index into the pointers that a run is given */
   mica_dtype dtype;
-  int64_t offset; /* elements */
+  int64_t offset;                 /* elements */
   int64_t stride[MICA_TILE_RANK]; /* elements; a store of a reduced value: 0 along reduced axes */
-  bool stream; /* store: large and not read next, so written around the caches */
+  bool stream;                    /* store: large and not read next, so written around the caches */
 } mica_tile_access;
 
 typedef union mica_tile_number {

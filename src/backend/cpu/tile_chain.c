@@ -45,13 +45,18 @@ static int32_t chain_unary(int32_t op) {
 /* With the accumulator as first operand, and as second. */
 static const struct {
   int32_t op, first, second;
-} chain_binaries[] = {
-    {MICA_TILE_ADD, MICA_CHAIN_ADD, MICA_CHAIN_ADD}, {MICA_TILE_SUB, MICA_CHAIN_SUB, MICA_CHAIN_SUB_FROM},
-    {MICA_TILE_MUL, MICA_CHAIN_MUL, MICA_CHAIN_MUL}, {MICA_TILE_DIV, MICA_CHAIN_DIV, MICA_CHAIN_DIV_INTO},
-    {MICA_TILE_MAX, MICA_CHAIN_MAX, MICA_CHAIN_MAX_OF}, {MICA_TILE_MIN, MICA_CHAIN_MIN, MICA_CHAIN_MIN_OF},
-    {MICA_TILE_EQ, MICA_CHAIN_EQ, MICA_CHAIN_EQ},    {MICA_TILE_NE, MICA_CHAIN_NE, MICA_CHAIN_NE},
-    {MICA_TILE_LT, MICA_CHAIN_LT, MICA_CHAIN_GT},    {MICA_TILE_LE, MICA_CHAIN_LE, MICA_CHAIN_GE},
-    {MICA_TILE_GT, MICA_CHAIN_GT, MICA_CHAIN_LT},    {MICA_TILE_GE, MICA_CHAIN_GE, MICA_CHAIN_LE}};
+} chain_binaries[] = {{MICA_TILE_ADD, MICA_CHAIN_ADD, MICA_CHAIN_ADD},
+                      {MICA_TILE_SUB, MICA_CHAIN_SUB, MICA_CHAIN_SUB_FROM},
+                      {MICA_TILE_MUL, MICA_CHAIN_MUL, MICA_CHAIN_MUL},
+                      {MICA_TILE_DIV, MICA_CHAIN_DIV, MICA_CHAIN_DIV_INTO},
+                      {MICA_TILE_MAX, MICA_CHAIN_MAX, MICA_CHAIN_MAX_OF},
+                      {MICA_TILE_MIN, MICA_CHAIN_MIN, MICA_CHAIN_MIN_OF},
+                      {MICA_TILE_EQ, MICA_CHAIN_EQ, MICA_CHAIN_EQ},
+                      {MICA_TILE_NE, MICA_CHAIN_NE, MICA_CHAIN_NE},
+                      {MICA_TILE_LT, MICA_CHAIN_LT, MICA_CHAIN_GT},
+                      {MICA_TILE_LE, MICA_CHAIN_LE, MICA_CHAIN_GE},
+                      {MICA_TILE_GT, MICA_CHAIN_GT, MICA_CHAIN_LT},
+                      {MICA_TILE_GE, MICA_CHAIN_GE, MICA_CHAIN_LE}};
 
 static int32_t binary_row(int32_t op) {
   for (int32_t i = 0; i < (int32_t)(sizeof chain_binaries / sizeof chain_binaries[0]); i++)
@@ -60,22 +65,23 @@ static int32_t binary_row(int32_t op) {
 }
 
 static bool chains(const mica_tile_instruction *code) {
-  if (code->kind != MICA_TILE_COMPUTE || code->extent != MICA_TILE_ALL || code->op < 0) return false;
-  return code->op >= MICA_TILE_OP_COUNT || code->op == MICA_TILE_SELECT || chain_unary(code->op) >= 0 ||
-         binary_row(code->op) >= 0;
+  if (code->kind != MICA_TILE_COMPUTE || code->extent != MICA_TILE_ALL || code->op < 0)
+    return false;
+  return code->op >= MICA_TILE_OP_COUNT || code->op == MICA_TILE_SELECT ||
+         chain_unary(code->op) >= 0 || binary_row(code->op) >= 0;
 }
 
 /* ---- steps ------------------------------------------------------------------------------------ */
 
 /* An operand that is read from its place. */
-static int32_t read(tile_chainer *c, int32_t value) {
+static int32_t read_in_place(tile_chainer *c, int32_t value) {
   if (value >= 0 && c->chain_uses[value] >= 0) c->stored[value] = true;
   return value;
 }
 
 static void step(tile_chainer *c, int32_t op, int32_t a, int32_t b) {
   tile_emitter *e = c->e;
-  a = read(c, a), b = read(c, b);
+  a = read_in_place(c, a), b = read_in_place(c, b);
   if (c->emitting) e->steps[e->step_count++] = (tile_step){op, {a, b}};
 }
 
@@ -94,7 +100,7 @@ static void binary(tile_chainer *c, int32_t op, int32_t x, int32_t y) {
   }
 }
 
-static void select(tile_chainer *c, int32_t truth, int32_t x, int32_t y) {
+static void chain_select(tile_chainer *c, int32_t truth, int32_t x, int32_t y) {
   if (c->truth != truth) step(c, MICA_CHAIN_LOAD_TRUTH, truth, -1);
   c->truth = truth;
   if (c->acc == x) {
@@ -148,7 +154,9 @@ static void store_result(tile_chainer *c, int32_t value, bool truth) {
     data->index = e->slot_count++;
   }
   const bool streams = data->direct >= 0 && e->cursors[e->direct[data->direct].access].stream;
-  const int32_t op = truth ? MICA_CHAIN_STORE_TRUTH : streams ? MICA_CHAIN_STREAM : MICA_CHAIN_STORE;
+  const int32_t op = truth     ? MICA_CHAIN_STORE_TRUTH
+                     : streams ? MICA_CHAIN_STREAM
+                               : MICA_CHAIN_STORE;
   e->steps[e->step_count++] = (tile_step){op, {value, -1}};
 }
 
@@ -158,7 +166,7 @@ static void walk_operator(tile_chainer *c, const mica_tile_instruction *code) {
   if (code->op >= MICA_TILE_OP_COUNT) {
     pair(c, (mica_tile_pair)(code->op - MICA_TILE_OP_COUNT), code->in);
   } else if (code->op == MICA_TILE_SELECT) {
-    select(c, code->in[0], code->in[1], code->in[2]);
+    chain_select(c, code->in[0], code->in[1], code->in[2]);
   } else if (binary_row(code->op) >= 0) {
     binary(c, code->op, code->in[0], code->in[1]);
   } else {
@@ -194,8 +202,14 @@ static void flush(tile_chainer *c) {
   walk_run(c, false);
   tile_staged *staged = &c->out[c->out_count++];
   *staged = c->run[0];
-  staged->code = (mica_tile_instruction){.kind = MICA_TILE_CHAIN, .extent = MICA_TILE_ALL, .size_log2 = 2,
-                                         .out = -1, .in = {-1, -1, -1}, .access = -1, .direct = -1, .op = -1,
+  staged->code = (mica_tile_instruction){.kind = MICA_TILE_CHAIN,
+                                         .extent = MICA_TILE_ALL,
+                                         .size_log2 = 2,
+                                         .out = -1,
+                                         .in = {-1, -1, -1},
+                                         .access = -1,
+                                         .direct = -1,
+                                         .op = -1,
                                          .step = e->step_count};
   walk_run(c, true);
   staged->code.step_count = e->step_count - staged->code.step;

@@ -13,7 +13,8 @@ static void fail(tile_emitter *e, mica_status status) {
 
 /* ---- values and instructions ------------------------------------------------------------------ */
 
-static int32_t new_value(tile_emitter *e, tile_holder holder, mica_tile_extent extent, mica_dtype dtype) {
+static int32_t new_value(tile_emitter *e, tile_holder holder, mica_tile_extent extent,
+                         mica_dtype dtype) {
   if (e->value_count == e->value_capacity) {
     const int32_t capacity = e->value_capacity == 0 ? 128 : e->value_capacity * 2;
     tile_value *grown = mica_arena_allocate(e->arena, (size_t)capacity * sizeof(*grown));
@@ -25,14 +26,15 @@ static int32_t new_value(tile_emitter *e, tile_holder holder, mica_tile_extent e
     e->values = grown;
     e->value_capacity = capacity;
   }
-  e->values[e->value_count] = (tile_value){.holder = holder,
-                                           .extent = extent,
-                                           .size_log2 = mica_tile_class_size_log2(mica_tile_class_of(dtype)),
-                                           .cursor = -1,
-                                           .direct = -1,
-                                           .index = -1,
-                                           .defined = -1,
-                                           .last_use = -1};
+  e->values[e->value_count] =
+      (tile_value){.holder = holder,
+                   .extent = extent,
+                   .size_log2 = mica_tile_class_size_log2(mica_tile_class_of(dtype)),
+                   .cursor = -1,
+                   .direct = -1,
+                   .index = -1,
+                   .defined = -1,
+                   .last_use = -1};
   return e->value_count++;
 }
 
@@ -49,13 +51,18 @@ static mica_tile_instruction *new_instruction(tile_emitter *e, mica_tile_kind ki
     e->code_capacity = capacity;
   }
   tile_staged *staged = &e->code[e->code_count++];
-  *staged = (tile_staged){
-      .stage = stage,
-      .code = {.kind = (uint8_t)kind, .out = -1, .in = {-1, -1, -1}, .access = -1, .direct = -1, .op = -1}};
+  *staged = (tile_staged){.stage = stage,
+                          .code = {.kind = (uint8_t)kind,
+                                   .out = -1,
+                                   .in = {-1, -1, -1},
+                                   .access = -1,
+                                   .direct = -1,
+                                   .op = -1}};
   return &staged->code;
 }
 
-static void add_input(const tile_emitter *e, mica_tile_instruction *code, int32_t index, int32_t value) {
+static void add_input(const tile_emitter *e, mica_tile_instruction *code, int32_t index,
+                      int32_t value) {
   code->in[index] = (int16_t)value;
   if (e->values[value].extent == MICA_TILE_ONE) code->splat |= (uint8_t)(1U << index);
 }
@@ -75,8 +82,8 @@ static mica_tile_instruction *compute(tile_emitter *e, tile_place at, mica_tile_
   return code;
 }
 
-static int32_t compute_unary(tile_emitter *e, tile_place at, mica_tile_kernel *kernel, mica_dtype dtype,
-                             int32_t in) {
+static int32_t compute_unary(tile_emitter *e, tile_place at, mica_tile_kernel *kernel,
+                             mica_dtype dtype, int32_t in) {
   int32_t value;
   mica_tile_instruction *code = compute(e, at, kernel, dtype, &value);
   if (e->status == MICA_OK) add_input(e, code, 0, in);
@@ -97,8 +104,9 @@ static tile_place place_of(const tile_emitter *e, int32_t node, int32_t loop, bo
   const mica_tile_extent extent = extent_of(e, node, final);
   const int32_t level = e->levels[node];
   /* In a single tile values last, whoever asks first. */
-  tile_place place = {
-      .extent = extent, .stage = TILE_LOOP(e->single_tile ? level : loop), .world = TILE_WORLD_LOOP};
+  tile_place place = {.extent = extent,
+                      .stage = TILE_LOOP(e->single_tile ? level : loop),
+                      .world = TILE_WORLD_LOOP};
   if (extent == MICA_TILE_ONE && e->masks[node] == 0 && level == 0) {
     place.stage = TILE_PROLOGUE;
     place.world = TILE_WORLD_ROWS;
@@ -128,8 +136,9 @@ static int32_t *cached(tile_emitter *e, int32_t node, tile_place place) {
 
 /* ---- cursors ------------------------------------------------------------------------------------ */
 
-static void cursor_steps(const tile_emitter *e, const mica_tile_stream *stream, const mica_tile_walk *walk,
-                         const uint32_t *axes, int32_t which, int64_t size, int64_t *steps) {
+static void cursor_steps(const tile_emitter *e, const mica_tile_stream *stream,
+                         const mica_tile_walk *walk, const uint32_t *axes, int32_t which,
+                         int64_t size, int64_t *steps) {
   const mica_tile_geometry *g = e->geometry;
   for (int32_t dim = 0; dim < walk->rank; dim++) {
     steps[dim] = stream->access.stride[axes[dim]] * size;
@@ -138,7 +147,8 @@ static void cursor_steps(const tile_emitter *e, const mica_tile_stream *stream, 
 }
 
 /* The lines of a tile, merged where their elements follow each other. */
-static void cursor_lines(const tile_emitter *e, const mica_tile_stream *stream, mica_tile_cursor *cursor) {
+static void cursor_lines(const tile_emitter *e, const mica_tile_stream *stream,
+                         mica_tile_cursor *cursor) {
   const mica_tile_geometry *g = e->geometry;
   int64_t count[MICA_TILE_RANK + 1], stride[MICA_TILE_RANK + 1];
   int32_t rank = 0; /* innermost first */
@@ -207,9 +217,9 @@ static int32_t emit_load(tile_emitter *e, const mica_tile_node *node, tile_place
   /* The same lines for every tile are gathered once. */
   const bool invariant = !position && at.extent == MICA_TILE_ALL && !e->graph->block &&
                          (e->access_masks[access] & (e->outside | e->block_mask)) == 0;
-  const mica_tile_kind kind = position                        ? MICA_TILE_POSITION
+  const mica_tile_kind kind = position                     ? MICA_TILE_POSITION
                               : at.extent == MICA_TILE_ONE ? MICA_TILE_BROADCAST
-                                                              : MICA_TILE_GATHER;
+                                                           : MICA_TILE_GATHER;
   const int32_t value =
       new_value(e, at.extent == MICA_TILE_ONE ? TILE_IN_SPLAT : TILE_IN_REGISTER, at.extent, dtype);
   mica_tile_instruction *code = new_instruction(e, kind, invariant ? TILE_PROLOGUE : at.stage);
@@ -239,12 +249,16 @@ static int32_t emit_number(tile_emitter *e, const mica_tile_node *node) {
   switch (mica_tile_class_of(node->dtype)) {
     case MICA_TILE_CLASS_F32: /* rounded to the dtype as any constant of it is */
       number.f32 = (float)node->number.as_double;
-      if (node->dtype == MICA_BF16) number.f32 = mica_bf16_to_f32(mica_f64_to_bf16(node->number.as_double));
-      if (node->dtype == MICA_F16) number.f32 = mica_f16_to_f32(mica_f64_to_f16(node->number.as_double));
+      if (node->dtype == MICA_BF16)
+        number.f32 = mica_bf16_to_f32(mica_f64_to_bf16(node->number.as_double));
+      if (node->dtype == MICA_F16)
+        number.f32 = mica_f16_to_f32(mica_f64_to_f16(node->number.as_double));
       break;
     case MICA_TILE_CLASS_F64: number.f64 = node->number.as_double; break;
     case MICA_TILE_CLASS_I32:
-    case MICA_TILE_CLASS_U32: number.i32 = (int32_t)(uint32_t)(uint64_t)node->number.as_integer; break;
+    case MICA_TILE_CLASS_U32:
+      number.i32 = (int32_t)(uint32_t)(uint64_t)node->number.as_integer;
+      break;
     case MICA_TILE_CLASS_BOOL: number.bits = node->number.as_integer != 0; break;
     default: number.i64 = node->number.as_integer; break;
   }
@@ -261,7 +275,8 @@ static int32_t emit_node(tile_emitter *e, int32_t node, int32_t loop, bool final
  * is wanted, splats stay. */
 static int32_t operand(tile_emitter *e, int32_t node, tile_place at, int32_t loop, bool final) {
   const int32_t value = emit_node(e, node, loop, final);
-  if (e->status != MICA_OK || at.extent != MICA_TILE_ALL || e->values[value].extent != MICA_TILE_ROWS)
+  if (e->status != MICA_OK || at.extent != MICA_TILE_ALL ||
+      e->values[value].extent != MICA_TILE_ROWS)
     return value;
   tile_cache *cache = &e->cache[node];
   if (!e->single_tile && cache->loop != at.stage) {
@@ -289,8 +304,10 @@ static int32_t spread(tile_emitter *e, int32_t value, mica_dtype dtype, int32_t 
 }
 
 /* By mica_convert_elements, for pairs without a kernel. */
-static int32_t emit_cast(tile_emitter *e, tile_place at, int32_t in, mica_dtype from, mica_dtype to) {
-  const int32_t value = new_value(e, at.extent == MICA_TILE_ONE ? TILE_IN_SPLAT : TILE_IN_REGISTER, at.extent, to);
+static int32_t emit_cast(tile_emitter *e, tile_place at, int32_t in, mica_dtype from,
+                         mica_dtype to) {
+  const int32_t value =
+      new_value(e, at.extent == MICA_TILE_ONE ? TILE_IN_SPLAT : TILE_IN_REGISTER, at.extent, to);
   mica_tile_instruction *code = new_instruction(e, MICA_TILE_CAST, at.stage);
   if (e->status != MICA_OK) return 0;
   code->extent = (uint8_t)at.extent;
@@ -303,17 +320,20 @@ static int32_t emit_cast(tile_emitter *e, tile_place at, int32_t in, mica_dtype 
   return value;
 }
 
-static int32_t emit_convert(tile_emitter *e, tile_place at, int32_t in, mica_dtype from, mica_dtype to) {
+static int32_t emit_convert(tile_emitter *e, tile_place at, int32_t in, mica_dtype from,
+                            mica_dtype to) {
   const mica_tile_class from_class = mica_tile_class_of(from), to_class = mica_tile_class_of(to);
   if (from == to) return in;
-  mica_tile_kernel *round = e->kernels->round[to], *convert = e->kernels->convert[from_class][to_class];
+  mica_tile_kernel *round = e->kernels->round[to],
+                   *convert = e->kernels->convert[from_class][to_class];
   if (from_class == to_class) return round ? compute_unary(e, at, round, to, in) : in;
   /* Floats saturate at the narrow dtype's own limits; integers round to a narrow float once. */
   const bool exact = !round || from_class == MICA_TILE_CLASS_BOOL ||
                      (!mica_dtype_is_float(from) && !mica_dtype_is_float(to));
   if (!convert || !exact) return emit_cast(e, at, in, from, to);
   const int32_t value = compute_unary(e, at, convert, to, in);
-  return round && from_class != MICA_TILE_CLASS_BOOL ? compute_unary(e, at, round, to, value) : value;
+  return round && from_class != MICA_TILE_CLASS_BOOL ? compute_unary(e, at, round, to, value)
+                                                     : value;
 }
 
 /* Whether an operator can leave the range of a narrow integer dtype. */
@@ -335,7 +355,8 @@ static bool can_leave_range(mica_tile_op op) {
 
 static int32_t wrap(tile_emitter *e, tile_place at, const mica_tile_node *node, int32_t value) {
   mica_tile_kernel *round = e->kernels->round[node->dtype];
-  if (e->status != MICA_OK || !round || mica_dtype_is_float(node->dtype) || !can_leave_range(node->op))
+  if (e->status != MICA_OK || !round || mica_dtype_is_float(node->dtype) ||
+      !can_leave_range(node->op))
     return value;
   return compute_unary(e, at, round, node->dtype, value);
 }
@@ -343,18 +364,20 @@ static int32_t wrap(tile_emitter *e, tile_place at, const mica_tile_node *node, 
 /* Whether `node` is the operator, computed element by element for this one user. */
 static bool pairs_with(const tile_emitter *e, int32_t node, mica_tile_op op, bool final) {
   const mica_tile_node *inner = &e->graph->nodes[node];
-  return inner->op == op && e->uses[node] == 1 && mica_tile_class_of(inner->dtype) == MICA_TILE_CLASS_F32 &&
+  return inner->op == op && e->uses[node] == 1 &&
+         mica_tile_class_of(inner->dtype) == MICA_TILE_CLASS_F32 &&
          extent_of(e, node, final) == MICA_TILE_ALL;
 }
 
 /* Two operators in one pass over the tile: sources a, b of the inner one and c of the outer. */
-static bool find_pair(const tile_emitter *e, const mica_tile_node *node, bool final, mica_tile_pair *out_pair,
-                      int32_t sources[3]) {
+static bool find_pair(const tile_emitter *e, const mica_tile_node *node, bool final,
+                      mica_tile_pair *out_pair, int32_t sources[3]) {
   const mica_tile_node *nodes = e->graph->nodes;
   if (mica_tile_class_of(node->dtype) != MICA_TILE_CLASS_F32) return false;
   const int32_t x = node->source[0], y = node->source[1];
   int32_t inner = x, other = y;
-  if (node->op == MICA_TILE_ADD && (pairs_with(e, x, MICA_TILE_MUL, final) || pairs_with(e, y, MICA_TILE_MUL, final))) {
+  if (node->op == MICA_TILE_ADD &&
+      (pairs_with(e, x, MICA_TILE_MUL, final) || pairs_with(e, y, MICA_TILE_MUL, final))) {
     if (!pairs_with(e, x, MICA_TILE_MUL, final)) inner = y, other = x;
     *out_pair = MICA_TILE_MUL_ADD;
   } else if (node->op == MICA_TILE_SUB && pairs_with(e, x, MICA_TILE_MUL, final)) {
@@ -375,7 +398,8 @@ static bool find_pair(const tile_emitter *e, const mica_tile_node *node, bool fi
   return true;
 }
 
-static int32_t emit_operator(tile_emitter *e, const mica_tile_node *node, tile_place at, int32_t loop, bool final) {
+static int32_t emit_operator(tile_emitter *e, const mica_tile_node *node, tile_place at,
+                             int32_t loop, bool final) {
   const mica_tile_node *nodes = e->graph->nodes;
   int32_t sources[3], values[3], value, count = mica_tile_arity(node->op);
   int32_t op = -1;
@@ -416,7 +440,8 @@ static mica_tile_op combining_operator(mica_tile_op reduction) {
 }
 
 static mica_tile_instruction *reduction_step(tile_emitter *e, mica_tile_kind kind, int32_t stage,
-                                             const mica_reduce_kernels *reduce, int32_t out, int32_t in) {
+                                             const mica_reduce_kernels *reduce, int32_t out,
+                                             int32_t in) {
   mica_tile_instruction *code = new_instruction(e, kind, stage);
   if (e->status != MICA_OK) return code;
   code->reduce = reduce;
@@ -495,12 +520,14 @@ static bool stores_rows(const tile_emitter *e, int32_t node) {
 
 /* A loaded value that is stored as it is goes through a register, so that no other store is in between. */
 static int32_t held(tile_emitter *e, int32_t value, mica_dtype dtype, int32_t stage) {
-  if (e->status != MICA_OK || e->values[value].holder != TILE_IN_MEMORY || e->store_count < 2) return value;
+  if (e->status != MICA_OK || e->values[value].holder != TILE_IN_MEMORY || e->store_count < 2)
+    return value;
   const tile_place at = {.extent = e->values[value].extent, .stage = stage};
   return compute_unary(e, at, e->kernels->copy[e->values[value].size_log2], dtype, value);
 }
 
-static void put(tile_emitter *e, int32_t store, int32_t value, int32_t stage, mica_tile_extent extent) {
+static void put(tile_emitter *e, int32_t store, int32_t value, int32_t stage,
+                mica_tile_extent extent) {
   const mica_tile_node *node = &e->graph->nodes[store];
   const mica_dtype dtype = e->graph->streams[node->access].access.dtype;
   const int32_t cursor = cursor_of(e, node->access, extent == MICA_TILE_ROWS);
@@ -513,9 +540,11 @@ static void put(tile_emitter *e, int32_t store, int32_t value, int32_t stage, mi
   add_input(e, code, 0, value);
   tile_value *from = &e->values[value];
   if (extent == MICA_TILE_ALL && e->cursors[cursor].dense && !code->kernel &&
-      from->holder == TILE_IN_REGISTER && from->direct < 0 && !from->lasting && e->direct_count < TILE_MAX_DIRECT) {
+      from->holder == TILE_IN_REGISTER && from->direct < 0 && !from->lasting &&
+      e->direct_count < TILE_MAX_DIRECT) {
     from->direct = code->direct = (int16_t)e->direct_count;
-    e->direct[e->direct_count++] = (mica_tile_direct){.access = (int16_t)cursor, .reg = (int16_t)value};
+    e->direct[e->direct_count++] =
+        (mica_tile_direct){.access = (int16_t)cursor, .reg = (int16_t)value};
   }
 }
 
@@ -561,12 +590,13 @@ static bool analyze(tile_emitter *e) {
   e->cursor_of = mica_arena_allocate_zeroed(e->arena, 2 * streams, sizeof(*e->cursor_of));
   e->cursors = mica_arena_allocate_zeroed(e->arena, 2 * streams, sizeof(*e->cursors));
   e->direct = mica_arena_allocate_zeroed(e->arena, TILE_MAX_DIRECT, sizeof(*e->direct));
-  if (!e->masks || !e->levels || !e->uses || !e->stored || !e->cache || !e->constants || !e->access_masks ||
-      !e->cursor_of || !e->cursors || !e->direct) {
+  if (!e->masks || !e->levels || !e->uses || !e->stored || !e->cache || !e->constants ||
+      !e->access_masks || !e->cursor_of || !e->cursors || !e->direct) {
     fail(e, MICA_OUT_OF_MEMORY);
     return false;
   }
-  for (int32_t axis = graph->reduce_begin; axis < graph->reduce_end; axis++) e->reduced |= 1U << axis;
+  for (int32_t axis = graph->reduce_begin; axis < graph->reduce_end; axis++)
+    e->reduced |= 1U << axis;
   /* A reduction fills the tile's rows, whether or not they differ. */
   mica_tile_masks(graph, e->geometry->inside & ~e->reduced, e->masks);
   for (size_t i = 0; i < 2 * streams; i++) e->cursor_of[i] = -1;
@@ -604,12 +634,17 @@ static void use_geometry(tile_emitter *e) {
   e->block_mask = g->block_walk != 0 ? 1U << g->block_axis : 0;
 }
 
-mica_status mica_tile_emit(mica_arena *arena, const mica_cpu_kernels *kernels, const mica_tile_graph *graph,
-                           int64_t chunks, int64_t largest, mica_tile_pass *out, int64_t *out_footprint) {
+mica_status mica_tile_emit(mica_arena *arena, const mica_cpu_kernels *kernels,
+                           const mica_tile_graph *graph, int64_t chunks, int64_t largest,
+                           mica_tile_pass *out, int64_t *out_footprint) {
   mica_tile_pass pass = {.chunks = chunks, .block = graph->block};
   mica_tile_cut(graph, largest, &pass.geometry);
-  tile_emitter e = {.arena = arena, .kernels = kernels->tile, .graph = graph, .geometry = &pass.geometry,
-                    .by_rows = graph->reduce_begin < graph->reduce_end && graph->reduce_end == graph->rank};
+  tile_emitter e = {
+      .arena = arena,
+      .kernels = kernels->tile,
+      .graph = graph,
+      .geometry = &pass.geometry,
+      .by_rows = graph->reduce_begin < graph->reduce_end && graph->reduce_end == graph->rank};
   pass.columns = graph->reduce_begin < graph->reduce_end && !e.by_rows;
   if (!analyze(&e)) return e.status;
   use_geometry(&e);

@@ -12,9 +12,9 @@
 enum { TILE_MAX_DIRECT = 32 };
 
 /* Stages in the order in which they run. */
-#define TILE_PROLOGUE  0
-#define TILE_ROWS(i)   (1 + 2 * (i)) /* before loop i; i = loop_count: after the last */
-#define TILE_LOOP(i)   (2 + 2 * (i))
+#define TILE_PROLOGUE 0
+#define TILE_ROWS(i)  (1 + 2 * (i)) /* before loop i; i = loop_count: after the last */
+#define TILE_LOOP(i)  (2 + 2 * (i))
 
 /* A slot is for values that live within one round of a chain; what a chain keeps in its accumulator has no
  * place. */
@@ -50,7 +50,8 @@ typedef struct tile_step {
   int32_t value[2];
 } tile_step;
 static inline bool tile_step_writes(const tile_step *step) {
-  return step->op == MICA_CHAIN_STORE || step->op == MICA_CHAIN_STREAM || step->op == MICA_CHAIN_STORE_TRUTH;
+  return step->op == MICA_CHAIN_STORE || step->op == MICA_CHAIN_STREAM ||
+         step->op == MICA_CHAIN_STORE_TRUTH;
 }
 
 /* Values of a node: once for rows and splats, for each loop, and after the columns' loop. */
@@ -74,7 +75,8 @@ typedef struct tile_emitter {
   mica_status status;
   bool by_rows;     /* a reduction of trailing axes */
   bool single_tile; /* a unit is one tile, so that values last through all stages */
-  uint32_t reduced, outside, block_mask; /* masks of axes; outside: walked over and not in the tile */
+  uint32_t reduced, outside,
+      block_mask; /* masks of axes; outside: walked over and not in the tile */
   int32_t loop_count, store_count;
 
   uint32_t *masks, *access_masks; /* [nodes], [streams]: axes along which it changes */

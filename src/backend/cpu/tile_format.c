@@ -17,7 +17,8 @@ static void MICA_PRINTF(2, 3) append(tile_text *text, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   const size_t used = text->length < text->size ? text->length : text->size;
-  const int written = vsnprintf(text->text ? text->text + used : NULL, text->size - used, format, arguments);
+  const int written =
+      vsnprintf(text->text ? text->text + used : NULL, text->size - used, format, arguments);
   va_end(arguments);
   if (written > 0) text->length += (size_t)written;
 }
@@ -28,7 +29,8 @@ static const char *kernel_name(const mica_tile_kernels *kernels, mica_tile_kerne
       MICA_TILE_OP_LIST(TILE_NAME)
 #undef TILE_NAME
   };
-  static const char *const pairs[MICA_TILE_PAIR_COUNT] = {"MUL_ADD", "MUL_SUB", "SUB_MUL", "SUB_EXP"};
+  static const char *const pairs[MICA_TILE_PAIR_COUNT] = {"MUL_ADD", "MUL_SUB", "SUB_MUL",
+                                                          "SUB_EXP"};
   if (!kernel) return "";
   for (int32_t i = 0; i < MICA_TILE_PAIR_COUNT; i++)
     if (kernels->pairs[i] == kernel) return pairs[i];
@@ -72,11 +74,11 @@ static void append_step(tile_text *text, const mica_tile_pass *pass, const mica_
   append(text, "\n");
 }
 
-static void append_code(tile_text *text, const mica_tile_kernels *kernels, const mica_tile_pass *pass,
-                        const char *title, mica_tile_code code) {
-  static const char *const kinds[] = {"compute",  "cast",      "gather",  "broadcast", "position",
-                                      "put",      "reduce",    "reduce",  "begin",     "push",
-                                      "finish",   "accumulate", "fold",   "expand",    "chain"};
+static void append_code(tile_text *text, const mica_tile_kernels *kernels,
+                        const mica_tile_pass *pass, const char *title, mica_tile_code code) {
+  static const char *const kinds[] = {"compute", "cast",       "gather", "broadcast", "position",
+                                      "put",     "reduce",     "reduce", "begin",     "push",
+                                      "finish",  "accumulate", "fold",   "expand",    "chain"};
   static const char *const extents[] = {"one", "rows", "all"};
   if (code.count > 0) append(text, "  %s\n", title);
   for (int32_t i = 0; i < code.count; i++) {
@@ -87,10 +89,12 @@ static void append_code(tile_text *text, const mica_tile_kernels *kernels, const
     if (at->in[0] >= 0) append(text, " <-");
     for (int32_t k = 0; k < 3; k++)
       if (at->in[k] >= 0) append_place(text, pass, at->in[k]);
-    if (at->access >= 0) append(text, " %s array%d", at->kind == MICA_TILE_PUT ? "to" : "<-", (int)at->access);
+    if (at->access >= 0)
+      append(text, " %s array%d", at->kind == MICA_TILE_PUT ? "to" : "<-", (int)at->access);
     if (at->direct >= 0) append(text, " (in place)");
     append(text, "\n");
-    for (int32_t k = 0; k < at->step_count; k++) append_step(text, pass, &pass->steps[at->step + k]);
+    for (int32_t k = 0; k < at->step_count; k++)
+      append_step(text, pass, &pass->steps[at->step + k]);
   }
 }
 
@@ -99,9 +103,10 @@ int mica_tile_format(const mica_tile_program *program, char *text, size_t size) 
   if (size > 0) text[0] = '\0';
   for (int32_t i = 0; i < program->pass_count; i++) {
     const mica_tile_pass *pass = &program->passes[i];
-    append(&out, "pass %d: %lld units of %lld tiles, tile %lld, %d registers, %lld ns a unit\n", (int)i,
-           (long long)mica_tile_unit_count(program, i), (long long)pass->geometry.tile.total,
-           (long long)pass->geometry.capacity, (int)pass->register_count, (long long)pass->unit_cost);
+    append(&out, "pass %d: %lld units of %lld tiles, tile %lld, %d registers, %lld ns a unit\n",
+           (int)i, (long long)mica_tile_unit_count(program, i),
+           (long long)pass->geometry.tile.total, (long long)pass->geometry.capacity,
+           (int)pass->register_count, (long long)pass->unit_cost);
     for (int32_t k = 0; k < pass->cursor_count; k++) {
       const mica_tile_cursor *cursor = &pass->cursors[k];
       append(&out, "  array%d: buffer %d %s%s%s%s\n", (int)k, (int)cursor->buffer,

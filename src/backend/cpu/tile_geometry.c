@@ -6,8 +6,9 @@
 #include "backend/cpu/tile_internal.h"
 
 enum {
-  ROW_ALONE = 256,  /* rows of this length are tiles of their own */
-  ROUND_BLOCK = 64  /* blocks of the innermost axis are multiples of this, so that tiles stay aligned */
+  ROW_ALONE = 256, /* rows of this length are tiles of their own */
+  ROUND_BLOCK =
+      64 /* blocks of the innermost axis are multiples of this, so that tiles stay aligned */
 };
 
 static int64_t span(const mica_tile_graph *graph, int32_t begin, int32_t end) {
@@ -24,15 +25,16 @@ static void add_dim(mica_tile_walk *walk, uint32_t *axes, int32_t axis, int64_t 
 
 /* The outermost axis in [begin, end] inside of which everything fits into a tile: `end` if not even the
  * axes from there on do. */
-static int32_t outermost_fitting(const mica_tile_graph *graph, int32_t begin, int32_t end, int64_t largest) {
+static int32_t outermost_fitting(const mica_tile_graph *graph, int32_t begin, int32_t end,
+                                 int64_t largest) {
   int32_t axis = end;
   while (axis > begin && span(graph, axis, graph->rank) <= largest) axis--;
   return axis;
 }
 
 /* The tile is a block of `axis`, counted by the last dim of `walk`. */
-static void cut_axis(const mica_tile_graph *graph, mica_tile_geometry *g, int32_t axis, int64_t largest,
-                     bool of_unit) {
+static void cut_axis(const mica_tile_graph *graph, mica_tile_geometry *g, int32_t axis,
+                     int64_t largest, bool of_unit) {
   const int64_t inner = span(graph, axis + 1, graph->rank), size = graph->size[axis];
   int64_t block = largest / inner;
   if (block < 1) block = 1;
@@ -60,12 +62,16 @@ static void keep_whole(mica_tile_geometry *g, int32_t axis) {
   g->block_walk = 0;
 }
 
-static void walk_units(const mica_tile_graph *graph, mica_tile_geometry *g, int32_t begin, int32_t end) {
-  for (int32_t axis = begin; axis < end; axis++) add_dim(&g->unit, g->unit_axis, axis, graph->size[axis]);
+static void walk_units(const mica_tile_graph *graph, mica_tile_geometry *g, int32_t begin,
+                       int32_t end) {
+  for (int32_t axis = begin; axis < end; axis++)
+    add_dim(&g->unit, g->unit_axis, axis, graph->size[axis]);
 }
 
-static void walk_tiles(const mica_tile_graph *graph, mica_tile_geometry *g, int32_t begin, int32_t end) {
-  for (int32_t axis = begin; axis < end; axis++) add_dim(&g->tile, g->tile_axis, axis, graph->size[axis]);
+static void walk_tiles(const mica_tile_graph *graph, mica_tile_geometry *g, int32_t begin,
+                       int32_t end) {
+  for (int32_t axis = begin; axis < end; axis++)
+    add_dim(&g->tile, g->tile_axis, axis, graph->size[axis]);
 }
 
 static void cut_elements(const mica_tile_graph *graph, int64_t largest, mica_tile_geometry *g) {

@@ -39,7 +39,8 @@ bool mica_tile_supports(mica_tile_op op, mica_dtype dtype, mica_dtype source_dty
   if (is_comparison(op) || op == MICA_TILE_IS_FINITE)
     return dtype == MICA_BOOL && kernels->compute[op][source] != NULL;
   if (dtype != source_dtype) return false;
-  return mica_tile_is_reduction(op) ? kernels->reduce[op][type] != NULL : kernels->compute[op][type] != NULL;
+  return mica_tile_is_reduction(op) ? kernels->reduce[op][type] != NULL
+                                    : kernels->compute[op][type] != NULL;
 }
 
 mica_tile_number mica_tile_neutral(mica_tile_op op, mica_dtype dtype) {
@@ -47,7 +48,7 @@ mica_tile_number mica_tile_neutral(mica_tile_op op, mica_dtype dtype) {
   const int64_t bits = mica_dtype_bits(dtype);
   const int64_t most = dtype == MICA_BOOL || dtype == MICA_U64 ? -1
                        : mica_dtype_is_signed(dtype)           ? INT64_MAX >> (64 - bits)
-                                                               : (int64_t)(UINT64_MAX >> (64 - bits));
+                                                     : (int64_t)(UINT64_MAX >> (64 - bits));
   const int64_t least = !mica_dtype_is_signed(dtype) ? 0 : -most - 1;
   mica_tile_number number = {.as_integer = 0};
   switch ((int)op) {
@@ -78,14 +79,17 @@ static mica_status check_space(const mica_tile_spec *spec, mica_error *error) {
                           (int)spec->reduce_begin, (int)spec->reduce_end, (int)spec->rank);
   int64_t elements = 1;
   for (int32_t i = 0; i < spec->rank; i++)
-    if (spec->size[i] < 0 || !mica_i64_multiply(elements, spec->size[i] > 0 ? spec->size[i] : 1, &elements))
+    if (spec->size[i] < 0 ||
+        !mica_i64_multiply(elements, spec->size[i] > 0 ? spec->size[i] : 1, &elements))
       return mica_error_set(error, MICA_INVALID, "tile program: size of axis %d", (int)i);
   if (elements > INT64_MAX / 64) /* room for rounding up and for counting bytes */
     return mica_error_set(error, MICA_UNSUPPORTED, "tile program: too many elements");
   if (spec->block && (spec->rank != 2 || spec->reduce_begin != spec->reduce_end))
-    return mica_error_set(error, MICA_INVALID, "tile program: blocks need two axes and no reduction");
+    return mica_error_set(error, MICA_INVALID,
+                          "tile program: blocks need two axes and no reduction");
   if (spec->node_count > MICA_TILE_MAX_NODES || spec->access_count > MICA_TILE_MAX_ACCESSES)
-    return mica_error_set(error, MICA_UNSUPPORTED, "tile program: %d nodes and %d arrays are too many",
+    return mica_error_set(error, MICA_UNSUPPORTED,
+                          "tile program: %d nodes and %d arrays are too many",
                           (int)spec->node_count, (int)spec->access_count);
   for (int32_t i = 0; i < spec->access_count; i++)
     if (spec->accesses[i].buffer < 0 || spec->accesses[i].buffer >= spec->buffer_count)
@@ -101,8 +105,8 @@ static uint32_t access_mask(const mica_tile_spec *spec, int32_t access) {
   return mask;
 }
 
-static mica_status check_store(const mica_tile_spec *spec, int32_t i, uint32_t value_mask, uint32_t reduced,
-                               mica_error *error) {
+static mica_status check_store(const mica_tile_spec *spec, int32_t i, uint32_t value_mask,
+                               uint32_t reduced, mica_error *error) {
   const mica_tile_node *node = &spec->nodes[i];
   uint32_t all = 0;
   for (int32_t axis = 0; axis < spec->rank; axis++)
@@ -110,9 +114,11 @@ static mica_status check_store(const mica_tile_spec *spec, int32_t i, uint32_t v
   const uint32_t mask = access_mask(spec, node->access);
   const bool rows = (mask & reduced) == 0;
   if (mask != (rows ? all & ~reduced : all) || (rows && (value_mask & reduced) != 0))
-    return mica_error_set(error, MICA_INVALID, "tile program: store %d does not reach each place once", (int)i);
+    return mica_error_set(error, MICA_INVALID,
+                          "tile program: store %d does not reach each place once", (int)i);
   if (spec->accesses[node->access].dtype != spec->nodes[node->source[0]].dtype)
-    return mica_error_set(error, MICA_INVALID, "tile program: store %d has another dtype than its value", (int)i);
+    return mica_error_set(error, MICA_INVALID,
+                          "tile program: store %d has another dtype than its value", (int)i);
   return MICA_OK;
 }
 
@@ -124,27 +130,34 @@ static mica_status check_node(const mica_tile_spec *spec, int32_t i, mica_error 
   for (int32_t k = 0; k < arity; k++) {
     const int32_t source = node->source[k];
     if (source < 0 || source >= i || spec->nodes[source].op == MICA_TILE_STORE)
-      return mica_error_set(error, MICA_INVALID, "tile program: source %d of node %d is no value", (int)k, (int)i);
+      return mica_error_set(error, MICA_INVALID, "tile program: source %d of node %d is no value",
+                            (int)k, (int)i);
   }
   const mica_dtype source = arity == 0                     ? MICA_DTYPE_NONE
                             : node->op == MICA_TILE_SELECT ? spec->nodes[node->source[1]].dtype
                                                            : spec->nodes[node->source[0]].dtype;
   if (!mica_tile_supports(node->op, node->dtype, source))
-    return mica_error_set(error, MICA_UNSUPPORTED, "tile program: operator %d of %s to %s at node %d", (int)node->op,
+    return mica_error_set(error, MICA_UNSUPPORTED,
+                          "tile program: operator %d of %s to %s at node %d", (int)node->op,
                           mica_dtype_name(source), mica_dtype_name(node->dtype), (int)i);
   const bool two = arity == 2 && spec->nodes[node->source[1]].dtype != source;
-  const bool three = node->op == MICA_TILE_SELECT && (spec->nodes[node->source[2]].dtype != source ||
-                                                      spec->nodes[node->source[0]].dtype != MICA_BOOL);
-  if (two || three) return mica_error_set(error, MICA_INVALID, "tile program: dtypes of node %d differ", (int)i);
+  const bool three =
+      node->op == MICA_TILE_SELECT && (spec->nodes[node->source[2]].dtype != source ||
+                                       spec->nodes[node->source[0]].dtype != MICA_BOOL);
+  if (two || three)
+    return mica_error_set(error, MICA_INVALID, "tile program: dtypes of node %d differ", (int)i);
   const bool memory = node->op == MICA_TILE_LOAD || node->op == MICA_TILE_STORE;
   if (memory && (node->access < 0 || node->access >= spec->access_count))
     return mica_error_set(error, MICA_INVALID, "tile program: node %d has no array", (int)i);
   if (node->op == MICA_TILE_LOAD && spec->accesses[node->access].dtype != node->dtype)
-    return mica_error_set(error, MICA_INVALID, "tile program: load %d has another dtype than its array", (int)i);
+    return mica_error_set(error, MICA_INVALID,
+                          "tile program: load %d has another dtype than its array", (int)i);
   if (node->op == MICA_TILE_INDEX && (node->access < 0 || node->access >= spec->rank))
-    return mica_error_set(error, MICA_INVALID, "tile program: node %d counts along no axis", (int)i);
+    return mica_error_set(error, MICA_INVALID, "tile program: node %d counts along no axis",
+                          (int)i);
   if (mica_tile_is_reduction(node->op) && spec->reduce_begin == spec->reduce_end)
-    return mica_error_set(error, MICA_INVALID, "tile program: node %d reduces over no axis", (int)i);
+    return mica_error_set(error, MICA_INVALID, "tile program: node %d reduces over no axis",
+                          (int)i);
   return MICA_OK;
 }
 
@@ -169,7 +182,8 @@ mica_status mica_tile_check(const mica_tile_spec *spec, mica_error *error) {
     if (node->op == MICA_TILE_STORE) status = check_store(spec, i, masks[i], reduced, error);
   }
   if (status == MICA_OK && reductions > MICA_TILE_MAX_REDUCTIONS)
-    return mica_error_set(error, MICA_UNSUPPORTED, "tile program: %d reductions are too many", (int)reductions);
+    return mica_error_set(error, MICA_UNSUPPORTED, "tile program: %d reductions are too many",
+                          (int)reductions);
   return status;
 }
 
@@ -239,7 +253,8 @@ void mica_tile_merge_axes(mica_tile_graph *graph) {
     for (int32_t i = 0; i < graph->stream_count && merges; i++) {
       const int64_t *stride = graph->streams[i].access.stride;
       int64_t span;
-      merges = mica_i64_multiply(stride[axis + 1], graph->size[axis + 1], &span) && stride[axis] == span;
+      merges =
+          mica_i64_multiply(stride[axis + 1], graph->size[axis + 1], &span) && stride[axis] == span;
     }
     if (!merges) continue;
     for (int32_t i = 0; i < graph->stream_count; i++) {
@@ -253,17 +268,18 @@ void mica_tile_merge_axes(mica_tile_graph *graph) {
   graph->rank = 1;
   graph->size[0] = 1;
   for (int32_t i = 0; i < graph->node_count; i++)
-    if (graph->nodes[i].op == MICA_TILE_STORE) graph->streams[graph->nodes[i].access].access.stride[0] = 1;
+    if (graph->nodes[i].op == MICA_TILE_STORE)
+      graph->streams[graph->nodes[i].access].access.stride[0] = 1;
 }
 
-mica_tile_graph *mica_tile_graph_copy(mica_arena *arena, const mica_tile_graph *graph, int32_t nodes,
-                                      int32_t streams) {
+mica_tile_graph *mica_tile_graph_copy(mica_arena *arena, const mica_tile_graph *graph,
+                                      int32_t nodes, int32_t streams) {
   mica_tile_graph *copy = mica_arena_copy(arena, graph, sizeof *graph);
   if (!copy) return NULL;
   copy->nodes =
       mica_arena_allocate_zeroed(arena, (size_t)(graph->node_count + nodes), sizeof *copy->nodes);
-  copy->streams =
-      mica_arena_allocate_zeroed(arena, (size_t)(graph->stream_count + streams), sizeof *copy->streams);
+  copy->streams = mica_arena_allocate_zeroed(arena, (size_t)(graph->stream_count + streams),
+                                             sizeof *copy->streams);
   if (!copy->nodes || !copy->streams) return NULL;
   if (graph->node_count > 0)
     memcpy(copy->nodes, graph->nodes, (size_t)graph->node_count * sizeof *copy->nodes);
@@ -296,7 +312,8 @@ bool mica_tile_prune(mica_arena *arena, mica_tile_graph *graph, const bool *keep
 static void reduce_nothing(mica_tile_graph *graph) {
   for (int32_t i = 0; i < graph->node_count; i++) {
     mica_tile_node *node = &graph->nodes[i];
-    if (mica_tile_is_reduction(node->op)) become_number(node, mica_tile_neutral(node->op, node->dtype));
+    if (mica_tile_is_reduction(node->op))
+      become_number(node, mica_tile_neutral(node->op, node->dtype));
     if (node->op == MICA_TILE_STORE && !mica_tile_stores_rows(graph, i))
       become_number(node, (mica_tile_number){.as_integer = 0});
   }
@@ -304,16 +321,21 @@ static void reduce_nothing(mica_tile_graph *graph) {
 }
 
 mica_tile_graph *mica_tile_graph_create(mica_arena *arena, const mica_tile_spec *spec) {
-  mica_tile_graph whole = {.rank = spec->rank, .reduce_begin = spec->reduce_begin, .reduce_end = spec->reduce_end,
-                           .buffer_count = spec->buffer_count, .block = spec->block};
-  mica_tile_graph *graph = mica_tile_graph_copy(arena, &whole, spec->node_count, spec->access_count + MICA_TILE_RANK);
+  mica_tile_graph whole = {.rank = spec->rank,
+                           .reduce_begin = spec->reduce_begin,
+                           .reduce_end = spec->reduce_end,
+                           .buffer_count = spec->buffer_count,
+                           .block = spec->block};
+  mica_tile_graph *graph =
+      mica_tile_graph_copy(arena, &whole, spec->node_count, spec->access_count + MICA_TILE_RANK);
   if (!graph) return NULL;
   memcpy(graph->size, spec->size, sizeof graph->size);
   memcpy(graph->nodes, spec->nodes, (size_t)spec->node_count * sizeof *graph->nodes);
   graph->node_count = spec->node_count;
   graph->stream_count = spec->access_count + spec->rank;
   for (int32_t i = 0; i < spec->access_count; i++) graph->streams[i].access = spec->accesses[i];
-  for (int32_t axis = 0; axis < spec->rank; axis++) { /* positions: arrays whose addresses are their values */
+  for (int32_t axis = 0; axis < spec->rank;
+       axis++) { /* positions: arrays whose addresses are their values */
     mica_tile_access *access = &graph->streams[spec->access_count + axis].access;
     *access = (mica_tile_access){.buffer = -1, .dtype = MICA_I64};
     access->stride[axis] = 1;
@@ -326,10 +348,12 @@ mica_tile_graph *mica_tile_graph_create(mica_arena *arena, const mica_tile_spec 
     used[node->access] = true;
     node->access += spec->access_count;
   }
-  for (int32_t axis = 0; axis < spec->rank; axis++) /* what nobody counts must not keep axes apart */
+  for (int32_t axis = 0; axis < spec->rank;
+       axis++) /* what nobody counts must not keep axes apart */
     if (!used[axis]) graph->streams[spec->access_count + axis].access.stride[axis] = 0;
   if (!reduces) graph->reduce_begin = graph->reduce_end = 0;
-  for (int32_t axis = graph->reduce_begin; axis < graph->reduce_end; axis++) empty |= graph->size[axis] == 0;
+  for (int32_t axis = graph->reduce_begin; axis < graph->reduce_end; axis++)
+    empty |= graph->size[axis] == 0;
   if (empty) reduce_nothing(graph);
   if (!graph->block) mica_tile_merge_axes(graph);
   return graph;

@@ -28,21 +28,21 @@ typedef enum {
 } mica_tile_extent;
 
 typedef enum {
-  MICA_TILE_COMPUTE,       /* kernel(count, out, in) */
-  MICA_TILE_CAST,          /* from `from` to `to` by mica_convert_elements */
-  MICA_TILE_GATHER,        /* out = the access's lines, densely; widened by kernel if it has one */
-  MICA_TILE_BROADCAST,     /* out = one vector of the access's one element, widened by kernel */
-  MICA_TILE_POSITION,      /* out = positions along an axis */
-  MICA_TILE_PUT,           /* the access = in, narrowed by kernel; dense or as lines */
-  MICA_TILE_REDUCE_EACH,   /* out[row] = reduction of the row's elements in the tile */
-  MICA_TILE_REDUCE_ONE,    /* out = one vector of the reduction of the whole tile */
-  MICA_TILE_REDUCE_BEGIN,  /* state in place out = nothing */
-  MICA_TILE_REDUCE_PUSH,   /* state in place out takes the tile */
-  MICA_TILE_REDUCE_END,    /* out = one vector of the result of the state in[0] */
-  MICA_TILE_ACCUMULATE,    /* register out (first tile: =, then by kernel) the tile */
-  MICA_TILE_FOLD,          /* register out: its rows combined into the first by kernel */
-  MICA_TILE_EXPAND,        /* out[row, i] = in[row] */
-  MICA_TILE_CHAIN          /* steps on a few vectors at a time */
+  MICA_TILE_COMPUTE,      /* kernel(count, out, in) */
+  MICA_TILE_CAST,         /* from `from` to `to` by mica_convert_elements */
+  MICA_TILE_GATHER,       /* out = the access's lines, densely; widened by kernel if it has one */
+  MICA_TILE_BROADCAST,    /* out = one vector of the access's one element, widened by kernel */
+  MICA_TILE_POSITION,     /* out = positions along an axis */
+  MICA_TILE_PUT,          /* the access = in, narrowed by kernel; dense or as lines */
+  MICA_TILE_REDUCE_EACH,  /* out[row] = reduction of the row's elements in the tile */
+  MICA_TILE_REDUCE_ONE,   /* out = one vector of the reduction of the whole tile */
+  MICA_TILE_REDUCE_BEGIN, /* state in place out = nothing */
+  MICA_TILE_REDUCE_PUSH,  /* state in place out takes the tile */
+  MICA_TILE_REDUCE_END,   /* out = one vector of the result of the state in[0] */
+  MICA_TILE_ACCUMULATE,   /* register out (first tile: =, then by kernel) the tile */
+  MICA_TILE_FOLD,         /* register out: its rows combined into the first by kernel */
+  MICA_TILE_EXPAND,       /* out[row, i] = in[row] */
+  MICA_TILE_CHAIN         /* steps on a few vectors at a time */
 } mica_tile_kind;
 
 typedef struct mica_tile_instruction {
@@ -51,11 +51,11 @@ typedef struct mica_tile_instruction {
   uint8_t splat;     /* bit i: in[i] is a splat */
   uint8_t size_log2; /* of an element of `out` */
   int16_t out, in[3];
-  int16_t access;    /* cursor of GATHER, BROADCAST, POSITION, PUT */
-  int16_t direct;    /* PUT: the value may have been computed in place: index into `direct`, or -1 */
-  bool whole;        /* GATHER: a whole block, for tiles to come too */
-  uint8_t from, to;  /* CAST: dtypes */
-  int16_t op;        /* COMPUTE of f32: mica_tile_op, MICA_TILE_OP_COUNT + a pair; else -1 */
+  int16_t access;   /* cursor of GATHER, BROADCAST, POSITION, PUT */
+  int16_t direct;   /* PUT: the value may have been computed in place: index into `direct`, or -1 */
+  bool whole;       /* GATHER: a whole block, for tiles to come too */
+  uint8_t from, to; /* CAST: dtypes */
+  int16_t op;       /* COMPUTE of f32: mica_tile_op, MICA_TILE_OP_COUNT + a pair; else -1 */
   int32_t step, step_count; /* CHAIN: in the pass's steps */
   mica_tile_kernel *kernel;
   const mica_reduce_kernels *reduce;
@@ -65,13 +65,13 @@ typedef struct mica_tile_instruction {
 typedef struct mica_tile_cursor {
   int32_t buffer; /* -1: positions, whose "pointer" is a number; buffer_count: the shared scratch */
   uint8_t dtype, size_log2;
-  bool rows;      /* one element a row */
+  bool rows; /* one element a row */
   bool stream;
-  bool dense;     /* the tile's elements follow each other */
-  bool variable;  /* the block's length counts in count[0] */
-  int64_t offset, chunk_step;                /* bytes */
+  bool dense;                 /* the tile's elements follow each other */
+  bool variable;              /* the block's length counts in count[0] */
+  int64_t offset, chunk_step; /* bytes */
   int64_t unit_step[MICA_TILE_DIMS], tile_step[MICA_TILE_DIMS]; /* bytes for one more along a dim */
-  int32_t line_rank;                         /* lines of the tile, outermost first */
+  int32_t line_rank;                                     /* lines of the tile, outermost first */
   int64_t count[MICA_TILE_RANK], stride[MICA_TILE_RANK]; /* elements */
 } mica_tile_cursor;
 
@@ -93,13 +93,13 @@ typedef struct mica_tile_geometry {
   uint32_t unit_axis[MICA_TILE_DIMS], tile_axis[MICA_TILE_DIMS]; /* which axis a dim of a walk is */
   int32_t block_walk; /* 0: the tile is fixed; 1: a dim of `unit`, 2: of `tile` counts its blocks */
   int32_t block_dim;
-  int32_t block_axis;    /* outermost axis in the tile; inner ones are there whole */
-  int64_t block, block_last; /* length along it, and of the last block */
-  int64_t elements;      /* of the tile for one index along block_axis */
-  int64_t rows;          /* rows (columns) of the tile, the same way */
-  bool block_is_row;     /* rows count the block's length */
-  uint32_t inside;       /* mask of axes in the tile */
-  uint32_t walked;       /* mask of axes that `tile` walks over, the block's axis too */
+  int32_t block_axis;             /* outermost axis in the tile; inner ones are there whole */
+  int64_t block, block_last;      /* length along it, and of the last block */
+  int64_t elements;               /* of the tile for one index along block_axis */
+  int64_t rows;                   /* rows (columns) of the tile, the same way */
+  bool block_is_row;              /* rows count the block's length */
+  uint32_t inside;                /* mask of axes in the tile */
+  uint32_t walked;                /* mask of axes that `tile` walks over, the block's axis too */
   int64_t capacity, row_capacity; /* elements of the largest tile; rows */
 } mica_tile_geometry;
 
@@ -110,8 +110,9 @@ typedef struct mica_tile_code {
 
 typedef struct mica_tile_pass {
   mica_tile_geometry geometry;
-  int64_t chunks;       /* pieces of the tile walk; a unit is one of them */
-  int32_t cursor_count, splat_count, register_count, state_count, direct_count, slot_count, place_count;
+  int64_t chunks; /* pieces of the tile walk; a unit is one of them */
+  int32_t cursor_count, splat_count, register_count, state_count, direct_count, slot_count,
+      place_count;
   int32_t loop_count;
   mica_tile_cursor *cursors;
   mica_tile_direct *direct;
@@ -120,13 +121,13 @@ typedef struct mica_tile_pass {
   mica_tile_code rows[MICA_TILE_MAX_LOOPS + 1]; /* before loop i, and after the last */
   mica_tile_code loops[MICA_TILE_MAX_LOOPS];
   bool columns, block;
-  bool streams;         /* some store goes around the caches */
+  bool streams; /* some store goes around the caches */
   /* The thread's scratch: bytes from its start. */
   size_t register_bytes, splats_at, registers_at, states_at, slots_at, staging_at, scratch_size;
   /* Numbers: splats that are written once for each call. */
   const struct mica_tile_constant *constants;
   int32_t constant_count;
-  int64_t unit_cost;    /* nanoseconds, roughly */
+  int64_t unit_cost; /* nanoseconds, roughly */
 } mica_tile_pass;
 
 typedef struct mica_tile_constant {
@@ -185,8 +186,8 @@ static inline mica_tile_class mica_tile_class_of(mica_dtype dtype) {
 }
 static inline uint8_t mica_tile_class_size_log2(mica_tile_class type) {
   if (type == MICA_TILE_CLASS_BOOL) return 0;
-  const bool wide = type == MICA_TILE_CLASS_F64 || type == MICA_TILE_CLASS_I64 ||
-                    type == MICA_TILE_CLASS_U64;
+  const bool wide =
+      type == MICA_TILE_CLASS_F64 || type == MICA_TILE_CLASS_I64 || type == MICA_TILE_CLASS_U64;
   return wide ? 3 : 2;
 }
 mica_dtype mica_tile_class_dtype(mica_tile_class type); /* F32 for MICA_TILE_CLASS_F32, .. */
@@ -205,7 +206,8 @@ void mica_tile_cut(const mica_tile_graph *graph, int64_t largest, mica_tile_geom
 /* tile_emit.c: one pass of a graph that needs no further cutting, with tiles of at most `largest` elements;
  * `chunks` pieces of its tile walk are units of their own. Allocates in `arena`. The footprint is the bytes
  * that a tile touches. */
-mica_status mica_tile_emit(mica_arena *arena, const mica_cpu_kernels *kernels, const mica_tile_graph *graph,
-                           int64_t chunks, int64_t largest, mica_tile_pass *out, int64_t *out_footprint);
+mica_status mica_tile_emit(mica_arena *arena, const mica_cpu_kernels *kernels,
+                           const mica_tile_graph *graph, int64_t chunks, int64_t largest,
+                           mica_tile_pass *out, int64_t *out_footprint);
 
 #endif

@@ -16,8 +16,10 @@ typedef struct {
 static bool sort_code(tile_placement *p) {
   tile_emitter *e = p->e;
   p->sorted = mica_arena_allocate_zeroed(e->arena, (size_t)e->code_count + 1, sizeof(*p->sorted));
-  p->register_end = mica_arena_allocate_zeroed(e->arena, (size_t)e->value_count + 1, sizeof(int32_t));
-  p->register_value = mica_arena_allocate_zeroed(e->arena, (size_t)e->value_count + 1, sizeof(int32_t));
+  p->register_end =
+      mica_arena_allocate_zeroed(e->arena, (size_t)e->value_count + 1, sizeof(int32_t));
+  p->register_value =
+      mica_arena_allocate_zeroed(e->arena, (size_t)e->value_count + 1, sizeof(int32_t));
   if (!p->sorted || !p->register_end || !p->register_value) {
     e->status = MICA_OUT_OF_MEMORY;
     return false;
@@ -61,25 +63,25 @@ static void keep_streams_apart(tile_placement *p) {
 /* ---- what is read and written ----------------------------------------------------------------------- */
 
 /* Calls the body for each value that an instruction reads or writes, in order. */
-#define FOR_EACH_VALUE(e, code, id, writes, body)                                                   \
-  do {                                                                                              \
-    for (int32_t k_ = 0; k_ < 3; k_++) {                                                            \
-      const int32_t id = (code)->in[k_];                                                            \
-      const bool writes = false;                                                                    \
-      if (id >= 0) body                                                                             \
-    }                                                                                               \
-    for (int32_t s_ = (code)->step; s_ < (code)->step + (code)->step_count; s_++) {                 \
-      for (int32_t k_ = 0; k_ < 2; k_++) {                                                          \
-        const int32_t id = (e)->steps[s_].value[k_];                                                \
-        const bool writes = tile_step_writes(&(e)->steps[s_]);                                      \
-        if (id >= 0) body                                                                           \
-      }                                                                                             \
-    }                                                                                               \
-    if ((code)->out >= 0) {                                                                         \
-      const int32_t id = (code)->out;                                                               \
-      const bool writes = true;                                                                     \
-      body                                                                                          \
-    }                                                                                               \
+#define FOR_EACH_VALUE(e, code, id, writes, body)                                   \
+  do {                                                                              \
+    for (int32_t k_ = 0; k_ < 3; k_++) {                                            \
+      const int32_t id = (code)->in[k_];                                            \
+      const bool writes = false;                                                    \
+      if (id >= 0) body                                                             \
+    }                                                                               \
+    for (int32_t s_ = (code)->step; s_ < (code)->step + (code)->step_count; s_++) { \
+      for (int32_t k_ = 0; k_ < 2; k_++) {                                          \
+        const int32_t id = (e)->steps[s_].value[k_];                                \
+        const bool writes = tile_step_writes(&(e)->steps[s_]);                      \
+        if (id >= 0) body                                                           \
+      }                                                                             \
+    }                                                                               \
+    if ((code)->out >= 0) {                                                         \
+      const int32_t id = (code)->out;                                               \
+      const bool writes = true;                                                     \
+      body                                                                          \
+    }                                                                               \
   } while (0)
 
 static void find_lifetimes(tile_placement *p) {
@@ -102,7 +104,8 @@ static void find_lifetimes(tile_placement *p) {
 
 /* Whether the register may be taken over at `position`, in which its value is read for the last time: only
  * by the result of a kernel that works element by element on the same size. */
-static bool can_take_over(const tile_placement *p, int32_t reg, int32_t position, const tile_value *value) {
+static bool can_take_over(const tile_placement *p, int32_t reg, int32_t position,
+                          const tile_value *value) {
   const tile_value *before = &p->e->values[p->register_value[reg]];
   return p->sorted[position].code.kind == MICA_TILE_COMPUTE && value->defined == position &&
          before->size_log2 == value->size_log2 && before->extent == value->extent;
@@ -131,7 +134,8 @@ static void allocate_values(tile_placement *p) {
   }
   for (int32_t stage = 0; stage < p->stage_count; stage++) {
     for (int32_t i = p->begin[stage]; i < p->begin[stage + 1]; i++)
-      if (p->sorted[i].code.kind == MICA_TILE_ACCUMULATE) allocate_register(p, p->sorted[i].code.out, p->begin[stage]);
+      if (p->sorted[i].code.kind == MICA_TILE_ACCUMULATE)
+        allocate_register(p, p->sorted[i].code.out, p->begin[stage]);
     for (int32_t i = p->begin[stage]; i < p->begin[stage + 1]; i++) {
       FOR_EACH_VALUE(e, &p->sorted[i].code, id, writes, {
         tile_value *value = &e->values[id];
@@ -167,7 +171,8 @@ static void find_hazards(tile_placement *p) {
 static int16_t place_of_value(const tile_placement *p, int32_t id) {
   const tile_emitter *e = p->e;
   const tile_value *value = &e->values[id];
-  const int32_t splats = e->cursor_count, registers = splats + p->splats, states = registers + p->registers;
+  const int32_t splats = e->cursor_count, registers = splats + p->splats,
+                states = registers + p->registers;
   switch (value->holder) {
     case TILE_IN_MEMORY: return (int16_t)value->cursor;
     case TILE_IN_SPLAT: return (int16_t)(splats + value->index);
@@ -197,7 +202,8 @@ static bool name_places(tile_placement *p, mica_tile_pass *pass) {
   tile_emitter *e = p->e;
   mica_tile_instruction *code =
       mica_arena_allocate_zeroed(e->arena, (size_t)p->count + 1, sizeof(*code));
-  mica_chain_step *steps = mica_arena_allocate_zeroed(e->arena, (size_t)e->step_count + 1, sizeof(*steps));
+  mica_chain_step *steps =
+      mica_arena_allocate_zeroed(e->arena, (size_t)e->step_count + 1, sizeof(*steps));
   if (!code || !steps) {
     e->status = MICA_OUT_OF_MEMORY;
     return false;
@@ -281,10 +287,10 @@ static int64_t element_cost(const tile_emitter *e, const mica_tile_instruction *
     case MICA_TILE_COMPUTE: break;
     default: return 60;
   }
-  static const mica_tile_op slow[] = {MICA_TILE_EXP,  MICA_TILE_EXPM1,    MICA_TILE_LOG,
-                                      MICA_TILE_LOG1P, MICA_TILE_TANH,    MICA_TILE_LOGISTIC,
-                                      MICA_TILE_ERF,  MICA_TILE_GELU,     MICA_TILE_GELU_TANH,
-                                      MICA_TILE_SIN,  MICA_TILE_COS,      MICA_TILE_POW, MICA_TILE_REM};
+  static const mica_tile_op slow[] = {
+      MICA_TILE_EXP,      MICA_TILE_EXPM1, MICA_TILE_LOG,  MICA_TILE_LOG1P,     MICA_TILE_TANH,
+      MICA_TILE_LOGISTIC, MICA_TILE_ERF,   MICA_TILE_GELU, MICA_TILE_GELU_TANH, MICA_TILE_SIN,
+      MICA_TILE_COS,      MICA_TILE_POW,   MICA_TILE_REM};
   if (code->kernel == e->kernels->pairs[MICA_TILE_SUB_EXP]) return 300;
   for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++) {
     if (code->kernel == e->kernels->compute[slow[i]][MICA_TILE_CLASS_F32]) return 500;
@@ -308,7 +314,8 @@ static int64_t unit_cost(const tile_placement *p, const mica_tile_pass *pass) {
     picoseconds += times * (8000 + count * element_cost(p->e, code));
   }
   for (int32_t i = 0; i < pass->cursor_count; i++)
-    if (!pass->cursors[i].rows) picoseconds += tiles * g->capacity * (int64_t)(20 << pass->cursors[i].size_log2);
+    if (!pass->cursors[i].rows)
+      picoseconds += tiles * g->capacity * (int64_t)(20 << pass->cursors[i].size_log2);
   return picoseconds / 1000 + 1;
 }
 
@@ -323,7 +330,8 @@ void mica_tile_place(tile_emitter *emitter, mica_tile_pass *pass, int64_t *out_f
   keep_streams_apart(&p);
   find_lifetimes(&p);
   allocate_values(&p);
-  if (emitter->cursor_count + p.splats + p.registers + p.states + emitter->direct_count + emitter->slot_count >
+  if (emitter->cursor_count + p.splats + p.registers + p.states + emitter->direct_count +
+          emitter->slot_count >
       INT16_MAX) {
     emitter->status = MICA_UNSUPPORTED;
     return;
@@ -335,7 +343,8 @@ void mica_tile_place(tile_emitter *emitter, mica_tile_pass *pass, int64_t *out_f
   /* What is touched once need not stay in L1 from one instruction to the next. */
   int32_t working = 0;
   for (int32_t i = 0; i < p.count; i++)
-    working += p.sorted[i].stage > TILE_PROLOGUE && p.sorted[i].stage % 2 == 0 && p.sorted[i].code.kind != MICA_TILE_PUT;
+    working += p.sorted[i].stage > TILE_PROLOGUE && p.sorted[i].stage % 2 == 0 &&
+               p.sorted[i].code.kind != MICA_TILE_PUT;
   int64_t footprint = (int64_t)pass->register_bytes * pass->register_count;
   for (int32_t i = 0; i < pass->cursor_count && working > 1; i++)
     if (pass->cursors[i].dense && !pass->cursors[i].rows)

@@ -15,8 +15,8 @@ mica_tile_graph *mica_tile_graph_create(mica_arena *arena, const mica_tile_spec 
 void mica_tile_merge_axes(mica_tile_graph *graph);
 
 /* A copy with room for `nodes` and `streams` more. NULL when memory runs out. */
-mica_tile_graph *mica_tile_graph_copy(mica_arena *arena, const mica_tile_graph *graph, int32_t nodes,
-                                      int32_t streams);
+mica_tile_graph *mica_tile_graph_copy(mica_arena *arena, const mica_tile_graph *graph,
+                                      int32_t nodes, int32_t streams);
 
 /* Whether node i stores one element for each row. */
 bool mica_tile_stores_rows(const mica_tile_graph *graph, int32_t node);

@@ -114,8 +114,8 @@ static size_t products(mica_graph *g, const mica_value *in, mica_value *out) {
   mica_value image =
       mica_reshape(mica_concatenate((mica_value[]){in[0], in[0]}, 2, 1), MICA_DIMS(1, 4, 6, 1));
   mica_value kernel = mica_reshape(in[1], MICA_DIMS(3, 3, 1, 1));
-  mica_value pooled = mica_mean_pool(mica_conv(image, kernel), .padding = MICA_SAME,
-                                     .window = {3}, .stride = {2, 2});
+  mica_value pooled = mica_mean_pool(mica_conv(image, kernel), .padding = MICA_SAME, .window = {3},
+                                     .stride = {2, 2});
   mica_value rows =
       mica_scatter_add(in[1], mica_iota(g, (mica_type){MICA_I32, MICA_DIMS(4)}, 0), in[0]);
   mica_value norm =

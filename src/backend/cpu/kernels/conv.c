@@ -18,12 +18,12 @@ typedef struct conv_plan {
   mica_conv_slab slab;
   int64_t channels, columns; /* of one group: k is taps * channels */
   int64_t k, depth, depth_blocks;
-  int64_t padded;            /* columns rounded up to vectors */
+  int64_t padded; /* columns rounded up to vectors */
   int64_t column_block, column_blocks;
   bool gathered, slab_filled, strided; /* strided: the view's pixels are not all of y's */
-  int64_t unit;              /* output rows or, gathered, pixels of a task */
-  int64_t units;             /* tasks along the pixels */
-  int64_t piece_count;       /* of all depth blocks */
+  int64_t unit;                        /* output rows or, gathered, pixels of a task */
+  int64_t units;                       /* tasks along the pixels */
+  int64_t piece_count;                 /* of all depth blocks */
   size_t pieces_bytes, segments_bytes, starts_bytes, packed_bytes, worker_bytes;
 } conv_plan;
 
@@ -46,7 +46,8 @@ static void conv_plan_tasks(conv_plan *plan, int32_t threads) {
   if (plan->gathered) {
     const int64_t total = conv->batch * mica_conv_pixels(view);
     int64_t units = mica_kernel_ceil(tasks, plan->column_blocks);
-    units = mica_kernel_max(1, mica_kernel_min(units, mica_kernel_ceil(total, plan->kernels->tile_rows)));
+    units = mica_kernel_max(
+        1, mica_kernel_min(units, mica_kernel_ceil(total, plan->kernels->tile_rows)));
     plan->unit = mica_kernel_ceil(total, units);
     plan->units = mica_kernel_ceil(total, plan->unit);
     return;
@@ -106,9 +107,8 @@ static bool conv_make_plan(conv_plan *plan, const mica_cpu_kernels *table, const
   if (!plan->gathered) mica_conv_slab_make(conv, view, plan->unit, &plan->slab);
 
   for (int64_t d = 0; d < plan->depth_blocks; d++) {
-    plan->piece_count +=
-        mica_conv_pieces(conv, view, d * plan->depth,
-                         mica_kernel_min(plan->k, (d + 1) * plan->depth), NULL);
+    plan->piece_count += mica_conv_pieces(conv, view, d * plan->depth,
+                                          mica_kernel_min(plan->k, (d + 1) * plan->depth), NULL);
   }
   mica_gemm_reserve(&plan->pieces_bytes, plan->piece_count, 1, (int64_t)sizeof(mica_conv_piece));
   mica_gemm_reserve(&plan->segments_bytes, plan->piece_count, 1,
@@ -336,10 +336,11 @@ static void conv_gather(const conv_plan *plan, const mica_conv_piece *pieces, in
         begin >= row_elements) {
       memset(to, 0, (size_t)piece->length * sizeof *to);
     } else {
-      const int64_t left = mica_kernel_max(-begin, 0), right = mica_kernel_max(end - row_elements, 0);
+      const int64_t left = mica_kernel_max(-begin, 0),
+                    right = mica_kernel_max(end - row_elements, 0);
       const int64_t inside = piece->length - left - right;
-      const float *from = x + (plane * conv->input[1] + row) * row_elements + begin + left +
-                          group * plan->channels;
+      const float *from =
+          x + (plane * conv->input[1] + row) * row_elements + begin + left + group * plan->channels;
       memset(to, 0, (size_t)left * sizeof *to);
       memcpy(to + left, from, (size_t)inside * sizeof *to);
       memset(to + left + inside, 0, (size_t)right * sizeof *to);
@@ -368,8 +369,11 @@ static void conv_gather_task(void *context, int64_t index, int32_t worker) {
       const mica_conv_piece *pieces = run->pieces + run->starts[d];
       const int64_t count = run->starts[d + 1] - run->starts[d];
       const mica_gemm_segment segment = {0, conv_depth_of(plan, d)};
-      mica_gemm_tile tile = {.a = own, .a_row = conv_copy_row(plan), .a_step = 1,
-                             .segments = &segment, .segment_count = 1};
+      mica_gemm_tile tile = {.a = own,
+                             .a_row = conv_copy_row(plan),
+                             .a_step = 1,
+                             .segments = &segment,
+                             .segment_count = 1};
       strip.depth_block = d;
       for (int64_t pixel = first; pixel < end;) {
         /* A view's rows in y lie apart: its strips end where a row does. */
@@ -381,9 +385,7 @@ static void conv_gather_task(void *context, int64_t index, int32_t worker) {
           const int64_t p = pixel + r, image = p / mica_conv_pixels(view);
           const int64_t at[3] = {p / width / view->outputs[1] % view->outputs[0],
                                  p / width % view->outputs[1], p % width};
-          if (r == 0) {
-            strip.pixel = image * y_pixels + conv_pixel(view, at[0], at[1], at[2]);
-          }
+          if (r == 0) { strip.pixel = image * y_pixels + conv_pixel(view, at[0], at[1], at[2]); }
           conv_gather(plan, pieces, count, run->x + image * x_pixels * conv->input_channels, at,
                       strip.group, own + r * tile.a_row);
         }

@@ -43,9 +43,10 @@ size_t mica_conv_filter_scratch_size(const struct mica_cpu_kernels *kernels, con
                                      int32_t threads);
 
 /* y = (y +) x * w, then `finish` (bias [output_channels]; NULL: nothing). */
-void mica_conv_forward(const struct mica_cpu_kernels *kernels, const mica_conv *conv, const float *x,
-                       const float *w, float *y, bool accumulate, const mica_gemm_finish *finish,
-                       const mica_parallel *parallel, void *scratch);
+void mica_conv_forward(const struct mica_cpu_kernels *kernels, const mica_conv *conv,
+                       const float *x, const float *w, float *y, bool accumulate,
+                       const mica_gemm_finish *finish, const mica_parallel *parallel,
+                       void *scratch);
 
 /* dx = the gradient for x, given dy: mica_conv_forward of mica_conv_transposed(conv), whose scratch
  * size it needs. `finish` applies to dx. */

@@ -74,10 +74,10 @@ static void depthwise_row(const depthwise_run *run, int64_t row, const int64_t *
     span.fetch = run->x;
     if (next_line >= 0 && next_line < in[1] && first_plane >= 0 && first_plane < in[0]) {
       span.fetch += (((image * in[0] + first_plane) * in[1] + next_line) * in[2] +
-                     mica_kernel_max(first_column, 0)) * channels;
+                     mica_kernel_max(first_column, 0)) *
+                    channels;
     }
-    span.triples = inside && view->taps[2] == 3 &&
-                   view->dilation[2] * channels == span.x_step;
+    span.triples = inside && view->taps[2] == 3 && view->dilation[2] * channels == span.x_step;
     span.y = y + column * span.y_step;
     span.fetch_y = span.y + width * span.y_step;
     kernel(&span);
@@ -126,8 +126,8 @@ void mica_conv_depthwise_forward(const mica_cpu_kernels *kernels, const mica_con
                                  const float *x, const float *w, float *y, bool accumulate,
                                  const mica_gemm_finish *finish, const mica_parallel *parallel) {
   for (int64_t i = 0; i < mica_conv_view_count(conv); i++) {
-    depthwise_run run = {.conv = conv, .kernels = kernels->conv, .x = x, .y = y,
-                         .accumulate = accumulate};
+    depthwise_run run = {
+        .conv = conv, .kernels = kernels->conv, .x = x, .y = y, .accumulate = accumulate};
     run.w = (float *)(uintptr_t)w;
     if (finish) run.finish = *finish;
     mica_conv_view_make(conv, i, &run.view);
@@ -135,11 +135,11 @@ void mica_conv_depthwise_forward(const mica_cpu_kernels *kernels, const mica_con
     if (conv->batch <= 0 || mica_conv_pixels(view) <= 0) continue;
     run.rows = conv->batch * view->outputs[0] * view->outputs[1];
     const int64_t size = sizeof(float);
-    run.stream = !accumulate &&
-                 mica_gemm_streams(kernels->gemm[MICA_GEMM_F32], &run.finish, y,
-                                   conv->output_channels * size,
-                                   (double)conv->batch * (double)mica_conv_pixels(view) *
-                                       (double)(conv->output_channels * size));
+    run.stream =
+        !accumulate && mica_gemm_streams(kernels->gemm[MICA_GEMM_F32], &run.finish, y,
+                                         conv->output_channels * size,
+                                         (double)conv->batch * (double)mica_conv_pixels(view) *
+                                             (double)(conv->output_channels * size));
     const double work = (double)conv->batch * (double)mica_conv_pixels(view) *
                         (double)conv->output_channels *
                         (double)(view->taps[0] * view->taps[1] * view->taps[2] + 1);

@@ -12,8 +12,8 @@
 #include "backend/cpu/kernels/conv_internal.h"
 
 enum {
-  FILTER_DEPTH = 256, /* pixels of a block of k; at most one segment for each */
-  FILTER_CHUNKS = 16, /* most chunks of pixels, and fewest tasks where dw has the rows */
+  FILTER_DEPTH = 256,        /* pixels of a block of k; at most one segment for each */
+  FILTER_CHUNKS = 16,        /* most chunks of pixels, and fewest tasks where dw has the rows */
   FILTER_CHUNK_PIXELS = 256, /* fewest in a chunk: adding the chunks up must stay cheap */
 };
 static const int64_t filter_slab_bytes = 256 << 10;
@@ -137,8 +137,7 @@ static bool filter_make_plan(filter_plan *plan, const mica_cpu_kernels *table,
   const int64_t most = filter_sum_bytes / size / mica_kernel_max(plan->chunk_elements, 1);
   plan->chunks = mica_kernel_max(1, mica_kernel_min(plan->chunks, most));
   plan->chunks = mica_kernel_min(plan->chunks, plan->units);
-  plan->strip_blocks =
-      mica_kernel_min(plan->strips, mica_kernel_ceil(FILTER_CHUNKS, plan->chunks));
+  plan->strip_blocks = mica_kernel_min(plan->strips, mica_kernel_ceil(FILTER_CHUNKS, plan->chunks));
   mica_gemm_reserve(&plan->sum_bytes, plan->chunk_elements, plan->chunks, size);
 
   const int64_t block = plan->block_rows * plan->block_columns;
@@ -344,8 +343,7 @@ static void filter_sum_task(void *context, int64_t index, int32_t worker) {
   const mica_conv_weights *weights = &plan->conv->weights;
   const int64_t group = index / plan->rows, row = index % plan->rows;
   const int64_t tap = row / plan->channels, row_taps = view->taps[1] * view->taps[2];
-  float *dw = run->dw + view->w_offset + group * weights->group +
-              tap / row_taps * view->w_tap[0] +
+  float *dw = run->dw + view->w_offset + group * weights->group + tap / row_taps * view->w_tap[0] +
               tap % row_taps / view->taps[2] * view->w_tap[1] +
               tap % view->taps[2] * view->w_tap[2] + row % plan->channels * weights->input;
   mica_conv_add_chunks(run->sums + index * plan->columns, plan->chunks, plan->chunk_elements,

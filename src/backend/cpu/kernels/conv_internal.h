@@ -37,9 +37,9 @@ int64_t mica_conv_pieces(const mica_conv *conv, const mica_conv_view *view, int6
 /* x of one image around some output rows of one output plane, with its padding written out:
  * [depth taps][rows][columns][channels]. */
 typedef struct mica_conv_slab {
-  int64_t planes, rows, columns;  /* sizes */
-  int64_t row_step, plane_step;   /* elements */
-  int64_t tap_row, tap_plane;     /* elements between taps */
+  int64_t planes, rows, columns; /* sizes */
+  int64_t row_step, plane_step;  /* elements */
+  int64_t tap_row, tap_plane;    /* elements between taps */
 } mica_conv_slab;
 
 /* The slab for `output_rows` rows; for a view without padding, x itself described as a slab. */

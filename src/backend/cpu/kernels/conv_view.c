@@ -73,8 +73,9 @@ void mica_conv_view_make(const mica_conv *conv, int64_t index, mica_conv_view *v
     int64_t tap = 0;
     while (tap < tap_step && (position + tap * window) % base != 0) tap++;
     view->outputs[i] = mica_kernel_ceil(conv->output[i] - first, period);
-    view->taps[i] =
-        tap < tap_step && tap < conv->kernel[i] ? mica_kernel_ceil(conv->kernel[i] - tap, tap_step) : 0;
+    view->taps[i] = tap < tap_step && tap < conv->kernel[i]
+                        ? mica_kernel_ceil(conv->kernel[i] - tap, tap_step)
+                        : 0;
     view->stride[i] = period * conv->stride[i] / base;
     view->dilation[i] = tap_step * window / base;
     view->padding[i] = view->taps[i] > 0 ? -((position + tap * window) / base) : 0;
@@ -165,8 +166,9 @@ void mica_conv_slab_fill(const mica_conv *conv, const mica_conv_view *view,
         memset(out, 0, (size_t)slab->row_step * sizeof(float));
         continue;
       }
-      const float *from = x + ((x_plane * conv->input[1] + x_row) * conv->input[2] + first_column +
-                               left) * channels;
+      const float *from =
+          x +
+          ((x_plane * conv->input[1] + x_row) * conv->input[2] + first_column + left) * channels;
       memset(out, 0, left_bytes);
       if (inside_bytes > 0) memcpy(out + left * channels, from, inside_bytes);
       memset(out + (left + inside) * channels, 0, right_bytes);

@@ -15,7 +15,7 @@
 const double mica_gemm_task_work = 1 << 16;
 static const double gemm_stream_bytes = 16 << 20; /* of C: gone from the caches before it is read */
 static const double gemm_near_bytes = 128 << 10;  /* what is smaller stays close to the core */
-static const int64_t gemm_group_bytes = 8 << 20; /* of B packed at a time: stays in L3 */
+static const int64_t gemm_group_bytes = 8 << 20;  /* of B packed at a time: stays in L3 */
 
 void mica_gemm_reserve(size_t *bytes, int64_t count, int64_t unit, int64_t size) {
   int64_t total;
@@ -124,9 +124,9 @@ static void gemm_plan_blocks(mica_gemm_plan *plan, const mica_gemm *g, int32_t t
       }
     }
     if (plan->b_source != MICA_GEMM_B_BLOCK) {
-      row_blocks = mica_kernel_min(
-          strips, gemm_parts(g->m, 2 * kernels->tile_rows, mica_kernel_ceil(panels, columns), shares,
-                             each));
+      row_blocks =
+          mica_kernel_min(strips, gemm_parts(g->m, 2 * kernels->tile_rows,
+                                             mica_kernel_ceil(panels, columns), shares, each));
       if (row_blocks * mica_kernel_ceil(panels, columns) < shares) {
         columns = gemm_balance(panels, mica_kernel_ceil(shares, row_blocks), 1, columns);
       }
@@ -184,11 +184,12 @@ static bool gemm_make_plan(mica_gemm_plan *plan, const mica_cpu_kernels *table, 
     const int64_t columns = gemm_group_bytes / (block * plan->depth_blocks);
     plan->group_columns =
         mica_kernel_min(mica_kernel_max(1, columns / plan->column_block) * plan->column_block,
-                 mica_kernel_round(g->n, plan->panel));
+                        mica_kernel_round(g->n, plan->panel));
     const int64_t depth_blocks = gemm_group_bytes / (block * plan->group_columns);
-    plan->group_depth_blocks = mica_kernel_min(mica_kernel_max(1, depth_blocks), plan->depth_blocks);
+    plan->group_depth_blocks =
+        mica_kernel_min(mica_kernel_max(1, depth_blocks), plan->depth_blocks);
     mica_gemm_reserve(&plan->shared_bytes, plan->group_columns,
-                 plan->depth * plan->group_depth_blocks, size);
+                      plan->depth * plan->group_depth_blocks, size);
   }
   return true;
 }
@@ -225,14 +226,15 @@ static void gemm_block_task(void *context, int64_t index, int32_t worker) {
   const int64_t row_block = index / plan->column_blocks % plan->row_blocks;
   const int64_t unit = index / plan->column_blocks / plan->row_blocks;
   mica_gemm_block block = {.row = row_block * plan->row_block,
-                      .column = column_block * plan->column_block,
-                      .depth_block = 0,
-                      .depth_blocks = plan->depth_blocks};
+                           .column = column_block * plan->column_block,
+                           .depth_block = 0,
+                           .depth_blocks = plan->depth_blocks};
   block.rows = mica_kernel_min(plan->row_block, g->m - block.row);
   block.columns = mica_kernel_min(plan->column_block, g->n - block.column);
   const int64_t first = unit * plan->items_per_task;
   const int64_t end = mica_kernel_min(first + plan->items_per_task, plan->items);
-  for (block.item = first; block.item < end; block.item++) mica_gemm_run_block(run, &block, scratch);
+  for (block.item = first; block.item < end; block.item++)
+    mica_gemm_run_block(run, &block, scratch);
 }
 
 /* Task: one block of C within the group of B's columns and depth blocks that is packed now. */
@@ -242,10 +244,10 @@ static void gemm_group_task(void *context, int64_t index, int32_t worker) {
   const mica_gemm *g = run->g;
   const int64_t column_blocks = mica_kernel_ceil(run->columns, plan->column_block);
   mica_gemm_block block = {.item = run->item + index / column_blocks / plan->row_blocks,
-                      .row = index / column_blocks % plan->row_blocks * plan->row_block,
-                      .column = run->column + index % column_blocks * plan->column_block,
-                      .depth_block = run->depth_block,
-                      .depth_blocks = run->depth_blocks};
+                           .row = index / column_blocks % plan->row_blocks * plan->row_block,
+                           .column = run->column + index % column_blocks * plan->column_block,
+                           .depth_block = run->depth_block,
+                           .depth_blocks = run->depth_blocks};
   block.rows = mica_kernel_min(plan->row_block, g->m - block.row);
   block.columns = mica_kernel_min(plan->column_block, run->column + run->columns - block.column);
   mica_gemm_run_block(run, &block, run->workers + plan->worker_bytes * (size_t)worker);
@@ -266,7 +268,8 @@ static void gemm_pack_task(void *context, int64_t index, int32_t worker) {
   const int64_t columns = mica_kernel_min(step, run->column + run->columns - column);
   const int64_t d = run->depth_block + index / column_tasks, k = d * plan->depth;
   const char *b = mica_gemm_at(g->b, mica_gemm_item_offset(g, g->b_batch, run->item), size);
-  char *to = run->shared + (mica_gemm_panel_at(plan, &run->panels, g->k, d, column) - run->panels.base);
+  char *to =
+      run->shared + (mica_gemm_panel_at(plan, &run->panels, g->k, d, column) - run->panels.base);
   const int64_t depth = mica_gemm_depth_of(plan, g->k, d);
   plan->kernels->pack(depth, columns, mica_gemm_at(b, k * g->b_row + column * g->b_column, size),
                       g->b_row, g->b_column, to, depth, 0);
@@ -289,8 +292,8 @@ static void gemm_run_shared(mica_gemm_job *run, const mica_parallel *parallel) {
         run->depth_blocks =
             mica_kernel_min(plan->group_depth_blocks, plan->depth_blocks - run->depth_block);
         run->panels =
-            (mica_gemm_panels){run->shared, mica_kernel_round(run->columns, plan->kernels->vector), run->column,
-                          run->depth_block};
+            (mica_gemm_panels){run->shared, mica_kernel_round(run->columns, plan->kernels->vector),
+                               run->column, run->depth_block};
         parallel->run(parallel->self, gemm_pack_task_count(run), gemm_pack_task, run);
         parallel->run(parallel->self,
                       items * plan->row_blocks * mica_kernel_ceil(run->columns, plan->column_block),
@@ -308,34 +311,38 @@ void mica_gemm_run(const mica_cpu_kernels *kernels, const mica_gemm *problem,
   }
   mica_gemm_plan plan;
   if (!gemm_make_plan(&plan, kernels, problem, parallel->threads)) return;
-  mica_gemm_job run = {.plan = &plan, .g = problem, .shared = scratch,
-                  .workers = (char *)scratch + plan.shared_bytes};
+  mica_gemm_job run = {.plan = &plan,
+                       .g = problem,
+                       .shared = scratch,
+                       .workers = (char *)scratch + plan.shared_bytes};
   if (plan.depth_blocks == 1 && !problem->accumulate) {
     const int64_t size = plan.kernels->element_size;
     int64_t rows = problem->c_row;
     for (int32_t i = 0; i < problem->batch_rank; i++) rows |= problem->c_batch[i];
-    run.stream = mica_gemm_streams(plan.kernels, &problem->finish, problem->c, rows * size,
-                                   (double)plan.items * (double)problem->m * (double)problem->n *
-                                       (double)size);
+    run.stream = mica_gemm_streams(
+        plan.kernels, &problem->finish, problem->c, rows * size,
+        (double)plan.items * (double)problem->m * (double)problem->n * (double)size);
   }
   if (plan.b_source == MICA_GEMM_B_SHARED) {
     gemm_run_shared(&run, parallel);
     return;
   }
   if (plan.b_source == MICA_GEMM_B_READY) {
-    run.panels =
-        (mica_gemm_panels){problem->b_packed, mica_kernel_round(problem->n, plan.kernels->vector), 0, 0};
+    run.panels = (mica_gemm_panels){problem->b_packed,
+                                    mica_kernel_round(problem->n, plan.kernels->vector), 0, 0};
   }
-  parallel->run(parallel->self,
-                plan.column_blocks * plan.row_blocks * mica_kernel_ceil(plan.items, plan.items_per_task),
-                gemm_block_task, &run);
+  parallel->run(
+      parallel->self,
+      plan.column_blocks * plan.row_blocks * mica_kernel_ceil(plan.items, plan.items_per_task),
+      gemm_block_task, &run);
 }
 
 size_t mica_gemm_packed_size(const mica_cpu_kernels *kernels, const mica_gemm *problem) {
   const mica_gemm_kernels *own = kernels->gemm[problem->type];
   size_t bytes = 0;
-  mica_gemm_reserve(&bytes, mica_kernel_max(problem->k, 0), mica_kernel_round(mica_kernel_max(problem->n, 0), own->vector),
-               own->element_size);
+  mica_gemm_reserve(&bytes, mica_kernel_max(problem->k, 0),
+                    mica_kernel_round(mica_kernel_max(problem->n, 0), own->vector),
+                    own->element_size);
   return bytes;
 }
 
@@ -347,8 +354,12 @@ void mica_gemm_pack(const mica_cpu_kernels *kernels, const mica_gemm *problem,
   plan.depth = mica_gemm_depth(plan.kernels, problem->k, &plan.depth_blocks);
   mica_gemm single = *problem;
   single.batch_rank = 0;
-  mica_gemm_job run = {.plan = &plan, .g = &single, .shared = packed, .columns = problem->n,
-                  .depth_blocks = plan.depth_blocks};
-  run.panels = (mica_gemm_panels){packed, mica_kernel_round(problem->n, plan.kernels->vector), 0, 0};
+  mica_gemm_job run = {.plan = &plan,
+                       .g = &single,
+                       .shared = packed,
+                       .columns = problem->n,
+                       .depth_blocks = plan.depth_blocks};
+  run.panels =
+      (mica_gemm_panels){packed, mica_kernel_round(problem->n, plan.kernels->vector), 0, 0};
   parallel->run(parallel->self, gemm_pack_task_count(&run), gemm_pack_task, &run);
 }

@@ -5,14 +5,16 @@
 #include "backend/cpu/kernels/gemm_internal.h"
 
 /* Elements between the copied rows of A: no multiple of a page. */
-int64_t mica_gemm_copy_row(const mica_gemm_plan *plan) { return mica_kernel_round(plan->depth, 16) + 16; }
+int64_t mica_gemm_copy_row(const mica_gemm_plan *plan) {
+  return mica_kernel_round(plan->depth, 16) + 16;
+}
 
 int64_t mica_gemm_depth_of(const mica_gemm_plan *plan, int64_t k, int64_t depth_block) {
   return mica_kernel_max(0, mica_kernel_min(plan->depth, k - depth_block * plan->depth));
 }
 
-const char *mica_gemm_panel_at(const mica_gemm_plan *plan, const mica_gemm_panels *panels, int64_t k,
-                                 int64_t depth_block, int64_t column) {
+const char *mica_gemm_panel_at(const mica_gemm_plan *plan, const mica_gemm_panels *panels,
+                               int64_t k, int64_t depth_block, int64_t column) {
   const int64_t before = (depth_block - panels->first_depth_block) * plan->depth;
   const int64_t inside = mica_gemm_depth_of(plan, k, depth_block) * (column - panels->first_column);
   return panels->base + (before * panels->columns + inside) * plan->kernels->element_size;
@@ -205,7 +207,10 @@ void mica_gemm_run_block(const mica_gemm_job *run, const mica_gemm_block *block,
   const mica_gemm *g = run->g;
   const mica_gemm_kernels *kernels = plan->kernels;
   const int64_t size = kernels->element_size, vector = kernels->vector;
-  gemm_pass pass = {.run = run, .block = block, .copy = worker, .own = worker + plan->copy_bytes,
+  gemm_pass pass = {.run = run,
+                    .block = block,
+                    .copy = worker,
+                    .own = worker + plan->copy_bytes,
                     .panels = run->panels};
   pass.a = mica_gemm_at(g->a, mica_gemm_item_offset(g, g->a_batch, block->item), size);
   pass.b = mica_gemm_at(g->b, mica_gemm_item_offset(g, g->b_batch, block->item), size);

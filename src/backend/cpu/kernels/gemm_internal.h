@@ -42,24 +42,29 @@ typedef enum mica_gemm_b_source {
   MICA_GEMM_B_READY   /* packed by the caller */
 } mica_gemm_b_source;
 
-typedef enum mica_gemm_a_source { MICA_GEMM_A_DIRECT, MICA_GEMM_A_ROWS, MICA_GEMM_A_COLUMNS, MICA_GEMM_A_ANY } mica_gemm_a_source;
+typedef enum mica_gemm_a_source {
+  MICA_GEMM_A_DIRECT,
+  MICA_GEMM_A_ROWS,
+  MICA_GEMM_A_COLUMNS,
+  MICA_GEMM_A_ANY
+} mica_gemm_a_source;
 
 typedef struct mica_gemm_plan {
   const mica_gemm_kernels *kernels;
   int64_t items; /* products in the batch */
-  bool b_shared;          /* one B for the whole batch */
+  bool b_shared; /* one B for the whole batch */
   mica_gemm_b_source b_source;
   mica_gemm_a_source a_source;
-  int64_t panel;          /* columns of the widest tile */
-  int64_t depth;          /* of a block of k; the last may be shorter */
-  int64_t depth_blocks;   /* at least one, for k = 0 too */
+  int64_t panel;        /* columns of the widest tile */
+  int64_t depth;        /* of a block of k; the last may be shorter */
+  int64_t depth_blocks; /* at least one, for k = 0 too */
   int64_t row_block, row_blocks;
-  int64_t column_block, column_blocks; /* a multiple of panel */
-  int64_t items_per_task;              /* more than one: a task takes whole products */
+  int64_t column_block, column_blocks;       /* a multiple of panel */
+  int64_t items_per_task;                    /* more than one: a task takes whole products */
   int64_t group_columns, group_depth_blocks; /* MICA_GEMM_B_SHARED: packed at a time */
-  bool fetch, fetch_a, fetch_b;        /* C, A, B do not stay in cache */
-  size_t copy_bytes;                   /* a worker's A */
-  size_t worker_bytes;                 /* a worker's A and B */
+  bool fetch, fetch_a, fetch_b;              /* C, A, B do not stay in cache */
+  size_t copy_bytes;                         /* a worker's A */
+  size_t worker_bytes;                       /* a worker's A and B */
   size_t shared_bytes;
 } mica_gemm_plan;
 
@@ -78,7 +83,7 @@ typedef struct mica_gemm_job {
   char *workers, *shared;
   mica_gemm_panels panels; /* MICA_GEMM_B_SHARED, MICA_GEMM_B_READY */
   bool stream;
-  int64_t item;       /* first item of the tasks */
+  int64_t item;                                       /* first item of the tasks */
   int64_t column, columns, depth_block, depth_blocks; /* MICA_GEMM_B_SHARED: the group */
 } mica_gemm_job;
 
@@ -91,8 +96,8 @@ typedef struct mica_gemm_block {
 int64_t mica_gemm_copy_row(const mica_gemm_plan *plan);
 
 int64_t mica_gemm_depth_of(const mica_gemm_plan *plan, int64_t k, int64_t depth_block);
-const char *mica_gemm_panel_at(const mica_gemm_plan *plan, const mica_gemm_panels *panels, int64_t k,
-                               int64_t depth_block, int64_t column);
+const char *mica_gemm_panel_at(const mica_gemm_plan *plan, const mica_gemm_panels *panels,
+                               int64_t k, int64_t depth_block, int64_t column);
 static inline const char *mica_gemm_at(const void *base, int64_t element, int64_t size) {
   return (const char *)base + element * size;
 }

@@ -19,7 +19,7 @@ typedef struct thin_plan {
   const char *t;
   int64_t t_row, t_step; /* elements between rows of t, and along k */
   const char *big;
-  int64_t big_step;      /* between rows of big, or between columns for dots */
+  int64_t big_step; /* between rows of big, or between columns for dots */
   int64_t depth, depth_blocks;
   int64_t chunk, chunks; /* of count, a task's */
   int64_t out_row;
@@ -118,19 +118,19 @@ typedef struct thin_finish {
   bool accumulate, relu, bias_long; /* bias runs along count, or along thin */
 } thin_finish;
 
-#define THIN_FINISH(name, E)                                                              \
-  static void name(const thin_finish *f, const void *from, const void *bias, void *to) {  \
-    for (int64_t i = 0; i < f->thin; i++) {                                               \
-      const E *out = (const E *)from + i * f->out_row, *b = bias;                         \
-      E *c = (E *)to + i * f->c_thin;                                                     \
-      for (int64_t j = 0; j < f->count; j++) {                                            \
-        E value = out[j];                                                                 \
-        if (f->accumulate) value = c[j * f->c_long] + value;                              \
-        if (b) value = value + b[f->bias_long ? j : i];                                   \
-        if (f->relu && value < 0) value = 0;                                              \
-        c[j * f->c_long] = value;                                                         \
-      }                                                                                   \
-    }                                                                                     \
+#define THIN_FINISH(name, E)                                                             \
+  static void name(const thin_finish *f, const void *from, const void *bias, void *to) { \
+    for (int64_t i = 0; i < f->thin; i++) {                                              \
+      const E *out = (const E *)from + i * f->out_row, *b = bias;                        \
+      E *c = (E *)to + i * f->c_thin;                                                    \
+      for (int64_t j = 0; j < f->count; j++) {                                           \
+        E value = out[j];                                                                \
+        if (f->accumulate) value = c[j * f->c_long] + value;                             \
+        if (b) value = value + b[f->bias_long ? j : i];                                  \
+        if (f->relu && value < 0) value = 0;                                             \
+        c[j * f->c_long] = value;                                                        \
+      }                                                                                  \
+    }                                                                                    \
   }
 THIN_FINISH(thin_finish_f32, float)
 THIN_FINISH(thin_finish_f64, double)
@@ -186,14 +186,18 @@ static void thin_run_chunk(const thin_plan *plan, int64_t item, int64_t first, c
   thin_copy(plan, plan->swapped ? b : a, worker);
   big += first * (plan->dots ? plan->big_step : 1) * size;
 
-  thin_finish finish = {.thin = plan->thin, .count = count, .out_row = plan->out_row,
-                        .c_thin = plan->swapped ? 1 : g->c_row, .c_long = c_long,
+  thin_finish finish = {.thin = plan->thin,
+                        .count = count,
+                        .out_row = plan->out_row,
+                        .c_thin = plan->swapped ? 1 : g->c_row,
+                        .c_long = c_long,
                         .bias_long = !plan->swapped};
   for (int64_t d = 0; d < plan->depth_blocks; d++) {
     const int64_t k = d * plan->depth, depth = mica_kernel_min(plan->depth, g->k - k);
     const char *t = worker + k * size;
     if (plan->dots) {
-      kernels->thin_dots(plan->thin, count, depth, t, g->k, big, plan->big_step, out, plan->out_row);
+      kernels->thin_dots(plan->thin, count, depth, t, g->k, big, plan->big_step, out,
+                         plan->out_row);
     } else {
       kernels->thin_rows(plan->thin, count, depth, t, g->k, big + k * plan->big_step * size,
                          plan->big_step, out, plan->out_row);

@@ -31,7 +31,7 @@ typedef struct mica_gemm_tile {
   bool fetch;      /* C is large: ask for its lines before the sum */
   const void *bias;
   bool accumulate, relu;
-  bool stream;     /* C is aligned to vectors and large: write it past the caches */
+  bool stream; /* C is aligned to vectors and large: write it past the caches */
 } mica_gemm_tile;
 
 /* The kernels of one element type. */
@@ -71,15 +71,15 @@ typedef struct mica_depthwise_span {
   const mica_depthwise_tap *taps;
   int64_t tap_count;
   const float *x;
-  float *y; /* filter: read only */
-  float *w; /* forward: read only */
+  float *y;               /* filter: read only */
+  float *w;               /* forward: read only */
   int64_t x_step, y_step; /* elements between pixels */
   int64_t pixels, channels;
-  const float *bias; /* forward */
+  const float *bias;            /* forward */
   const float *fetch, *fetch_y; /* the parts of x and, for the filter, y that the next row needs */
-  bool triples;      /* taps come in threes, x_step apart in x */
+  bool triples;                 /* taps come in threes, x_step apart in x */
   bool accumulate, relu;
-  bool stream;       /* y is aligned and whole vectors: write it past the caches */
+  bool stream; /* y is aligned and whole vectors: write it past the caches */
 } mica_depthwise_span;
 
 typedef struct mica_conv_kernels {
@@ -96,7 +96,8 @@ typedef struct mica_cpu_kernels {
   const mica_window_kernels *window;
   /* Words of Philox blocks [block, block + count), four each (core.h). */
   void (*philox)(const uint32_t key[2], uint64_t block, int64_t count, uint32_t *out);
-  double (*limit_fma)(int64_t rounds, float *sink); /* multiply-adds in registers: returns how many flops */
+  double (*limit_fma)(int64_t rounds,
+                      float *sink); /* multiply-adds in registers: returns how many flops */
 } mica_cpu_kernels;
 
 extern const mica_cpu_kernels mica_cpu_kernels_baseline;

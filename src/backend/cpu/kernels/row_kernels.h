@@ -87,8 +87,8 @@ typedef struct mica_row_position {
 
 /* to[i * to_step + j] = from[j * from_step + i] for i in [0, rows), j in [0, columns): steps in bytes, elements
  * of 1 << k bytes for entry k. */
-typedef void mica_transpose_kernel(int64_t rows, int64_t columns, const char *from, int64_t from_step, char *to,
-                                   int64_t to_step);
+typedef void mica_transpose_kernel(int64_t rows, int64_t columns, const char *from,
+                                   int64_t from_step, char *to, int64_t to_step);
 
 struct mica_row_kernels {
   void (*softmax)(const mica_row_map *map, int64_t begin, int64_t end);
@@ -97,7 +97,8 @@ struct mica_row_kernels {
   void (*layer_norm_gradient)(const mica_row_norm_gradient *norm, int64_t begin, int64_t end);
   void (*sum_rows)(const mica_row_sum *sum, int64_t begin, int64_t end);
   void (*cross_entropy)(const mica_row_entropy *entropy, int64_t begin, int64_t end);
-  void (*cross_entropy_gradient)(const mica_row_entropy_gradient *entropy, int64_t begin, int64_t end);
+  void (*cross_entropy_gradient)(const mica_row_entropy_gradient *entropy, int64_t begin,
+                                 int64_t end);
   void (*adam)(const mica_row_adam *adam, int64_t begin, int64_t end);
   void (*position)(const mica_row_position *position, int64_t begin, int64_t end);
   mica_transpose_kernel *transpose[4];

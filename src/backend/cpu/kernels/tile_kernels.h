@@ -12,64 +12,64 @@
 #include "mica/core.h"
 
 /* X(NAME, arity). Dtypes of the sources are equal unless said otherwise; the result's is the node's. */
-#define MICA_TILE_OP_LIST(X)                                                                         \
-  X(LOAD, 0)   /* accesses[access]; the node's dtype is the access's */                              \
-  X(NUMBER, 0) /* number: as_double for floats, as_integer for integers and bool */                  \
-  X(INDEX, 0)  /* position along axis `access` of the space; an integer or float dtype */            \
-  X(STORE, 1)  /* source 0 to accesses[access], of its dtype; no value */                            \
-  X(NEG, 1)                                                                                          \
-  X(ABS, 1)                                                                                          \
-  X(SIGN, 1)                                                                                         \
-  X(EXP, 1)                                                                                          \
-  X(EXPM1, 1)                                                                                        \
-  X(LOG, 1)                                                                                          \
-  X(LOG1P, 1)                                                                                        \
-  X(TANH, 1)                                                                                         \
-  X(LOGISTIC, 1)                                                                                     \
-  X(ERF, 1)                                                                                          \
-  X(SQRT, 1)                                                                                         \
-  X(RSQRT, 1)                                                                                        \
-  X(SIN, 1)                                                                                          \
-  X(COS, 1)                                                                                          \
-  X(FLOOR, 1)                                                                                        \
-  X(CEIL, 1)                                                                                         \
-  X(ROUND, 1)                                                                                        \
-  X(NOT, 1)                                                                                          \
-  X(IS_FINITE, 1) /* -> bool */                                                                      \
-  X(CONVERT, 1)   /* from the source's dtype to the node's */                                        \
-  X(RELU, 1)                                                                                         \
-  X(GELU, 1)      /* by erf */                                                                       \
-  X(GELU_TANH, 1)                                                                                    \
-  X(ADD, 2)                                                                                          \
-  X(SUB, 2)                                                                                          \
-  X(MUL, 2)                                                                                          \
-  X(DIV, 2)                                                                                          \
-  X(REM, 2)                                                                                          \
-  X(POW, 2)                                                                                          \
-  X(MAX, 2)                                                                                          \
-  X(MIN, 2)                                                                                          \
-  X(AND, 2)                                                                                          \
-  X(OR, 2)                                                                                           \
-  X(XOR, 2)                                                                                          \
-  X(EQ, 2) /* comparisons -> bool */                                                                 \
-  X(NE, 2)                                                                                           \
-  X(LT, 2)                                                                                           \
-  X(LE, 2)                                                                                           \
-  X(GT, 2)                                                                                           \
-  X(GE, 2)                                                                                           \
-  X(SELECT, 3) /* bool, x, y */                                                                      \
-  X(REDUCE_SUM, 1)                                                                                   \
-  X(REDUCE_PROD, 1)                                                                                  \
-  X(REDUCE_MAX, 1)                                                                                   \
-  X(REDUCE_MIN, 1)                                                                                   \
-  X(REDUCE_AND, 1)                                                                                   \
+#define MICA_TILE_OP_LIST(X)                                                              \
+  X(LOAD, 0)   /* accesses[access]; the node's dtype is the access's */                   \
+  X(NUMBER, 0) /* number: as_double for floats, as_integer for integers and bool */       \
+  X(INDEX, 0)  /* position along axis `access` of the space; an integer or float dtype */ \
+  X(STORE, 1)  /* source 0 to accesses[access], of its dtype; no value */                 \
+  X(NEG, 1)                                                                               \
+  X(ABS, 1)                                                                               \
+  X(SIGN, 1)                                                                              \
+  X(EXP, 1)                                                                               \
+  X(EXPM1, 1)                                                                             \
+  X(LOG, 1)                                                                               \
+  X(LOG1P, 1)                                                                             \
+  X(TANH, 1)                                                                              \
+  X(LOGISTIC, 1)                                                                          \
+  X(ERF, 1)                                                                               \
+  X(SQRT, 1)                                                                              \
+  X(RSQRT, 1)                                                                             \
+  X(SIN, 1)                                                                               \
+  X(COS, 1)                                                                               \
+  X(FLOOR, 1)                                                                             \
+  X(CEIL, 1)                                                                              \
+  X(ROUND, 1)                                                                             \
+  X(NOT, 1)                                                                               \
+  X(IS_FINITE, 1) /* -> bool */                                                           \
+  X(CONVERT, 1)   /* from the source's dtype to the node's */                             \
+  X(RELU, 1)                                                                              \
+  X(GELU, 1) /* by erf */                                                                 \
+  X(GELU_TANH, 1)                                                                         \
+  X(ADD, 2)                                                                               \
+  X(SUB, 2)                                                                               \
+  X(MUL, 2)                                                                               \
+  X(DIV, 2)                                                                               \
+  X(REM, 2)                                                                               \
+  X(POW, 2)                                                                               \
+  X(MAX, 2)                                                                               \
+  X(MIN, 2)                                                                               \
+  X(AND, 2)                                                                               \
+  X(OR, 2)                                                                                \
+  X(XOR, 2)                                                                               \
+  X(EQ, 2) /* comparisons -> bool */                                                      \
+  X(NE, 2)                                                                                \
+  X(LT, 2)                                                                                \
+  X(LE, 2)                                                                                \
+  X(GT, 2)                                                                                \
+  X(GE, 2)                                                                                \
+  X(SELECT, 3) /* bool, x, y */                                                           \
+  X(REDUCE_SUM, 1)                                                                        \
+  X(REDUCE_PROD, 1)                                                                       \
+  X(REDUCE_MAX, 1)                                                                        \
+  X(REDUCE_MIN, 1)                                                                        \
+  X(REDUCE_AND, 1)                                                                        \
   X(REDUCE_OR, 1)
 
 typedef enum mica_tile_op {
 #define MICA_TILE_OP_ROW(NAME, arity) MICA_TILE_##NAME,
   MICA_TILE_OP_LIST(MICA_TILE_OP_ROW)
 #undef MICA_TILE_OP_ROW
-  MICA_TILE_OP_COUNT
+      MICA_TILE_OP_COUNT
 } mica_tile_op;
 
 typedef enum mica_tile_class {
@@ -121,55 +121,55 @@ typedef enum mica_tile_pair {
 /* A chain: f32 operators applied one after the other to a few vectors that stay in registers, then the same
  * for the next few. Steps work on an accumulator (and on one truth value for each element); a and b are
  * operands in memory. */
-#define MICA_CHAIN_LIST(X)                                                                           \
-  X(LOAD)       /* acc = a */                                                                        \
-  X(STORE)      /* a = acc */                                                                        \
-  X(STREAM)     /* a = acc, around the caches where a is aligned */                                  \
-  X(ADD)        /* acc = acc + a */                                                                  \
-  X(SUB)                                                                                             \
-  X(SUB_FROM)   /* acc = a - acc */                                                                  \
-  X(MUL)                                                                                             \
-  X(DIV)                                                                                             \
-  X(DIV_INTO)   /* acc = a / acc */                                                                  \
-  X(ADD_MUL)    /* acc = a * b + acc */                                                              \
-  X(MAX)        /* acc = max(acc, a) */                                                              \
-  X(MAX_OF)     /* acc = max(a, acc): where zeros differ in sign the second one counts */            \
-  X(MIN)                                                                                             \
-  X(MIN_OF)                                                                                          \
-  X(EQ)         /* truth = acc == a */                                                               \
-  X(NE)                                                                                              \
-  X(LT)                                                                                              \
-  X(LE)                                                                                              \
-  X(GT)                                                                                              \
-  X(GE)                                                                                              \
-  X(LOAD_TRUTH) /* truth = a, bytes */                                                               \
-  X(STORE_TRUTH)                                                                                     \
-  X(SELECT_OR)  /* acc = truth ? acc : a */                                                          \
-  X(SELECT_ELSE) /* acc = truth ? a : acc */                                                         \
-  X(NEG)                                                                                             \
-  X(ABS)                                                                                             \
-  X(SIGN)                                                                                            \
-  X(SQRT)                                                                                            \
-  X(RSQRT)                                                                                           \
-  X(FLOOR)                                                                                           \
-  X(CEIL)                                                                                            \
-  X(ROUND)                                                                                           \
-  X(RELU)                                                                                            \
-  X(EXP)                                                                                             \
-  X(EXPM1)                                                                                           \
-  X(LOG)                                                                                             \
-  X(LOG1P)                                                                                           \
-  X(TANH)                                                                                            \
-  X(LOGISTIC)                                                                                        \
-  X(ERF)                                                                                             \
-  X(GELU)                                                                                            \
+#define MICA_CHAIN_LIST(X)                                                              \
+  X(LOAD)   /* acc = a */                                                               \
+  X(STORE)  /* a = acc */                                                               \
+  X(STREAM) /* a = acc, around the caches where a is aligned */                         \
+  X(ADD)    /* acc = acc + a */                                                         \
+  X(SUB)                                                                                \
+  X(SUB_FROM) /* acc = a - acc */                                                       \
+  X(MUL)                                                                                \
+  X(DIV)                                                                                \
+  X(DIV_INTO) /* acc = a / acc */                                                       \
+  X(ADD_MUL)  /* acc = a * b + acc */                                                   \
+  X(MAX)      /* acc = max(acc, a) */                                                   \
+  X(MAX_OF)   /* acc = max(a, acc): where zeros differ in sign the second one counts */ \
+  X(MIN)                                                                                \
+  X(MIN_OF)                                                                             \
+  X(EQ) /* truth = acc == a */                                                          \
+  X(NE)                                                                                 \
+  X(LT)                                                                                 \
+  X(LE)                                                                                 \
+  X(GT)                                                                                 \
+  X(GE)                                                                                 \
+  X(LOAD_TRUTH) /* truth = a, bytes */                                                  \
+  X(STORE_TRUTH)                                                                        \
+  X(SELECT_OR)   /* acc = truth ? acc : a */                                            \
+  X(SELECT_ELSE) /* acc = truth ? a : acc */                                            \
+  X(NEG)                                                                                \
+  X(ABS)                                                                                \
+  X(SIGN)                                                                               \
+  X(SQRT)                                                                               \
+  X(RSQRT)                                                                              \
+  X(FLOOR)                                                                              \
+  X(CEIL)                                                                               \
+  X(ROUND)                                                                              \
+  X(RELU)                                                                               \
+  X(EXP)                                                                                \
+  X(EXPM1)                                                                              \
+  X(LOG)                                                                                \
+  X(LOG1P)                                                                              \
+  X(TANH)                                                                               \
+  X(LOGISTIC)                                                                           \
+  X(ERF)                                                                                \
+  X(GELU)                                                                               \
   X(GELU_TANH)
 
 typedef enum mica_chain_op {
 #define MICA_CHAIN_ROW(NAME) MICA_CHAIN_##NAME,
   MICA_CHAIN_LIST(MICA_CHAIN_ROW)
 #undef MICA_CHAIN_ROW
-  MICA_CHAIN_OP_COUNT
+      MICA_CHAIN_OP_COUNT
 } mica_chain_op;
 
 /* Of a slot for a value that lives within one round of a chain. */
@@ -178,17 +178,20 @@ enum { MICA_CHAIN_BYTES = 512 };
 typedef struct mica_chain_step {
   int32_t op;       /* 2 * mica_chain_op, + 1 if the last operand (a, or b of ADD_MUL) is a splat */
   int32_t place[2]; /* of a and b: indices into the places given to the kernel */
-  int64_t walks[2]; /* -1: an array, which moves along with the rounds; 0: a splat or slot, which stays */
+  int64_t walks
+      [2]; /* -1: an array, which moves along with the rounds; 0: a splat or slot, which stays */
 } mica_chain_step;
 
 struct mica_tile_kernels {
   int32_t vector_bytes;
   /* Runs the steps for elements [0, count). */
-  void (*chain)(int64_t count, const mica_chain_step *steps, int32_t step_count, void *const *places);
+  void (*chain)(int64_t count, const mica_chain_step *steps, int32_t step_count,
+                void *const *places);
   /* By the class of source 0 (SELECT: of source 1; result and source class differ for comparisons). */
   mica_tile_kernel *compute[MICA_TILE_OP_COUNT][MICA_TILE_CLASS_COUNT];
   mica_tile_kernel *pairs[MICA_TILE_PAIR_COUNT]; /* f32 */
-  mica_tile_kernel *convert[MICA_TILE_CLASS_COUNT][MICA_TILE_CLASS_COUNT]; /* NULL: by core's convert */
+  mica_tile_kernel
+      *convert[MICA_TILE_CLASS_COUNT][MICA_TILE_CLASS_COUNT]; /* NULL: by core's convert */
   mica_tile_kernel *widen[MICA_DTYPE_COUNT];  /* dense narrow elements to their class; NULL: same */
   mica_tile_kernel *narrow[MICA_DTYPE_COUNT]; /* and back: wraps or rounds */
   mica_tile_kernel *round[MICA_DTYPE_COUNT];  /* in the class: to the values of the narrow dtype */

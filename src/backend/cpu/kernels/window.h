@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 typedef struct mica_window_span {
-  const int64_t *cells; /* elements, in the order of the window */
-  int64_t cell_count;   /* 1 at least */
-  const float *x;       /* of the first pixel */
-  const float *source;  /* select: one value for each pixel and channel */
-  float *out;           /* fold: the pixels; select: where x's place is in the gradient */
+  const int64_t *cells;   /* elements, in the order of the window */
+  int64_t cell_count;     /* 1 at least */
+  const float *x;         /* of the first pixel */
+  const float *source;    /* select: one value for each pixel and channel */
+  float *out;             /* fold: the pixels; select: where x's place is in the gradient */
   int64_t x_step, y_step; /* elements between pixels: in x, in source or the folded pixels */
   int64_t pixels, channels;
   bool add; /* select: windows overlap, so add to what is there; otherwise all cells are written */
@@ -30,8 +30,10 @@ typedef struct mica_window_kernels {
    * each of `columns` neighbors, rows `row` elements apart. count is below 2^31. */
   int32_t (*arg_max)(const float *x, int64_t count);
   int32_t (*arg_min)(const float *x, int64_t count);
-  void (*arg_max_columns)(const float *x, int64_t count, int64_t row, int64_t columns, int32_t *out);
-  void (*arg_min_columns)(const float *x, int64_t count, int64_t row, int64_t columns, int32_t *out);
+  void (*arg_max_columns)(const float *x, int64_t count, int64_t row, int64_t columns,
+                          int32_t *out);
+  void (*arg_min_columns)(const float *x, int64_t count, int64_t row, int64_t columns,
+                          int32_t *out);
 } mica_window_kernels;
 
 #endif

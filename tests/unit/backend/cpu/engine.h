@@ -20,7 +20,8 @@ typedef struct {
   size_t in_count, out_count;
   double low, high; /* of floats; both 0: -2 .. 2 */
   int64_t integers; /* integers are 0 .. integers - 1; 0: -5 .. 5 */
-  double tolerance; /* 0: 2e-5, relative to the largest magnitude of an output, see engine_compare */
+  double
+      tolerance; /* 0: 2e-5, relative to the largest magnitude of an output, see engine_compare */
   uint64_t donate;
 } engine_case;
 
@@ -37,7 +38,8 @@ static inline double engine_uniform(void) { /* xorshift64 (Marsaglia 2003) */
 static inline mica_tensor *engine_tensor(mica_type type, const engine_case *test) {
   int64_t count = mica_shape_count(type.shape);
   double *values = malloc((size_t)(count + 1) * sizeof(*values));
-  double low = test->low == test->high ? -2 : test->low, high = test->low == test->high ? 2 : test->high;
+  double low = test->low == test->high ? -2 : test->low,
+         high = test->low == test->high ? 2 : test->high;
   for (int64_t i = 0; i < count; i++) {
     double u = engine_uniform();
     if (mica_dtype_is_float(type.dtype) || mica_dtype_is_complex(type.dtype))
@@ -60,7 +62,8 @@ static inline mica_device *engine_device(const mica_backend *backend, int32_t th
   return device;
 }
 
-static inline mica_executable *engine_compile(mica_device *device, const engine_case *test, engine_build *build) {
+static inline mica_executable *engine_compile(mica_device *device, const engine_case *test,
+                                              engine_build *build) {
   mica_graph *graph = mica_graph_create(NULL);
   mica_value in[ENGINE_VALUES], out[ENGINE_VALUES];
   for (size_t i = 0; i < test->in_count; i++) in[i] = mica_parameter(graph, test->in[i]);
@@ -91,7 +94,8 @@ static inline mica_executable *engine_compile(mica_device *device, const engine_
 static inline void engine_compare(const char *name, size_t index, const mica_tensor *actual,
                                   const mica_tensor *expected, double tolerance) {
   int64_t count = mica_shape_count(mica_tensor_type(expected).shape);
-  double *a = malloc((size_t)(count + 1) * sizeof(*a)), *b = malloc((size_t)(count + 1) * sizeof(*b));
+  double *a = malloc((size_t)(count + 1) * sizeof(*a)),
+         *b = malloc((size_t)(count + 1) * sizeof(*b));
   mica_error error = {0};
   CHECK_OK_ERROR(mica_tensor_read_doubles(actual, a, count, &error), &error);
   CHECK_OK_ERROR(mica_tensor_read_doubles(expected, b, count, &error), &error);
@@ -99,10 +103,11 @@ static inline void engine_compare(const char *name, size_t index, const mica_ten
   for (int64_t i = 0; i < count; i++)
     if (isfinite(b[i]) && fabs(b[i]) > largest) largest = fabs(b[i]);
   for (int64_t i = 0; i < count; i++) {
-    bool same = a[i] == b[i] || (isnan(a[i]) && isnan(b[i])) || fabs(a[i] - b[i]) <= tolerance * (largest + 1e-30);
+    bool same = a[i] == b[i] || (isnan(a[i]) && isnan(b[i])) ||
+                fabs(a[i] - b[i]) <= tolerance * (largest + 1e-30);
     if (same) continue;
-    CHECK_FAIL("%s: output %zu, element %lld: %.9g, the reference has %.9g (largest %g)", name, index, (long long)i,
-               a[i], b[i], largest);
+    CHECK_FAIL("%s: output %zu, element %lld: %.9g, the reference has %.9g (largest %g)", name,
+               index, (long long)i, a[i], b[i], largest);
     break;
   }
   free(a);
@@ -110,7 +115,8 @@ static inline void engine_compare(const char *name, size_t index, const mica_ten
 }
 
 static inline void engine_check(const char *name, const engine_case *test, engine_build *build) {
-  mica_tensor *in[ENGINE_VALUES] = {NULL}, *expected[ENGINE_VALUES] = {NULL}, *first[ENGINE_VALUES] = {NULL};
+  mica_tensor *in[ENGINE_VALUES] = {NULL}, *expected[ENGINE_VALUES] = {NULL},
+              *first[ENGINE_VALUES] = {NULL};
   mica_error error = {0};
   double tolerance = test->tolerance == 0 ? 2e-5 : test->tolerance;
   for (size_t i = 0; i < test->in_count; i++) in[i] = engine_tensor(test->in[i], test);
@@ -124,7 +130,8 @@ static inline void engine_check(const char *name, const engine_case *test, engin
       /* What is donated may be overwritten, so each run gets its own. */
       for (size_t i = 0; i < test->in_count; i++)
         given[i] = mica_tensor_from(test->in[i].dtype, test->in[i].shape, mica_tensor_data(in[i]));
-      mica_status status = mica_executable_run(executable, given, test->in_count, out, test->out_count, &error);
+      mica_status status =
+          mica_executable_run(executable, given, test->in_count, out, test->out_count, &error);
       if (CHECK_OK_ERROR(status, &error))
         for (size_t i = 0; i < test->out_count; i++) {
           if (threads == 0) {
@@ -134,7 +141,8 @@ static inline void engine_check(const char *name, const engine_case *test, engin
           if (expected[i] != NULL) engine_compare(name, i, out[i], expected[i], tolerance);
           if (first[i] == NULL) first[i] = mica_tensor_retain(out[i]);
           if (!mica_tensor_equal(out[i], first[i]))
-            CHECK_FAIL("%s: output %zu has other bits with %d threads, run %d", name, i, (int)threads, run);
+            CHECK_FAIL("%s: output %zu has other bits with %d threads, run %d", name, i,
+                       (int)threads, run);
         }
       for (size_t i = 0; i < test->in_count; i++) mica_tensor_release(given[i]);
       for (size_t i = 0; i < test->out_count; i++) mica_tensor_release(out[i]);

@@ -34,12 +34,15 @@ static int64_t random_between(int64_t low, int64_t high) {
 }
 static float *random_floats(int64_t count) {
   float *values = malloc((size_t)(count + 1) * sizeof(float));
-  for (int64_t i = 0; i < count; i++) values[i] = (float)((double)(random_bits() >> 11) * 0x1p-52 - 1);
+  for (int64_t i = 0; i < count; i++)
+    values[i] = (float)((double)(random_bits() >> 11) * 0x1p-52 - 1);
   return values;
 }
 
 static int64_t volume(const int64_t *sizes) { return sizes[0] * sizes[1] * sizes[2]; }
-static int64_t x_count(const mica_conv *c) { return c->batch * volume(c->input) * c->input_channels; }
+static int64_t x_count(const mica_conv *c) {
+  return c->batch * volume(c->input) * c->input_channels;
+}
 static int64_t y_count(const mica_conv *c) {
   return c->batch * volume(c->output) * c->output_channels;
 }
@@ -63,8 +66,8 @@ static void reference(const mica_conv *c, direction way, const float *x, const f
         int64_t i = 0;
         bool inside = true;
         for (int32_t axis = 0; axis < 3; axis++) {
-          const int64_t position = at[axis] * c->stride[axis] - c->padding[axis] +
-                                   tap[axis] * c->window_dilation[axis];
+          const int64_t position =
+              at[axis] * c->stride[axis] - c->padding[axis] + tap[axis] * c->window_dilation[axis];
           if (position < 0 || position % c->base_dilation[axis] != 0 ||
               position / c->base_dilation[axis] >= c->input[axis]) {
             inside = false;
@@ -99,8 +102,8 @@ typedef struct {
 } epilogue_check;
 
 /* c = 2 c + row + 3 column. */
-static void epilogue_scale(void *context, int64_t row, int64_t column, int64_t rows, int64_t columns,
-                           void *c, int64_t c_row) {
+static void epilogue_scale(void *context, int64_t row, int64_t column, int64_t rows,
+                           int64_t columns, void *c, int64_t c_row) {
   const epilogue_check *check = context;
   for (int64_t i = 0; i < rows; i++) {
     for (int64_t j = 0; j < columns; j++) {
@@ -132,7 +135,9 @@ static void check_direction(const mica_cpu_kernels *kernels, const mica_conv *c,
   float *x = random_floats(x_count(c)), *w = random_floats(w_count(c));
   float *y = random_floats(y_count(c));
   float *target = way == FORWARD ? y : way == BACKWARD_DATA ? x : w;
-  const int64_t count = way == FORWARD ? y_count(c) : way == BACKWARD_DATA ? x_count(c) : w_count(c);
+  const int64_t count = way == FORWARD         ? y_count(c)
+                        : way == BACKWARD_DATA ? x_count(c)
+                                               : w_count(c);
   const int64_t columns = way == BACKWARD_DATA ? c->input_channels : c->output_channels;
   float *before = malloc((size_t)(count + 1) * sizeof(float));
   float *first = malloc((size_t)(count + 1) * sizeof(float));
@@ -146,10 +151,10 @@ static void check_direction(const mica_cpu_kernels *kernels, const mica_conv *c,
   for (int32_t threads = 1; threads <= 4; threads++) {
     mica_parallel parallel = {run_scrambled, &threads, threads};
     const mica_conv transposed = mica_conv_transposed(c);
-    const size_t bytes = way == BACKWARD_FILTER
-                             ? mica_conv_filter_scratch_size(kernels, c, threads)
-                             : mica_conv_forward_scratch_size(
-                                   kernels, way == FORWARD ? c : &transposed, threads);
+    const size_t bytes =
+        way == BACKWARD_FILTER
+            ? mica_conv_filter_scratch_size(kernels, c, threads)
+            : mica_conv_forward_scratch_size(kernels, way == FORWARD ? c : &transposed, threads);
     const size_t guarded = (bytes + 127) & ~(size_t)63;
     unsigned char *scratch = aligned_alloc(64, guarded);
     memset(scratch, 0xFF, guarded); /* NaN: nothing may be read before it is written */
@@ -192,8 +197,7 @@ static void check_direction(const mica_cpu_kernels *kernels, const mica_conv *c,
         if (seen[i] != 1) wrong++;
       }
     }
-    const double tolerance =
-        4 * (double)FLT_EPSILON * ((terms[i] + 4) * (magnitude[i] + 2) + add);
+    const double tolerance = 4 * (double)FLT_EPSILON * ((terms[i] + 4) * (magnitude[i] + 2) + add);
     if (!(fabs((double)target[i] - expected) <= tolerance)) wrong++;
   }
   if (wrong > 0) describe(kernels->name, c, way, "wrong values");
@@ -239,51 +243,59 @@ static mica_conv with_defaults(mica_conv c, const int64_t *high) {
 static void check_2d(int64_t batch, int64_t height, int64_t width, int64_t inputs, int64_t outputs,
                      int64_t window, int64_t stride, int64_t padding, int64_t groups) {
   const int64_t high[3] = {0, padding, padding};
-  check_conv(with_defaults((mica_conv){.batch = batch, .groups = groups, .input_channels = inputs,
-                                       .output_channels = outputs, .input = {1, height, width},
-                                       .kernel = {1, window, window}, .stride = {1, stride, stride},
+  check_conv(with_defaults((mica_conv){.batch = batch,
+                                       .groups = groups,
+                                       .input_channels = inputs,
+                                       .output_channels = outputs,
+                                       .input = {1, height, width},
+                                       .kernel = {1, window, window},
+                                       .stride = {1, stride, stride},
                                        .padding = {0, padding, padding}},
                            high));
 }
 
 TEST(common_layers) {
-  check_2d(3, 28, 28, 1, 32, 3, 1, 1, 1);    /* one input channel */
+  check_2d(3, 28, 28, 1, 32, 3, 1, 1, 1); /* one input channel */
   check_2d(2, 14, 14, 32, 64, 3, 1, 1, 1);
-  check_2d(2, 20, 31, 3, 24, 7, 2, 3, 1);    /* a stem */
-  check_2d(2, 9, 9, 48, 80, 1, 1, 0, 1);     /* a product */
+  check_2d(2, 20, 31, 3, 24, 7, 2, 3, 1); /* a stem */
+  check_2d(2, 9, 9, 48, 80, 1, 1, 0, 1);  /* a product */
   check_2d(2, 9, 9, 48, 80, 1, 2, 0, 1);
-  check_2d(4, 4, 4, 96, 100, 3, 1, 1, 1);    /* narrow: gathered */
+  check_2d(4, 4, 4, 96, 100, 3, 1, 1, 1); /* narrow: gathered */
   check_2d(5, 1, 1, 40, 33, 1, 1, 0, 1);
   check_2d(2, 7, 7, 70, 300, 3, 2, 1, 1);
   check_2d(1, 12, 40, 16, 16, 5, 1, 2, 1);
-  check_2d(2, 6, 6, 24, 36, 3, 1, 1, 3);     /* groups */
+  check_2d(2, 6, 6, 24, 36, 3, 1, 1, 3); /* groups */
   check_2d(2, 6, 17, 8, 8, 3, 1, 1, 4);
-  check_2d(1, 3, 3, 200, 520, 3, 1, 1, 1);   /* many blocks of k and of columns */
+  check_2d(1, 3, 3, 200, 520, 3, 1, 1, 1); /* many blocks of k and of columns */
 }
 
 TEST(depthwise) {
   check_2d(2, 10, 11, 32, 32, 3, 1, 1, 32);
   check_2d(1, 10, 11, 33, 33, 3, 2, 1, 33);
   check_2d(2, 5, 5, 7, 7, 5, 1, 2, 7);
-  check_2d(1, 2, 2, 20, 20, 7, 1, 3, 20);    /* window larger than the image */
+  check_2d(1, 2, 2, 20, 20, 7, 1, 3, 20); /* window larger than the image */
   check_2d(1, 8, 9, 16, 16, 2, 3, 0, 16);
-  check_2d(1, 6, 6, 5, 10, 3, 1, 1, 5);      /* two outputs a channel: by groups */
+  check_2d(1, 6, 6, 5, 10, 3, 1, 1, 5); /* two outputs a channel: by groups */
 }
 
 TEST(empty) {
   check_2d(0, 5, 5, 3, 4, 3, 1, 1, 1);
-  check_2d(2, 2, 2, 3, 4, 3, 1, 0, 1);       /* no outputs */
-  check_2d(2, 0, 4, 3, 4, 3, 1, 2, 1);       /* padding alone */
-  check_2d(2, 4, 4, 0, 4, 3, 1, 1, 1);       /* no terms */
+  check_2d(2, 2, 2, 3, 4, 3, 1, 0, 1); /* no outputs */
+  check_2d(2, 0, 4, 3, 4, 3, 1, 2, 1); /* padding alone */
+  check_2d(2, 4, 4, 0, 4, 3, 1, 1, 1); /* no terms */
   check_2d(2, 4, 4, 6, 6, 3, 1, 1, 6);
 }
 
 TEST(many_pixels) {
-  check_2d(1, 1, 1500, 5, 6, 1, 1, 0, 1);    /* long rows: blocks of columns */
+  check_2d(1, 1, 1500, 5, 6, 1, 1, 0, 1); /* long rows: blocks of columns */
   const int64_t high[3] = {0, 0, 2};
-  check_conv(with_defaults((mica_conv){.batch = 2, .input_channels = 9, .output_channels = 11,
-                                       .input = {1, 1, 900}, .kernel = {1, 1, 5},
-                                       .padding = {0, 0, 2}}, high));
+  check_conv(with_defaults((mica_conv){.batch = 2,
+                                       .input_channels = 9,
+                                       .output_channels = 11,
+                                       .input = {1, 1, 900},
+                                       .kernel = {1, 1, 5},
+                                       .padding = {0, 0, 2}},
+                           high));
   check_2d(40, 5, 6, 4, 8, 3, 1, 1, 1);
 }
 

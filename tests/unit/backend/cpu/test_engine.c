@@ -13,13 +13,20 @@ static void build_chain(mica_graph *graph, const mica_value *in, mica_value *out
   out[2] = mica_convert(mica_greater(x, in[2]), MICA_I32);
 }
 TEST(chains) {
-  engine_case tiny = {.in = {ENGINE_F32(16), ENGINE_F32(16), ENGINE_F32(16)}, .in_count = 3, .out_count = 3};
+  engine_case tiny = {
+      .in = {ENGINE_F32(16), ENGINE_F32(16), ENGINE_F32(16)}, .in_count = 3, .out_count = 3};
   engine_check("chain of 16", &tiny, build_chain);
-  engine_case row = {.in = {ENGINE_F32(7, 5, 33), ENGINE_F32(33), ENGINE_F32(7, 5, 33)}, .in_count = 3, .out_count = 3};
+  engine_case row = {.in = {ENGINE_F32(7, 5, 33), ENGINE_F32(33), ENGINE_F32(7, 5, 33)},
+                     .in_count = 3,
+                     .out_count = 3};
   engine_check("chain with a row", &row, build_chain);
-  engine_case column = {.in = {ENGINE_F32(7, 1, 33), ENGINE_F32(7, 5, 1), ENGINE_F32(5, 1)}, .in_count = 3, .out_count = 3};
+  engine_case column = {.in = {ENGINE_F32(7, 1, 33), ENGINE_F32(7, 5, 1), ENGINE_F32(5, 1)},
+                        .in_count = 3,
+                        .out_count = 3};
   engine_check("chain with columns", &column, build_chain);
-  engine_case large = {.in = {ENGINE_F32(300, 1000), ENGINE_F32(1000), ENGINE_F32(300, 1000)}, .in_count = 3, .out_count = 3};
+  engine_case large = {.in = {ENGINE_F32(300, 1000), ENGINE_F32(1000), ENGINE_F32(300, 1000)},
+                       .in_count = 3,
+                       .out_count = 3};
   engine_check("large chain", &large, build_chain);
 }
 
@@ -33,7 +40,9 @@ static void build_integers(mica_graph *graph, const mica_value *in, mica_value *
 TEST(integers) {
   const mica_dtype dtypes[] = {MICA_I8, MICA_U8, MICA_I16, MICA_I32, MICA_U32, MICA_I64, MICA_F64};
   for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
-    engine_case test = {.in = {{dtypes[i], MICA_DIMS(5, 41)}, {dtypes[i], MICA_DIMS(41)}}, .in_count = 2, .out_count = 4};
+    engine_case test = {.in = {{dtypes[i], MICA_DIMS(5, 41)}, {dtypes[i], MICA_DIMS(41)}},
+                        .in_count = 2,
+                        .out_count = 4};
     if (mica_dtype_is_float(dtypes[i])) {
       test.low = 1;
       test.high = 3;
@@ -53,7 +62,9 @@ TEST(halves) {
   /* Groups keep f32 between their operators, so that results are at most a rounding apart. */
   const mica_dtype dtypes[] = {MICA_F16, MICA_BF16};
   for (size_t i = 0; i < 2; i++) {
-    engine_case test = {.in = {{dtypes[i], MICA_DIMS(5, 41)}, {dtypes[i], MICA_DIMS(41)}}, .in_count = 2, .out_count = 4,
+    engine_case test = {.in = {{dtypes[i], MICA_DIMS(5, 41)}, {dtypes[i], MICA_DIMS(41)}},
+                        .in_count = 2,
+                        .out_count = 4,
                         .tolerance = i == 0 ? 0x1p-9 : 0x1p-6};
     engine_check(mica_dtype_name(dtypes[i]), &test, build_halves);
   }
@@ -89,11 +100,19 @@ static void build_rows(mica_graph *graph, const mica_value *in, mica_value *out)
   mica_gradients(total, in, 3, out + 4);
 }
 TEST(rows) {
-  engine_case test = {.in = {ENGINE_F32(13, 37), ENGINE_F32(37), ENGINE_F32(37), {MICA_I32, MICA_DIMS(13)}},
-                      .in_count = 4, .out_count = 7, .integers = 37, .tolerance = 1e-4};
+  engine_case test = {
+      .in = {ENGINE_F32(13, 37), ENGINE_F32(37), ENGINE_F32(37), {MICA_I32, MICA_DIMS(13)}},
+      .in_count = 4,
+      .out_count = 7,
+      .integers = 37,
+      .tolerance = 1e-4};
   engine_check("rows", &test, build_rows);
-  engine_case large = {.in = {ENGINE_F32(260, 1000), ENGINE_F32(1000), ENGINE_F32(1000), {MICA_I32, MICA_DIMS(260)}},
-                       .in_count = 4, .out_count = 7, .integers = 1000, .tolerance = 1e-4};
+  engine_case large = {
+      .in = {ENGINE_F32(260, 1000), ENGINE_F32(1000), ENGINE_F32(1000), {MICA_I32, MICA_DIMS(260)}},
+      .in_count = 4,
+      .out_count = 7,
+      .integers = 1000,
+      .tolerance = 1e-4};
   engine_check("large rows", &large, build_rows);
 }
 
@@ -107,7 +126,8 @@ static void build_views(mica_graph *graph, const mica_value *in, mica_value *out
   out[3] = t;
   out[4] = mica_reverse(mica_mul(in[0], 2), MICA_AXES(0, 2));
   out[5] = mica_concatenate((mica_value[]){in[0], mica_neg(in[0])}, 2, 1);
-  out[6] = mica_pad(in[0], mica_scalar(graph, MICA_F32, 3), (int64_t[]){1, 0, -1}, (int64_t[]){0, 2, 1}, (int64_t[]){0, 1, 0});
+  out[6] = mica_pad(in[0], mica_scalar(graph, MICA_F32, 3), (int64_t[]){1, 0, -1},
+                    (int64_t[]){0, 2, 1}, (int64_t[]){0, 1, 0});
   out[7] = mica_broadcast_to(mica_slice(in[0], "0"), MICA_DIMS(2, 6, 7));
 }
 TEST(views) {
@@ -135,7 +155,10 @@ static void build_counters(mica_graph *graph, const mica_value *in, mica_value *
   out[3] = mica_mul(mica_convert(mica_transpose(i, MICA_ALL), MICA_F32), 0.5);
 }
 TEST(counters) {
-  engine_case test = {.in = {ENGINE_F32(6, 9), {MICA_I32, MICA_DIMS(4)}}, .in_count = 2, .out_count = 4, .integers = 6};
+  engine_case test = {.in = {ENGINE_F32(6, 9), {MICA_I32, MICA_DIMS(4)}},
+                      .in_count = 2,
+                      .out_count = 4,
+                      .integers = 6};
   engine_check("counters", &test, build_counters);
 }
 
@@ -152,13 +175,19 @@ static void build_indexed(mica_graph *graph, const mica_value *in, mica_value *o
   mica_gradients(mica_reduce_sum(mica_square(out[5]), MICA_ALL), in, 1, &out[6]);
 }
 TEST(indexing) {
-  engine_case test = {.in = {ENGINE_F32(9, 12), {MICA_I32, MICA_DIMS(4, 5)}, {MICA_I32, MICA_DIMS(9, 3)}},
-                      .in_count = 3, .out_count = 7, .integers = 9};
+  engine_case test = {
+      .in = {ENGINE_F32(9, 12), {MICA_I32, MICA_DIMS(4, 5)}, {MICA_I32, MICA_DIMS(9, 3)}},
+      .in_count = 3,
+      .out_count = 7,
+      .integers = 9};
   engine_check("indexing", &test, build_indexed);
   test.integers = 0; /* some are out of range */
   engine_check("clamped indexing", &test, build_indexed);
-  engine_case large = {.in = {ENGINE_F32(700, 128), {MICA_I32, MICA_DIMS(40, 50)}, {MICA_I32, MICA_DIMS(700, 3)}},
-                       .in_count = 3, .out_count = 7, .integers = 128};
+  engine_case large = {
+      .in = {ENGINE_F32(700, 128), {MICA_I32, MICA_DIMS(40, 50)}, {MICA_I32, MICA_DIMS(700, 3)}},
+      .in_count = 3,
+      .out_count = 7,
+      .integers = 128};
   engine_check("large indexing", &large, build_indexed);
 }
 
@@ -167,15 +196,21 @@ TEST(indexing) {
 static void build_products(mica_graph *graph, const mica_value *in, mica_value *out) {
   (void)graph;
   out[0] = mica_matmul(in[0], in[1]);
-  out[1] = mica_matmul(mica_transpose(in[1], MICA_AXES(0, 2, 1)), mica_transpose(in[0], MICA_AXES(0, 2, 1)));
-  out[2] = mica_dot_general(in[0], in[1], .x_contract = MICA_AXES(0, 2), .y_contract = MICA_AXES(0, 1));
+  out[1] = mica_matmul(mica_transpose(in[1], MICA_AXES(0, 2, 1)),
+                       mica_transpose(in[0], MICA_AXES(0, 2, 1)));
+  out[2] =
+      mica_dot_general(in[0], in[1], .x_contract = MICA_AXES(0, 2), .y_contract = MICA_AXES(0, 1));
   out[3] = mica_relu(mica_add(mica_matmul(in[0], mica_slice(in[1], "0")), in[2]));
   out[4] = mica_dot_general(in[0], in[0], .x_contract = MICA_AXES(1), .y_contract = MICA_AXES(1));
 }
 TEST(products) {
-  engine_case test = {.in = {ENGINE_F32(3, 8, 19), ENGINE_F32(3, 19, 6), ENGINE_F32(6)}, .in_count = 3, .out_count = 5};
+  engine_case test = {.in = {ENGINE_F32(3, 8, 19), ENGINE_F32(3, 19, 6), ENGINE_F32(6)},
+                      .in_count = 3,
+                      .out_count = 5};
   engine_check("products", &test, build_products);
-  engine_case large = {.in = {ENGINE_F32(2, 130, 200), ENGINE_F32(2, 200, 150), ENGINE_F32(150)}, .in_count = 3, .out_count = 5};
+  engine_case large = {.in = {ENGINE_F32(2, 130, 200), ENGINE_F32(2, 200, 150), ENGINE_F32(150)},
+                       .in_count = 3,
+                       .out_count = 5};
   engine_check("large products", &large, build_products);
 }
 
@@ -184,18 +219,21 @@ static void build_pools(mica_graph *graph, const mica_value *in, mica_value *out
   out[0] = mica_max_pool(in[0], .window = {2, 2});
   out[1] = mica_max_pool(in[0], .window = {3, 3}, .stride = {2, 2}, .padding = MICA_SAME);
   out[2] = mica_mean_pool(in[0], .window = {3, 2}, .stride = {2, 1}, .padding = MICA_SAME);
-  out[3] = mica_reduce_window(in[0], .kind = MICA_WINDOW_MIN, .window = {1, 2, 2, 3}, .stride = {1, 1, 3, 1},
-                              .window_dilation = {1, 2, 1, 1}, .base_dilation = {1, 2, 1, 1}, .low = {0, 1, -1, 2},
-                              .high = {0, 2, 1, 0});
+  out[3] =
+      mica_reduce_window(in[0], .kind = MICA_WINDOW_MIN, .window = {1, 2, 2, 3},
+                         .stride = {1, 1, 3, 1}, .window_dilation = {1, 2, 1, 1},
+                         .base_dilation = {1, 2, 1, 1}, .low = {0, 1, -1, 2}, .high = {0, 2, 1, 0});
   for (int i = 0; i < 3; i++)
-    mica_gradients(mica_reduce_sum(mica_mul(mica_square(out[i]), 0.3), MICA_ALL), in, 1, &out[4 + i]);
+    mica_gradients(mica_reduce_sum(mica_mul(mica_square(out[i]), 0.3), MICA_ALL), in, 1,
+                   &out[4 + i]);
 }
 TEST(pools) {
   engine_case test = {.in = {ENGINE_F32(3, 9, 8, 5)}, .in_count = 1, .out_count = 7};
   engine_check("pools", &test, build_pools);
   engine_case wide = {.in = {ENGINE_F32(6, 20, 23, 40)}, .in_count = 1, .out_count = 7};
   engine_check("wide pools", &wide, build_pools);
-  engine_case ties = {.in = {ENGINE_F32(2, 8, 8, 17)}, .in_count = 1, .out_count = 7, .low = 0, .high = 1e-40};
+  engine_case ties = {
+      .in = {ENGINE_F32(2, 8, 8, 17)}, .in_count = 1, .out_count = 7, .low = 0, .high = 1e-40};
   engine_check("pools of zeros", &ties, build_pools);
 }
 
@@ -211,11 +249,22 @@ static void build_network(mica_graph *graph, const mica_value *in, mica_value *o
   mica_gradients(loss, in + 1, 5, out + 1);
 }
 TEST(networks) {
-  engine_case test = {.in = {ENGINE_F32(4, 12, 12, 2), ENGINE_F32(3, 3, 2, 8), ENGINE_F32(8), ENGINE_F32(3, 3, 8, 16),
-                             ENGINE_F32(144, 10), ENGINE_F32(10), {MICA_I32, MICA_DIMS(4)}},
-                      .in_count = 7, .out_count = 6, .low = -0.5, .high = 0.5, .integers = 10, .tolerance = 1e-4};
+  engine_case test = {.in = {ENGINE_F32(4, 12, 12, 2),
+                             ENGINE_F32(3, 3, 2, 8),
+                             ENGINE_F32(8),
+                             ENGINE_F32(3, 3, 8, 16),
+                             ENGINE_F32(144, 10),
+                             ENGINE_F32(10),
+                             {MICA_I32, MICA_DIMS(4)}},
+                      .in_count = 7,
+                      .out_count = 6,
+                      .low = -0.5,
+                      .high = 0.5,
+                      .integers = 10,
+                      .tolerance = 1e-4};
   engine_check("network", &test, build_network);
 }
 
-TEST_MAIN(TEST_CASE(chains), TEST_CASE(integers), TEST_CASE(halves), TEST_CASE(reductions), TEST_CASE(rows), TEST_CASE(views),
-          TEST_CASE(reshapes_in_groups), TEST_CASE(counters), TEST_CASE(indexing), TEST_CASE(products), TEST_CASE(pools), TEST_CASE(networks))
+TEST_MAIN(TEST_CASE(chains), TEST_CASE(integers), TEST_CASE(halves), TEST_CASE(reductions),
+          TEST_CASE(rows), TEST_CASE(views), TEST_CASE(reshapes_in_groups), TEST_CASE(counters),
+          TEST_CASE(indexing), TEST_CASE(products), TEST_CASE(pools), TEST_CASE(networks))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_engine_debug.c: what the engine tells and how it stops: the first NaN, marked values, profiles,
  * cancellation; and memory: none in the steady state, and every failure of it is an error. */
+#pragma GCC diagnostic ignored "-Wpedantic" /* types of tables that are built at load */
 #include "core/json.h"
 #include "core/memory.h"
 #include "platform/platform.h"
@@ -30,7 +31,8 @@ static void build_logs(mica_graph *graph, const mica_value *in, mica_value *out)
 static mica_status run_logs(mica_device *device, float worst, mica_error *error) {
   engine_case test = {.in = {ENGINE_F32(2, 3)}, .in_count = 1, .out_count = 1};
   mica_executable *executable = engine_compile(device, &test, build_logs);
-  mica_tensor *in = mica_tensor_from(MICA_F32, MICA_DIMS(2, 3), (float[]){1, 2, 3, 4, worst, 6}), *out = NULL;
+  mica_tensor *in = mica_tensor_from(MICA_F32, MICA_DIMS(2, 3), (float[]){1, 2, 3, 4, worst, 6}),
+              *out = NULL;
   mica_status status = mica_executable_run(executable, &in, 1, &out, 1, error);
   mica_tensor_release(in);
   mica_tensor_release(out);
@@ -75,7 +77,8 @@ static void build_marks(mica_graph *graph, const mica_value *in, mica_value *out
 
 TEST(marked_values_reach_the_log) {
   heard log = {""};
-  mica_device *device = open_with((mica_device_options){.threads = 1, .log = hear, .log_user = &log});
+  mica_device *device =
+      open_with((mica_device_options){.threads = 1, .log = hear, .log_user = &log});
   engine_case test = {.in = {ENGINE_SCALAR(MICA_F32)}, .in_count = 1, .out_count = 1};
   mica_executable *executable = engine_compile(device, &test, build_marks);
   mica_tensor *in = mica_tensor_scalar(MICA_F32, 1), *out = NULL;
@@ -146,13 +149,20 @@ static void build_some_of_everything(mica_graph *graph, const mica_value *in, mi
   out[0] = loss;
   mica_gradients(loss, in + 1, 3, out + 1);
 }
-static const engine_case everything = {
-    .in = {ENGINE_F32(3, 8, 8, 2), ENGINE_F32(3, 3, 2, 4), ENGINE_F32(4), ENGINE_F32(64, 5), {MICA_I32, MICA_DIMS(3)}},
-    .in_count = 5, .out_count = 4, .integers = 5, .tolerance = 1e-4};
+static const engine_case everything = {.in = {ENGINE_F32(3, 8, 8, 2),
+                                              ENGINE_F32(3, 3, 2, 4),
+                                              ENGINE_F32(4),
+                                              ENGINE_F32(64, 5),
+                                              {MICA_I32, MICA_DIMS(3)}},
+                                       .in_count = 5,
+                                       .out_count = 4,
+                                       .integers = 5,
+                                       .tolerance = 1e-4};
 
 TEST(everything_at_once) { engine_check("everything", &everything, build_some_of_everything); }
 
-static char *text_of(int64_t (*get)(mica_executable *, char *, size_t), mica_executable *executable) {
+static char *text_of(int64_t (*get)(mica_executable *, char *, size_t),
+                     mica_executable *executable) {
   int64_t size = get(executable, NULL, 0);
   CHECK(size > 0);
   char *text = malloc((size_t)size + 1);
@@ -169,8 +179,10 @@ TEST(profiles_name_every_step) {
   char before[256];
   CHECK(mica_executable_profile(executable, before, sizeof(before)) > 0);
   for (int i = 0; i < 5; i++) in[i] = engine_tensor(everything.in[i], &everything);
-  for (int run = 0; run < 3; run++) CHECK_OK_ERROR(mica_executable_run(executable, in, 5, out, 4, &error), &error);
-  char *table = text_of(mica_executable_profile, executable), *trace = text_of(mica_executable_trace, executable);
+  for (int run = 0; run < 3; run++)
+    CHECK_OK_ERROR(mica_executable_run(executable, in, 5, out, 4, &error), &error);
+  char *table = text_of(mica_executable_profile, executable),
+       *trace = text_of(mica_executable_trace, executable);
   CHECK_STR_CONTAINS(table, "GFLOP/s");
   CHECK_STR_CONTAINS(table, "convolution f32[3, 8, 8, 4]");
   CHECK_STR_CONTAINS(table, "dot_general");
@@ -196,14 +208,16 @@ TEST(profiles_name_every_step) {
 
 TEST(a_steady_state_allocates_nothing) {
   counting count = {.fail_at = 0};
-  mica_device *device = open_with((mica_device_options){.threads = 2, .allocator = counting_allocator(&count)});
+  mica_device *device =
+      open_with((mica_device_options){.threads = 2, .allocator = counting_allocator(&count)});
   mica_executable *executable = engine_compile(device, &everything, build_some_of_everything);
   mica_tensor *in[5], *out[4] = {NULL};
   mica_error error = {0};
   for (int i = 0; i < 5; i++) in[i] = engine_tensor(everything.in[i], &everything);
   CHECK_OK_ERROR(mica_executable_run(executable, in, 5, out, 4, &error), &error);
   int64_t calls = atomic_load(&count.calls);
-  for (int run = 0; run < 5; run++) CHECK_OK_ERROR(mica_executable_run(executable, in, 5, out, 4, &error), &error);
+  for (int run = 0; run < 5; run++)
+    CHECK_OK_ERROR(mica_executable_run(executable, in, 5, out, 4, &error), &error);
   CHECK_EQ_INT(atomic_load(&count.calls), calls);
   for (int i = 0; i < 5; i++) mica_tensor_release(in[i]);
   for (int i = 0; i < 4; i++) mica_tensor_release(out[i]);
@@ -214,7 +228,8 @@ TEST(a_steady_state_allocates_nothing) {
 
 /* Compiles and runs; the graph is built without the failing allocator. */
 static mica_status compile_and_run(counting *count, mica_tensor **in) {
-  mica_device_options options = {.struct_size = sizeof(options), .threads = 2, .allocator = counting_allocator(count)};
+  mica_device_options options = {
+      .struct_size = sizeof(options), .threads = 2, .allocator = counting_allocator(count)};
   mica_error error = {0};
   mica_device *device = mica_device_open_with(&mica_backend_cpu, NULL, &options, &error);
   if (device == NULL) return error.status;
@@ -248,7 +263,8 @@ TEST(every_failed_allocation_is_an_error) {
       mica_status status = compile_and_run(&count, in);
       /* A failure may be got round, such as a copy that is only wished for; it is never another error. */
       if (status != MICA_OK && status != MICA_OUT_OF_MEMORY)
-        CHECK_FAIL("allocation %lld of %lld failed: %s", (long long)n, (long long)total, mica_status_text(status));
+        CHECK_FAIL("allocation %lld of %lld failed: %s", (long long)n, (long long)total,
+                   mica_status_text(status));
       if (on == 1) CHECK_STATUS(status, MICA_OUT_OF_MEMORY);
       CHECK_EQ_INT(atomic_load(&count.live), 0);
     }
@@ -256,5 +272,6 @@ TEST(every_failed_allocation_is_an_error) {
 }
 
 TEST_MAIN(TEST_CASE(the_first_nan_is_named), TEST_CASE(marked_values_reach_the_log),
-          TEST_CASE(loops_can_be_cancelled), TEST_CASE(everything_at_once), TEST_CASE(profiles_name_every_step),
-          TEST_CASE(a_steady_state_allocates_nothing), TEST_CASE(every_failed_allocation_is_an_error))
+          TEST_CASE(loops_can_be_cancelled), TEST_CASE(everything_at_once),
+          TEST_CASE(profiles_name_every_step), TEST_CASE(a_steady_state_allocates_nothing),
+          TEST_CASE(every_failed_allocation_is_an_error))

@@ -73,8 +73,8 @@ typedef struct {
   unsigned char *seen;
 } epilogue_check;
 
-static void epilogue_scale(void *context, int64_t row, int64_t column, int64_t rows, int64_t columns,
-                           void *c, int64_t c_row) {
+static void epilogue_scale(void *context, int64_t row, int64_t column, int64_t rows,
+                           int64_t columns, void *c, int64_t c_row) {
   const epilogue_check *check = context;
   for (int64_t i = 0; i < rows; i++) {
     for (int64_t j = 0; j < columns; j++) {
@@ -92,7 +92,8 @@ static void epilogue_scale(void *context, int64_t row, int64_t column, int64_t r
 typedef struct {
   mica_gemm_type type;
   int64_t m, n, k, batch, batch2;
-  bool a_transposed, b_transposed, a_spread, b_spread, b_broadcast, accumulate, bias, relu, epilogue;
+  bool a_transposed, b_transposed, a_spread, b_spread, b_broadcast, accumulate, bias, relu,
+      epilogue;
   bool packed;
 } gemm_case;
 
@@ -222,12 +223,13 @@ static void check_gemm_case(const mica_cpu_kernels *kernels, const gemm_case *t)
     }
   }
   if (wrong > 0) {
-    CHECK_FAIL("%s: type %d, batch %lld x %lld, %lld x %lld x %lld, transposed %d %d, spread %d %d, "
-               "broadcast %d, accumulate %d, bias %d, relu %d, epilogue %d, packed %d: %lld wrong",
-               kernels->name, type, (long long)t->batch, (long long)t->batch2, (long long)t->m,
-               (long long)t->n, (long long)t->k, t->a_transposed, t->b_transposed, t->a_spread,
-               t->b_spread, t->b_broadcast, t->accumulate, t->bias, t->relu, t->epilogue, t->packed,
-               (long long)wrong);
+    CHECK_FAIL(
+        "%s: type %d, batch %lld x %lld, %lld x %lld x %lld, transposed %d %d, spread %d %d, "
+        "broadcast %d, accumulate %d, bias %d, relu %d, epilogue %d, packed %d: %lld wrong",
+        kernels->name, type, (long long)t->batch, (long long)t->batch2, (long long)t->m,
+        (long long)t->n, (long long)t->k, t->a_transposed, t->b_transposed, t->a_spread,
+        t->b_spread, t->b_broadcast, t->accumulate, t->bias, t->relu, t->epilogue, t->packed,
+        (long long)wrong);
   }
   free(a);
   free(b);
@@ -248,10 +250,17 @@ static void check_gemm_all(const gemm_case *t) {
 static gemm_case random_case(void) {
   const uint64_t bits = random_bits();
   return (gemm_case){.type = random_below(4) < 2 ? MICA_GEMM_F32 : (mica_gemm_type)random_below(3),
-                     .batch = 1, .batch2 = 1, .a_transposed = bits & 1, .b_transposed = bits & 2,
-                     .a_spread = (bits & 0x1C) == 0, .b_spread = (bits & 0xE0) == 0,
-                     .accumulate = bits & 0x100, .bias = bits & 0x200, .relu = bits & 0x400,
-                     .epilogue = bits & 0x800, .packed = (bits & 0x3000) == 0};
+                     .batch = 1,
+                     .batch2 = 1,
+                     .a_transposed = bits & 1,
+                     .b_transposed = bits & 2,
+                     .a_spread = (bits & 0x1C) == 0,
+                     .b_spread = (bits & 0xE0) == 0,
+                     .accumulate = bits & 0x100,
+                     .bias = bits & 0x200,
+                     .relu = bits & 0x400,
+                     .epilogue = bits & 0x800,
+                     .packed = (bits & 0x3000) == 0};
 }
 
 TEST(small_shapes) {
@@ -278,10 +287,10 @@ TEST(random_shapes) {
 
 /* Long sides: more than one block of k, of columns and of rows, and thin products. */
 TEST(large_shapes) {
-  static const int64_t shapes[][3] = {{61, 1100, 300},  {260, 300, 810},  {3, 700, 1500},
-                                      {1, 2100, 900},   {700, 1, 1300},   {2000, 3, 500},
-                                      {500, 40, 1153},  {9, 900, 770},    {40, 10, 3000},
-                                      {1500, 16, 32},   {32, 512, 784},   {300, 4, 4}};
+  static const int64_t shapes[][3] = {{61, 1100, 300}, {260, 300, 810}, {3, 700, 1500},
+                                      {1, 2100, 900},  {700, 1, 1300},  {2000, 3, 500},
+                                      {500, 40, 1153}, {9, 900, 770},   {40, 10, 3000},
+                                      {1500, 16, 32},  {32, 512, 784},  {300, 4, 4}};
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
     for (int32_t variant = 0; variant < 6; variant++) {
       gemm_case t = random_case();
@@ -321,8 +330,19 @@ TEST(special_values) {
     a[2][1] = NAN;
     a[5][0] = INFINITY;
     a[6][0] = -INFINITY;
-    mica_gemm g = {.type = MICA_GEMM_F32, .m = 20, .n = 40, .k = 3, .a = a, .a_row = 3, .a_column = 1,
-                   .b = b, .b_row = 40, .b_column = 1, .c = c, .c_row = 40, .finish.relu = true};
+    mica_gemm g = {.type = MICA_GEMM_F32,
+                   .m = 20,
+                   .n = 40,
+                   .k = 3,
+                   .a = a,
+                   .a_row = 3,
+                   .a_column = 1,
+                   .b = b,
+                   .b_row = 40,
+                   .b_column = 1,
+                   .c = c,
+                   .c_row = 40,
+                   .finish.relu = true};
     int32_t threads = 1;
     mica_parallel parallel = {run_scrambled, &threads, 1};
     void *scratch = guarded_scratch(mica_gemm_scratch_size(kernels, &g, 1));

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int64_t lengths[] = {1, 2, 3, 7, 10, 16, 17, 31, 64, 65, 100, 128, 200, 1000, 1024, 5000};
+static const int64_t lengths[] = {1,  2,  3,   7,   10,  16,   17,   31,
+                                  64, 65, 100, 128, 200, 1000, 1024, 5000};
 enum { LENGTHS = sizeof lengths / sizeof lengths[0], ROWS = 7 };
 
 /* Deterministic numbers in [-limit, limit). */
@@ -36,13 +37,15 @@ static bool untouched(const float *array, int64_t count) {
 }
 
 /* Errors are relative, but to `terms` where the result is smaller: what it is a difference of. */
-static bool near(const float *actual, const double *expected, int64_t count, double tolerance, double terms,
-                 const char *what, const char *row, int64_t length) {
+static bool near(const float *actual, const double *expected, int64_t count, double tolerance,
+                 double terms, const char *what, const char *row, int64_t length) {
   for (int64_t i = 0; i < count; i++) {
     const double error = fabs((double)actual[i] - expected[i]);
-    if (error <= tolerance * fmax(fabs(expected[i]), terms) || (isnan(actual[i]) && isnan(expected[i]))) continue;
-    return CHECK_FAIL("%s, row %s, length %lld, element %lld: %.9g, expected %.9g", what, row, (long long)length,
-                      (long long)i, (double)actual[i], expected[i]);
+    if (error <= tolerance * fmax(fabs(expected[i]), terms) ||
+        (isnan(actual[i]) && isnan(expected[i])))
+      continue;
+    return CHECK_FAIL("%s, row %s, length %lld, element %lld: %.9g, expected %.9g", what, row,
+                      (long long)length, (long long)i, (double)actual[i], expected[i]);
   }
   return true;
 }
@@ -53,11 +56,12 @@ static void exact_softmax(const float *x, int64_t n, bool logarithm, double *y) 
   double most = -INFINITY, sum = 0;
   for (int64_t i = 0; i < n; i++) most = fmax(most, (double)x[i]);
   for (int64_t i = 0; i < n; i++) sum += exp((double)x[i] - most);
-  for (int64_t i = 0; i < n; i++) y[i] = logarithm ? (double)x[i] - most - log(sum) : exp((double)x[i] - most) / sum;
+  for (int64_t i = 0; i < n; i++)
+    y[i] = logarithm ? (double)x[i] - most - log(sum) : exp((double)x[i] - most) / sum;
 }
 
-static void check_map(void (*kernel)(const mica_row_map *map, int64_t begin, int64_t end), bool logarithm,
-                      const char *name, const char *row) {
+static void check_map(void (*kernel)(const mica_row_map *map, int64_t begin, int64_t end),
+                      bool logarithm, const char *name, const char *row) {
   for (int32_t k = 0; k < LENGTHS; k++) {
     const int64_t n = lengths[k], count = n * ROWS;
     float *x = room(count), *y = room(count), *z = room(count);
@@ -69,7 +73,8 @@ static void check_map(void (*kernel)(const mica_row_map *map, int64_t begin, int
     kernel(&(mica_row_map){.x = x, .y = y, .length = n}, 0, ROWS);
     near(y, expected, count, 2e-6, logarithm ? 1 : 1e-37, name, row, n);
     untouched(y, count);
-    for (int64_t i = ROWS - 1; i >= 0; i--) kernel(&(mica_row_map){.x = x, .y = z, .length = n, .stream = true}, i, i + 1);
+    for (int64_t i = ROWS - 1; i >= 0; i--)
+      kernel(&(mica_row_map){.x = x, .y = z, .length = n, .stream = true}, i, i + 1);
     CHECK_EQ_BYTES(z, y, (size_t)count * sizeof(float));
     untouched(z, count);
     kernel(&(mica_row_map){.x = x, .y = x, .length = n, .stream = true}, 0, ROWS);
@@ -100,7 +105,8 @@ static const double epsilon = 1e-3;
 static double statistics(const float *x, int64_t n, double *out_factor) {
   double mean = 0, variance = 0;
   for (int64_t i = 0; i < n; i++) mean += (double)x[i] / (double)n;
-  for (int64_t i = 0; i < n; i++) variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+  for (int64_t i = 0; i < n; i++)
+    variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
   *out_factor = 1 / sqrt(variance + (double)(float)epsilon);
   return mean;
 }
@@ -117,9 +123,15 @@ static void check_norm(const mica_cpu_kernels *row, int64_t n, bool scaled, bool
     double factor;
     const double mean = statistics(x + i * n, n, &factor);
     for (int64_t k = 0; k < n; k++)
-      expected[i * n + k] = ((double)x[i * n + k] - mean) * factor * (scaled ? (double)w[k] : 1) + (biased ? (double)b[k] : 0);
+      expected[i * n + k] = ((double)x[i * n + k] - mean) * factor * (scaled ? (double)w[k] : 1) +
+                            (biased ? (double)b[k] : 0);
   }
-  mica_row_norm norm = {.x = x, .scale = scaled ? w : NULL, .bias = biased ? b : NULL, .y = y, .length = n, .epsilon = (float)epsilon};
+  mica_row_norm norm = {.x = x,
+                        .scale = scaled ? w : NULL,
+                        .bias = biased ? b : NULL,
+                        .y = y,
+                        .length = n,
+                        .epsilon = (float)epsilon};
   row->rows->layer_norm(&norm, 0, ROWS);
   near(y, expected, count, 2e-6, 1, "layer_norm", row->name, n);
   untouched(y, count);
@@ -144,25 +156,36 @@ static double norm_objective(const double *x, const double *w, const float *dy, 
   double mean = 0, variance = 0, sum = 0;
   for (int64_t i = 0; i < n; i++) mean += x[i] / (double)n;
   for (int64_t i = 0; i < n; i++) variance += (x[i] - mean) * (x[i] - mean) / (double)n;
-  for (int64_t i = 0; i < n; i++) sum += (x[i] - mean) / sqrt(variance + (double)(float)epsilon) * w[i] * (double)dy[i];
+  for (int64_t i = 0; i < n; i++)
+    sum += (x[i] - mean) / sqrt(variance + (double)(float)epsilon) * w[i] * (double)dy[i];
   return sum;
 }
 
 static void check_norm_gradient(const mica_cpu_kernels *row, int64_t rows, int64_t n) {
-  const int64_t count = rows * n, chunk = mica_row_norm_chunk(rows), chunks = (rows + chunk - 1) / chunk;
+  const int64_t count = rows * n, chunk = mica_row_norm_chunk(rows),
+                chunks = (rows + chunk - 1) / chunk;
   float *x = room(count), *dy = room(count), *w = room(n), *dx = room(count), *again = room(count);
   float *partial = room(chunks * 2 * n), *sums = room(2 * n);
-  double *dw = calloc((size_t)n * 2, sizeof *dw), *db = dw ? dw + n : NULL, *wide = calloc((size_t)n * 2, sizeof *wide);
+  double *dw = calloc((size_t)n * 2, sizeof *dw), *db = dw ? dw + n : NULL,
+         *wide = calloc((size_t)n * 2, sizeof *wide);
   if (!CHECK(dw && wide)) return;
   fill(x, count, 3, (uint64_t)n);
   fill(dy, count, 1, (uint64_t)n + 1);
   fill(w, n, 2, (uint64_t)n + 2);
-  mica_row_norm_gradient norm = {.x = x, .scale = w, .dy = dy, .dx = dx, .partial = partial, .rows = rows,
-                                 .length = n, .chunk = chunk, .epsilon = (float)epsilon};
+  mica_row_norm_gradient norm = {.x = x,
+                                 .scale = w,
+                                 .dy = dy,
+                                 .dx = dx,
+                                 .partial = partial,
+                                 .rows = rows,
+                                 .length = n,
+                                 .chunk = chunk,
+                                 .epsilon = (float)epsilon};
   for (int64_t i = chunks - 1; i >= 0; i--) row->rows->layer_norm_gradient(&norm, i, i + 1);
   untouched(dx, count);
   untouched(partial, chunks * 2 * n);
-  row->rows->sum_rows(&(mica_row_sum){.x = partial, .y = sums, .count = chunks, .step = 2 * n}, 0, 2 * n);
+  row->rows->sum_rows(&(mica_row_sum){.x = partial, .y = sums, .count = chunks, .step = 2 * n}, 0,
+                      2 * n);
   untouched(sums, 2 * n);
   for (int64_t i = 0; i < rows; i++) {
     double factor;
@@ -186,7 +209,8 @@ static void check_norm_gradient(const mica_cpu_kernels *row, int64_t rows, int64
   norm.dx = again, norm.partial = NULL;
   row->rows->layer_norm_gradient(&norm, 0, chunks);
   CHECK_EQ_BYTES(again, dx, (size_t)count * sizeof(float));
-  free(x), free(dy), free(w), free(dx), free(again), free(partial), free(sums), free(dw), free(wide);
+  free(x), free(dy), free(w), free(dx), free(again), free(partial), free(sums), free(dw),
+      free(wide);
 }
 
 TEST(layer_norm_gradient) {
@@ -201,7 +225,8 @@ TEST(layer_norm_gradient) {
 /* ---- cross entropy ------------------------------------------------------------------------------------ */
 
 static void check_entropy(const mica_cpu_kernels *row, int64_t n, bool wide) {
-  float *x = room(ROWS * n), *loss = room(ROWS), *dx = room(ROWS * n), *again = room(ROWS * n), slopes[ROWS];
+  float *x = room(ROWS * n), *loss = room(ROWS), *dx = room(ROWS * n), *again = room(ROWS * n),
+        slopes[ROWS];
   double *expected = calloc((size_t)(ROWS * n), sizeof *expected), losses[ROWS];
   int32_t narrow[ROWS];
   int64_t labels[ROWS];
@@ -215,13 +240,23 @@ static void check_entropy(const mica_cpu_kernels *row, int64_t n, bool wide) {
     exact_softmax(x + i * n, n, true, expected + i * n);
     losses[i] = known ? -expected[i * n + labels[i]] : NAN;
     for (int64_t k = 0; k < n; k++)
-      expected[i * n + k] = (exp(expected[i * n + k]) - (known && k == labels[i] ? 1 : 0)) * (double)slopes[i];
+      expected[i * n + k] =
+          (exp(expected[i * n + k]) - (known && k == labels[i] ? 1 : 0)) * (double)slopes[i];
   }
   const void *given = wide ? (const void *)labels : (const void *)narrow;
-  row->rows->cross_entropy(&(mica_row_entropy){.logits = x, .labels = given, .loss = loss, .length = n, .wide_labels = wide}, 0, ROWS);
+  row->rows->cross_entropy(
+      &(mica_row_entropy){
+          .logits = x, .labels = given, .loss = loss, .length = n, .wide_labels = wide},
+      0, ROWS);
   near(loss, losses, ROWS, 2e-6, 1, "cross_entropy", row->name, n);
   untouched(loss, ROWS);
-  mica_row_entropy_gradient gradient = {.logits = x, .slope = slopes, .labels = given, .dlogits = dx, .length = n, .slope_step = 1, .wide_labels = wide};
+  mica_row_entropy_gradient gradient = {.logits = x,
+                                        .slope = slopes,
+                                        .labels = given,
+                                        .dlogits = dx,
+                                        .length = n,
+                                        .slope_step = 1,
+                                        .wide_labels = wide};
   row->rows->cross_entropy_gradient(&gradient, 0, ROWS);
   near(dx, expected, ROWS * n, 2e-6, 1, "cross_entropy_gradient", row->name, n);
   untouched(dx, ROWS * n);
@@ -251,13 +286,23 @@ TEST(adam) {
     for (int i = 0; i < COUNT; i++) v[i] = fabsf(v[i]);
     memcpy(p2, p, sizeof p), memcpy(m2, m, sizeof m), memcpy(v2, v, sizeof v);
     const float b1 = 0.9F, b2 = 0.999F, rate = 1e-2F, c1 = 0.3F, c2 = 0.02F, small = 1e-6F;
-    mica_row_adam update = {.p = p2, .m = m2, .v = v2, .g = g, .rate = rate, .beta1 = b1, .beta2 = b2, .epsilon = small, .correction1 = c1, .correction2 = c2};
+    mica_row_adam update = {.p = p2,
+                            .m = m2,
+                            .v = v2,
+                            .g = g,
+                            .rate = rate,
+                            .beta1 = b1,
+                            .beta2 = b2,
+                            .epsilon = small,
+                            .correction1 = c1,
+                            .correction2 = c2};
     row->rows->adam(&update, 500, COUNT);
     row->rows->adam(&update, 0, 500);
     for (int i = 0; i < COUNT; i++) {
       const double dm = (double)b1 * (double)m[i] + (1 - (double)b1) * (double)g[i];
       const double dv = (double)b2 * (double)v[i] + (1 - (double)b2) * (double)g[i] * (double)g[i];
-      const double dp = (double)p[i] - (double)rate * (dm / (double)c1) / (sqrt(dv / (double)c2) + (double)small);
+      const double dp =
+          (double)p[i] - (double)rate * (dm / (double)c1) / (sqrt(dv / (double)c2) + (double)small);
       CHECK_NEAR(m2[i], dm, 2e-7);
       CHECK_NEAR(v2[i], dv, 2e-7);
       CHECK_NEAR(p2[i], dp, 3e-6);
@@ -290,16 +335,17 @@ TEST(positions) {
       int32_t y[ROWS];
       fill(x, ROWS * n, 4, (uint64_t)n);
       for (int64_t i = 0; i < n; i++) {
-        x[i] = (float)(i % 5);                                      /* many equal ones */
-        x[n + i] = i == n / 2 || i == n - 1 ? NAN : x[n + i];       /* NaN counts as the extreme */
-        x[2 * n + i] = i % 2 == 0 ? -0.0F : 0.0F;                   /* equal zeros */
+        x[i] = (float)(i % 5);                                /* many equal ones */
+        x[n + i] = i == n / 2 || i == n - 1 ? NAN : x[n + i]; /* NaN counts as the extreme */
+        x[2 * n + i] = i % 2 == 0 ? -0.0F : 0.0F;             /* equal zeros */
         x[3 * n + i] = i == n - 1 ? INFINITY : -INFINITY;
       }
       for (int smallest = 0; smallest < 2; smallest++) {
         const mica_row_position position = {.x = x, .y = y, .length = n, .smallest = smallest};
         row->rows->position(&position, 3, ROWS);
         row->rows->position(&position, 0, 3);
-        for (int64_t i = 0; i < ROWS; i++) CHECK_EQ_INT(y[i], first_extreme(x + i * n, n, smallest));
+        for (int64_t i = 0; i < ROWS; i++)
+          CHECK_EQ_INT(y[i], first_extreme(x + i * n, n, smallest));
       }
       free(x);
     }
@@ -322,7 +368,9 @@ TEST(transposes) {
         row->rows->transpose[k](rows, columns, (const char *)from, from_step, (char *)to, to_step);
         for (int64_t i = 0; i < rows; i++) {
           for (int64_t j = 0; j < columns; j++)
-            if (!CHECK_EQ_BYTES(to + i * to_step + j * size, from + j * from_step + i * size, (size_t)size)) return;
+            if (!CHECK_EQ_BYTES(to + i * to_step + j * size, from + j * from_step + i * size,
+                                (size_t)size))
+              return;
           if (!CHECK_EQ_INT(to[i * to_step + columns * size], 0xee)) return;
         }
       }
@@ -330,5 +378,5 @@ TEST(transposes) {
   }
 }
 
-TEST_MAIN(TEST_CASE(softmax), TEST_CASE(layer_norm), TEST_CASE(layer_norm_gradient), TEST_CASE(cross_entropy),
-          TEST_CASE(adam), TEST_CASE(positions), TEST_CASE(transposes))
+TEST_MAIN(TEST_CASE(softmax), TEST_CASE(layer_norm), TEST_CASE(layer_norm_gradient),
+          TEST_CASE(cross_entropy), TEST_CASE(adam), TEST_CASE(positions), TEST_CASE(transposes))

@@ -51,7 +51,8 @@ static double ulp_error(float actual, double exact) {
   const float nearest = (float)exact;
   if (isinf(exact)) return actual == nearest ? 0 : INFINITY;
   if (exact == 0) return actual == 0 && !signbit(actual) == !signbit(exact) ? 0 : INFINITY;
-  if (isinf(actual)) return (actual > 0) == (exact > 0) && fabs(exact) >= 0x1.ffffffp127 ? 0 : INFINITY;
+  if (isinf(actual))
+    return (actual > 0) == (exact > 0) && fabs(exact) >= 0x1.ffffffp127 ? 0 : INFINITY;
   int exponent;
   frexp(exact, &exponent);
   const int last = exponent - 24 < -149 ? -149 : exponent - 24;
@@ -96,11 +97,43 @@ TEST(functions_of_one_float) {
   }
 }
 
-static const float awkward[] = {
-    0.0F, -0.0F, 1.0F, -1.0F, 2.0F, -2.0F, 3.0F, -3.0F, 0.5F, -0.5F, 1.5F, -1.5F, 0x1p-149F,
-    -0x1p-149F, 0x1p-126F, -0x1p-126F, 0x1.fffffep127F, -0x1.fffffep127F, INFINITY, -INFINITY, NAN,
-    16777215.0F, 16777216.0F, 16777217.0F, -16777215.0F, 33554431.0F, 0x1.fffffep-1F, 0x1.000002p0F,
-    -0x1.fffffep-1F, -0x1.000002p0F, 88.5F, -103.5F, 1e10F, -1e10F, 1e-10F, 8388607.5F, -8388607.5F};
+static const float awkward[] = {0.0F,
+                                -0.0F,
+                                1.0F,
+                                -1.0F,
+                                2.0F,
+                                -2.0F,
+                                3.0F,
+                                -3.0F,
+                                0.5F,
+                                -0.5F,
+                                1.5F,
+                                -1.5F,
+                                0x1p-149F,
+                                -0x1p-149F,
+                                0x1p-126F,
+                                -0x1p-126F,
+                                0x1.fffffep127F,
+                                -0x1.fffffep127F,
+                                INFINITY,
+                                -INFINITY,
+                                NAN,
+                                16777215.0F,
+                                16777216.0F,
+                                16777217.0F,
+                                -16777215.0F,
+                                33554431.0F,
+                                0x1.fffffep-1F,
+                                0x1.000002p0F,
+                                -0x1.fffffep-1F,
+                                -0x1.000002p0F,
+                                88.5F,
+                                -103.5F,
+                                1e10F,
+                                -1e10F,
+                                1e-10F,
+                                8388607.5F,
+                                -8388607.5F};
 enum { AWKWARD = sizeof awkward / sizeof awkward[0] };
 
 static void check_pow(const float *x, const float *y, int64_t count) {

@@ -45,7 +45,8 @@ static inline double oracle_float(mica_tile_op op, double x, double y) {
     case MICA_TILE_ROUND: return nearbyint(x);
     case MICA_TILE_RELU: return isnan(x) || x > 0 ? x : 0;
     case MICA_TILE_GELU: return 0.5 * x * erfc(-x / sqrt(2));
-    case MICA_TILE_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    case MICA_TILE_GELU_TANH:
+      return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
     case MICA_TILE_ADD:
     case MICA_TILE_REDUCE_SUM: return x + y;
     case MICA_TILE_SUB: return x - y;
@@ -137,7 +138,9 @@ static inline oracle_value oracle_read(mica_dtype dtype, const void *data, int64
 
 static inline oracle_value oracle_convert(mica_dtype from, oracle_value x, mica_dtype to) {
   char narrow[8];
-  const mica_dtype held = mica_dtype_is_float(from) ? MICA_F64 : from == MICA_U64 ? MICA_U64 : MICA_I64;
+  const mica_dtype held = mica_dtype_is_float(from) ? MICA_F64
+                          : from == MICA_U64        ? MICA_U64
+                                                    : MICA_I64;
   (void)mica_convert_elements(to, narrow, held, &x, 1);
   return oracle_read(to, narrow, 0);
 }
@@ -155,15 +158,16 @@ static inline void oracle_index(const mica_tile_spec *spec, int64_t at, int64_t 
   }
 }
 
-static inline int64_t oracle_address(const mica_tile_spec *spec, const mica_tile_access *access, int64_t at) {
+static inline int64_t oracle_address(const mica_tile_spec *spec, const mica_tile_access *access,
+                                     int64_t at) {
   int64_t index[MICA_TILE_RANK], address = access->offset;
   oracle_index(spec, at, index);
   for (int32_t axis = 0; axis < spec->rank; axis++) address += index[axis] * access->stride[axis];
   return address;
 }
 
-static inline void oracle_reduce(const mica_tile_spec *spec, const mica_tile_node *node, const oracle_value *in,
-                                 oracle_value *out) {
+static inline void oracle_reduce(const mica_tile_spec *spec, const mica_tile_node *node,
+                                 const oracle_value *in, oracle_value *out) {
   const int64_t outer = oracle_count(spec, 0, spec->reduce_begin);
   const int64_t reduced = oracle_count(spec, spec->reduce_begin, spec->reduce_end);
   const int64_t inner = oracle_count(spec, spec->reduce_end, spec->rank);
@@ -183,8 +187,8 @@ static inline void oracle_reduce(const mica_tile_spec *spec, const mica_tile_nod
   }
 }
 
-static inline oracle_value oracle_apply(const mica_tile_spec *spec, const mica_tile_node *node, oracle_value a,
-                                        oracle_value b, oracle_value c) {
+static inline oracle_value oracle_apply(const mica_tile_spec *spec, const mica_tile_node *node,
+                                        oracle_value a, oracle_value b, oracle_value c) {
   const mica_dtype source = spec->nodes[node->source[0]].dtype;
   oracle_value value = {.i = 0};
   if (node->op == MICA_TILE_SELECT) return a.i ? b : c;
@@ -211,12 +215,14 @@ static inline void oracle_run(const mica_tile_spec *spec, void *const *buffers) 
     oracle_value *out = values[i] = calloc((size_t)count + 1, sizeof *out);
     if (!CHECK(out)) return;
     if (node->op >= MICA_TILE_REDUCE_SUM) oracle_reduce(spec, node, values[node->source[0]], out);
-    for (int64_t at = 0; at < count && node->op < MICA_TILE_REDUCE_SUM && node->op != MICA_TILE_STORE; at++) {
+    for (int64_t at = 0;
+         at < count && node->op < MICA_TILE_REDUCE_SUM && node->op != MICA_TILE_STORE; at++) {
       int64_t index[MICA_TILE_RANK];
       oracle_index(spec, at, index);
       if (node->op == MICA_TILE_LOAD) {
         const mica_tile_access *access = &spec->accesses[node->access];
-        out[at] = oracle_read(access->dtype, buffers[access->buffer], oracle_address(spec, access, at));
+        out[at] =
+            oracle_read(access->dtype, buffers[access->buffer], oracle_address(spec, access, at));
       } else if (node->op == MICA_TILE_NUMBER) {
         out[at].f = node->number.as_double;
         if (!mica_dtype_is_float(node->dtype)) out[at].i = node->number.as_integer;
@@ -224,7 +230,8 @@ static inline void oracle_run(const mica_tile_spec *spec, void *const *buffers) 
         out[at] = oracle_convert(MICA_I64, (oracle_value){.i = index[node->access]}, node->dtype);
       } else {
         const oracle_value zero = {.i = 0};
-        const oracle_value *a = values[node->source[0]], *b = values[node->source[1]], *c = values[node->source[2]];
+        const oracle_value *a = values[node->source[0]], *b = values[node->source[1]],
+                           *c = values[node->source[2]];
         out[at] = oracle_apply(spec, node, a[at], b ? b[at] : zero, c ? c[at] : zero);
       }
     }
@@ -234,11 +241,15 @@ static inline void oracle_run(const mica_tile_spec *spec, void *const *buffers) 
     if (node->op != MICA_TILE_STORE) continue;
     const mica_tile_access *access = &spec->accesses[node->access];
     const mica_dtype from = spec->nodes[node->source[0]].dtype;
-    const mica_dtype held = mica_dtype_is_float(from) ? MICA_F64 : from == MICA_U64 ? MICA_U64 : MICA_I64;
+    const mica_dtype held = mica_dtype_is_float(from) ? MICA_F64
+                            : from == MICA_U64        ? MICA_U64
+                                                      : MICA_I64;
     char *out = buffers[access->buffer];
     for (int64_t at = 0; at < count; at++)
-      (void)mica_convert_elements(access->dtype, out + oracle_address(spec, access, at) * (mica_dtype_bits(access->dtype) / 8),
-                                  held, &values[node->source[0]][at], 1);
+      (void)mica_convert_elements(
+          access->dtype,
+          out + oracle_address(spec, access, at) * (mica_dtype_bits(access->dtype) / 8), held,
+          &values[node->source[0]][at], 1);
   }
   for (int32_t i = 0; i < spec->node_count; i++) free(values[i]);
   free(values);
@@ -252,7 +263,8 @@ typedef struct {
   int64_t calls;
 } oracle_pool;
 
-static inline void oracle_pool_run(void *self, int64_t count, void (*task)(void *context, int64_t index, int32_t worker),
+static inline void oracle_pool_run(void *self, int64_t count,
+                                   void (*task)(void *context, int64_t index, int32_t worker),
                                    void *context) {
   oracle_pool *pool = self;
   pool->calls++;
@@ -260,7 +272,8 @@ static inline void oracle_pool_run(void *self, int64_t count, void (*task)(void 
 }
 
 /* Runs the program as `threads` threads would (0: unit by unit, backwards), with scratch full of noise. */
-static inline void oracle_execute(const mica_tile_program *program, void *const *buffers, int32_t threads) {
+static inline void oracle_execute(const mica_tile_program *program, void *const *buffers,
+                                  int32_t threads) {
   const size_t size = mica_tile_scratch_size(program, threads > 0 ? threads : 1) + 64;
   void *scratch = aligned_alloc(64, (size + 63) & ~(size_t)63);
   if (!CHECK(scratch)) return;
