@@ -30,6 +30,10 @@ typedef struct {
   uint32_t id, epoch;
 } mica_region;
 
+/* Same: as many windows as the size by the stride, rounded up, the odd cell of padding at the end. Valid: only
+ * windows that fit. The default is same for convolutions and valid for pooling. */
+typedef enum { MICA_DEFAULT_PADDING, MICA_SAME, MICA_VALID, MICA_EXPLICIT } mica_padding;
+
 /* First member after the operands of every option struct: a stray positional number then warns. */
 struct mica_names_only;
 

@@ -87,12 +87,14 @@ inline mica_value number(value like, double n) {
 }  // namespace detail
 
 // x + y, x + 1, 1 + x, and so on; broadcast as in numpy. Comparisons give values, not bool.
+/* clang-format off: a list */
 #define MICA_HPP_OPERATOR_LIST(X) \
   X(+, add)                       \
   X(-, sub)                       \
   X(*, mul)                       \
   X(/, div)                       \
   X(<, less) X(<=, less_equal) X(>, greater) X(>=, greater_equal) X(==, equal) X(!=, not_equal)
+/* clang-format on */
 #define MICA_HPP_OPERATOR(symbol, name)                                                  \
   inline value operator symbol(value x, value y) { return mica_##name(x, y); }           \
   inline value operator symbol(value x, double y) { return mica_##name##_number(x, y); } \
@@ -111,14 +113,25 @@ inline value &operator*=(value &x, value y) { return x = x * y; }
 inline value &operator/=(value &x, value y) { return x = x / y; }
 
 // One operand, as in mica/ops/elementwise.h and composite.h.
-#define MICA_HPP_UNARY_LIST(X)                                                                     \
-  X(abs)                                                                                           \
-  X(sign)                                                                                          \
-  X(exp)                                                                                           \
-  X(expm1)                                                                                         \
-  X(log) X(log1p) X(tanh) X(logistic) X(erf) X(sqrt) X(rsqrt) X(sin) X(cos) X(floor) X(ceil)       \
-      X(round) X(is_finite) X(is_nan) X(square) X(reciprocal) X(relu) X(gelu) X(gelu_tanh) X(silu) \
-          X(stop_gradient) X(zeros_like) X(ones_like)
+/* clang-format off: a list */
+#define MICA_HPP_UNARY_LIST(X)                                                                 \
+  X(abs)                                                                                       \
+  X(sign)                                                                                      \
+  X(exp)                                                                                       \
+  X(expm1)                                                                                     \
+  X(log)                                                                                       \
+  X(log1p)                                                                                     \
+  X(tanh)                                                                                      \
+  X(logistic)                                                                                  \
+  X(erf)                                                                                       \
+  X(sqrt)                                                                                      \
+  X(rsqrt)                                                                                     \
+  X(sin)                                                                                       \
+  X(cos)                                                                                       \
+  X(floor)                                                                                     \
+  X(ceil) X(round) X(is_finite) X(is_nan) X(square) X(reciprocal) X(relu) X(gelu) X(gelu_tanh) \
+      X(silu) X(stop_gradient) X(zeros_like) X(ones_like)
+/* clang-format on */
 #define MICA_HPP_UNARY(name) \
   inline value name(value x) { return mica_##name(x); }
 MICA_HPP_UNARY_LIST(MICA_HPP_UNARY)
@@ -133,12 +146,14 @@ MICA_HPP_BINARY_LIST(MICA_HPP_BINARY)
 #undef MICA_HPP_BINARY
 #undef MICA_HPP_BINARY_LIST
 // Over axes: all of them, {0, 1}, or keep({-1}).
+/* clang-format off: a list */
 #define MICA_HPP_AXES_LIST(X) \
   X(reduce_sum)               \
   X(reduce_mean)              \
   X(reduce_max)               \
   X(reduce_min)               \
   X(reduce_prod) X(reduce_and) X(reduce_or) X(logsumexp) X(squeeze) X(transpose) X(reverse)
+/* clang-format on */
 #define MICA_HPP_AXES(name) \
   inline value name(value x, axes over = all()) { return mica_##name(x, over); }
 MICA_HPP_AXES_LIST(MICA_HPP_AXES)

@@ -27,9 +27,6 @@ MICA_API mica_value mica_dot_general_with(const mica_dot_general_args *args);
 
 /* x [batch, spatial..., in], kernel [spatial..., in / groups, out] -> [batch, spatial..., out],
  * 1 to 3 spatial axes. Cross-correlation, as every framework calls convolution. */
-/* Same: as many windows as the size by the stride, rounded up, the odd cell of padding at the end. Valid: only
- * windows that fit. The default is same for convolutions and valid for pooling. */
-typedef enum { MICA_DEFAULT_PADDING, MICA_SAME, MICA_VALID, MICA_EXPLICIT } mica_padding;
 typedef struct {
   size_t struct_size;
   mica_value x, kernel;

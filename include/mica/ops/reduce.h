@@ -5,7 +5,6 @@
 #ifndef MICA_OPS_REDUCE_H
 #define MICA_OPS_REDUCE_H
 #include "mica/graph.h"
-#include "mica/ops/product.h"
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -5,13 +5,23 @@
 #define MICA_BACKEND_CPU_KERNELS_TILE_SCALAR_H
 #include "backend/cpu/kernels/tile_kernels.h"
 
-#define MICA_TILE_SCALAR_LIST(X)                                                                  \
-  X(exp, f64)                                                                                     \
-  X(expm1, f64) X(log, f64) X(log1p, f64) X(tanh, f64) X(logistic, f64) X(erf, f64) X(sin, f64)   \
-      X(cos, f64) X(floor, f64) X(ceil, f64) X(round, f64) X(gelu, f64) X(gelu_tanh, f64)         \
-          X(rem, f64) X(pow, f64) X(rem, f32) X(div, i32) X(rem, i32) X(pow, i32) X(div, u32)     \
-              X(rem, u32) X(pow, u32) X(div, i64) X(rem, i64) X(pow, i64) X(div, u64) X(rem, u64) \
-                  X(pow, u64)
+/* clang-format off: a list */
+#define MICA_TILE_SCALAR_LIST(X)                                                               \
+  X(exp, f64)                                                                                  \
+  X(expm1, f64)                                                                                \
+  X(log, f64)                                                                                  \
+  X(log1p, f64)                                                                                \
+  X(tanh, f64)                                                                                 \
+  X(logistic, f64)                                                                             \
+  X(erf, f64)                                                                                  \
+  X(sin, f64)                                                                                  \
+  X(cos, f64)                                                                                  \
+  X(floor, f64)                                                                                \
+  X(ceil, f64)                                                                                 \
+  X(round, f64) X(gelu, f64) X(gelu_tanh, f64) X(rem, f64) X(pow, f64) X(rem, f32) X(div, i32) \
+      X(rem, i32) X(pow, i32) X(div, u32) X(rem, u32) X(pow, u32) X(div, i64) X(rem, i64)      \
+          X(pow, i64) X(div, u64) X(rem, u64) X(pow, u64)
+/* clang-format on */
 
 #define MICA_TILE_SCALAR_DECLARE(name, type) extern mica_tile_kernel mica_tile_##name##_##type;
 MICA_TILE_SCALAR_LIST(MICA_TILE_SCALAR_DECLARE)
