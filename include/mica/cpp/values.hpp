@@ -87,7 +87,7 @@ inline mica_value number(value like, double n) {
 }  // namespace detail
 
 // x + y, x + 1, 1 + x, and so on; broadcast as in numpy. Comparisons give values, not bool.
-/* clang-format off: a list */
+/* clang-format off */
 #define MICA_HPP_OPERATOR_LIST(X) \
   X(+, add)                       \
   X(-, sub)                       \
@@ -113,7 +113,7 @@ inline value &operator*=(value &x, value y) { return x = x * y; }
 inline value &operator/=(value &x, value y) { return x = x / y; }
 
 // One operand, as in mica/ops/elementwise.h and composite.h.
-/* clang-format off: a list */
+/* clang-format off */
 #define MICA_HPP_UNARY_LIST(X)                                                                 \
   X(abs)                                                                                       \
   X(sign)                                                                                      \
@@ -146,7 +146,7 @@ MICA_HPP_BINARY_LIST(MICA_HPP_BINARY)
 #undef MICA_HPP_BINARY
 #undef MICA_HPP_BINARY_LIST
 // Over axes: all of them, {0, 1}, or keep({-1}).
-/* clang-format off: a list */
+/* clang-format off */
 #define MICA_HPP_AXES_LIST(X) \
   X(reduce_sum)               \
   X(reduce_mean)              \

@@ -5,7 +5,7 @@
 #define MICA_BACKEND_CPU_KERNELS_TILE_SCALAR_H
 #include "backend/cpu/kernels/tile_kernels.h"
 
-/* clang-format off: a list */
+/* clang-format off */
 #define MICA_TILE_SCALAR_LIST(X)                                                               \
   X(exp, f64)                                                                                  \
   X(expm1, f64)                                                                                \
