@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 int64_t mica_shape_count(mica_shape shape) {
   if (shape.rank < 0 || shape.rank > MICA_MAX_RANK) return -1;
@@ -57,7 +58,13 @@ int mica_type_format(mica_type type, char *text, size_t size) {
   for (int32_t axis = 0; axis < rank; axis++)
     used += (size_t)snprintf(whole + used, sizeof(whole) - used, "%s%" PRId64,
                              axis == 0 ? "" : ", ", type.shape.dim[axis]);
-  return snprintf(text, size, "%s]", whole);
+  whole[used++] = ']';
+  if (size > 0) {
+    size_t copied = used < size ? used : size - 1;
+    memcpy(text, whole, copied);
+    text[copied] = '\0';
+  }
+  return (int)used;
 }
 
 mica_status mica_type_check(mica_type type, size_t *out_size, mica_error *error) {

@@ -176,7 +176,7 @@ static void batch_dynamic_update_slice(const mica_rule *rule, const bool *batche
     out[0] = mica_emit(rule->graph, MICA_OP_DYNAMIC_UPDATE_SLICE, in, rule->in_count + 1, NULL);
     return;
   }
-  int64_t limits[MICA_MAX_RANK];
+  int64_t limits[MICA_MAX_RANK] = {0};
   for (int32_t axis = 0; axis < x.rank; axis++) limits[axis] = x.dim[axis] - update.dim[axis];
   mica_value scattered[3] = {in[0], stacked_starts(rule, batched, 2, size, limits), in[1]};
   mica_scatter_attr scatter = {.kind = MICA_SCATTER_SET,
