@@ -19,6 +19,9 @@
 static atomic_bool active;
 static atomic_int active_mode, active_kinds;
 static atomic_llong target, counted, failed, live_blocks;
+/* This thread runs the program's own code. Before that, a sanitizer's runtime allocates for a new thread and
+ * gives up when it cannot. */
+static _Thread_local bool entered;
 
 void fault_begin_kinds(fault_mode mode, int64_t n, int kinds) {
   atomic_store(&active_mode, (int)mode);
@@ -27,10 +30,18 @@ void fault_begin_kinds(fault_mode mode, int64_t n, int kinds) {
   atomic_store(&counted, 0);
   atomic_store(&failed, 0);
   atomic_store(&live_blocks, 0);
+  entered = true;
   atomic_store(&active, true);
 }
 
 void fault_begin(fault_mode mode, int64_t n) { fault_begin_kinds(mode, n, FAULT_ALL); }
+void fault_again(fault_mode mode, int64_t n) {
+  atomic_store(&active_mode, FAULT_NONE); /* the rest is not changed all at once */
+  atomic_store(&counted, 0);
+  atomic_store(&failed, 0);
+  atomic_store(&target, (long long)n);
+  atomic_store(&active_mode, (int)mode);
+}
 void fault_end(void) { atomic_store(&active, false); }
 int64_t fault_count(void) { return (int64_t)atomic_load(&counted); }
 int64_t fault_failed_count(void) { return (int64_t)atomic_load(&failed); }
@@ -38,7 +49,7 @@ int64_t fault_live_blocks(void) { return (int64_t)atomic_load(&live_blocks); }
 
 /* Counts a call; true: it has to fail. */
 static bool must_fail(fault_kind kind) {
-  if (!atomic_load(&active) || !(atomic_load(&active_kinds) & (int)kind)) return false;
+  if (!atomic_load(&active) || !(atomic_load(&active_kinds) & (int)kind) || !entered) return false;
   long long number = atomic_fetch_add(&counted, 1) + 1;
   long long n = atomic_load(&target);
   int mode = atomic_load(&active_mode);
@@ -85,6 +96,18 @@ static void original_free(void *block) {
   } else {
     __libc_free(block);
   }
+}
+
+typedef struct {
+  void *(*start)(void *);
+  void *argument;
+} thread_start;
+
+static void *enter_thread(void *context) {
+  thread_start call = *(thread_start *)context;
+  original_free(context);
+  entered = true;
+  return call.start(call.argument);
 }
 
 /* ---- what the program and its libraries call ------------------------------------------------- */
@@ -165,12 +188,15 @@ void *mmap64(void *address, size_t size, int protection, int flags, int file, of
 int pthread_create(pthread_t *out_thread, const pthread_attr_t *attributes, void *(*start)(void *),
                    void *argument) {
   if (must_fail(FAULT_THREAD)) return EAGAIN;
-  if (__interceptor_pthread_create) {
-    return __interceptor_pthread_create(out_thread, attributes, start, argument);
-  }
-  int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = NULL;
-  find_next("pthread_create", &next, sizeof next);
-  return next(out_thread, attributes, start, argument);
+  thread_start *call = original_malloc(sizeof *call);
+  if (!call) return EAGAIN;
+  *call = (thread_start){start, argument};
+  int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+      __interceptor_pthread_create;
+  if (!create) find_next("pthread_create", &create, sizeof create);
+  int code = create(out_thread, attributes, enter_thread, call);
+  if (code != 0) original_free(call);
+  return code;
 }
 
 #pragma GCC visibility pop

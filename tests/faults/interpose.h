@@ -4,8 +4,8 @@
  * A program that is linked with interpose.c has its own malloc, calloc, realloc, aligned_alloc,
  * posix_memalign, free, mmap and pthread_create, which pass every call on to the originals (the C
  * library's, or a sanitizer's) and between fault_begin and fault_end count those of all threads and let
- * chosen ones fail, including what the C library allocates for itself (fopen, qsort, ...). So a count
- * of 0 means that nothing was allocated at all.
+ * chosen ones fail, including what the C library allocates for itself (fopen, qsort, ...), but not what a
+ * new thread allocates before its function is called. So a count of 0 means that nothing was allocated.
  *
  *   fault_begin(FAULT_NONE, 0);  work();  fault_end();  int64_t total = fault_count();
  *   for (int64_t n = 1; n <= total; n++) { fault_begin(FAULT_ONE, n); work(); fault_end(); ... }
@@ -33,6 +33,8 @@ typedef enum {
 void fault_begin(fault_mode mode, int64_t n);
 /* The same for some kinds (fault_kind values, or-ed): the others are neither counted nor failed. */
 void fault_begin_kinds(fault_mode mode, int64_t n, int kinds);
+/* Chooses anew which calls fail, numbered from here on; blocks that live go on being counted. */
+void fault_again(fault_mode mode, int64_t n);
 void fault_end(void);
 
 /* Since the last fault_begin, also after fault_end: how many calls were counted, how many of them were
