@@ -113,6 +113,14 @@ bool check_all(void) {
   return all && strcmp(all, "1") == 0;
 }
 
+int check_threads(int wanted) {
+#if defined(__wasm__) && !defined(_REENTRANT)
+  return wanted < 1 ? wanted : 1;
+#else
+  return wanted;
+#endif
+}
+
 int64_t check_rotation(void) {
   const char *fixed = getenv("MICA_TEST_ROTATION");
   if (fixed) return strtoll(fixed, NULL, 10);

@@ -103,10 +103,11 @@ static mica_device *devices[8]; /* 0: reference, n: cpu with n threads */
 static mica_device *open_device(int slot, const char *backend, int32_t threads) {
   if (devices[slot]) return devices[slot];
   mica_error error = {0};
-  devices[slot] = mica_device_open(
-      &(mica_device_options){
-          .struct_size = sizeof(mica_device_options), .backend = backend, .threads = threads},
-      &error);
+  devices[slot] =
+      mica_device_open(&(mica_device_options){.struct_size = sizeof(mica_device_options),
+                                              .backend = backend,
+                                              .threads = check_threads(threads)},
+                       &error);
   if (!devices[slot]) CHECK_FAIL("device %s: %s", backend, error.message);
   return devices[slot];
 }

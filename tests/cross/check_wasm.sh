@@ -9,4 +9,4 @@ echo 'int main(void) { return 0; }' >probe.c
   -Wno-deprecated --no-wasm-opt probe.c -o probe.wasm 2>probe.log ||
   { cat probe.log >&2; skip 'clang makes no WASI program (wasi-libc, lld-22, libclang-rt-22-dev-wasm32)'; }
 have node || have nodejs || skip 'node is missing (nodejs)'
-cross_build wasm wasm32-wasi.cmake
+cross_build wasm wasm32-wasi.cmake wasm32

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# cross_build NAME: builds the library and the programs of programs.list with cmake/toolchains/<toolchain>, into
-# build/cross/<name>, which is kept between runs, and runs the programs under the emulator.
-cross_build() { # NAME TOOLCHAIN_FILE
+# cross_build NAME TOOLCHAIN_FILE PROCESSOR: builds the library and the programs of programs.list with cmake/toolchains/TOOLCHAIN_FILE,
+# into build/cross/<name>, which is kept between runs, and runs the programs under the emulator.
+cross_build() { # NAME TOOLCHAIN_FILE PROCESSOR
   folder=$MICA_SOURCE_DIR/build/cross/$1
   if [ ! -f "$folder/CMakeCache.txt" ]; then
     rm -rf "$folder"
@@ -14,7 +14,7 @@ cross_build() { # NAME TOOLCHAIN_FILE
   start=$(now)
   cmake --build "$folder" -j 2 >build.log 2>&1 || { tail -n 60 build.log; fail "building for $1"; }
   echo "$1: built in $(($(now) - start)) s"
-  programs=$(grep -c '^[^# ]' "$MICA_SOURCE_DIR/tests/cross/programs.list")
+  programs=$(awk -v processor="$3" '/^[^# ]/ && (NF == 1 || $2 == processor) {n++} END {print n}' "$MICA_SOURCE_DIR/tests/cross/programs.list")
   ctest --test-dir "$folder" --output-on-failure --no-tests=error --timeout 600 >test.log 2>&1 || { cat test.log; fail "tests on $1"; }
   cat test.log
   # A list that is read wrongly would leave nothing to fail.

@@ -123,9 +123,9 @@ static double plain_step(const double *x, const double *target, double *w, doubl
   for (int n = 0; n < ROWS; n++) {
     double miss = *b - target[n];
     for (int k = 0; k < COLUMNS; k++) miss += x[n * COLUMNS + k] * w[k];
-    loss += miss * miss / ROWS;
-    for (int k = 0; k < COLUMNS; k++) dw[k] += 2 * miss * x[n * COLUMNS + k] / ROWS;
-    db += 2 * miss / ROWS;
+    loss += miss * miss / (double)ROWS;
+    for (int k = 0; k < COLUMNS; k++) dw[k] += 2 * miss * x[n * COLUMNS + k] / (double)ROWS;
+    db += 2 * miss / (double)ROWS;
   }
   for (int k = 0; k < COLUMNS; k++) w[k] -= 0.1 * dw[k];
   *b -= 0.1 * db;
