@@ -100,6 +100,10 @@ void mica_plan_meet_loads(mica_plan *plan, const mica_block_program *block, uint
                           uint32_t storage);
 bool mica_plan_block(mica_plan *plan, uint32_t group, int64_t rows, int64_t columns,
                      mica_block_program *out);
+/* Appends a step that converts `from`, a view of `shape` of one dtype, into dense memory of another; the
+ * step belongs to node `id`. False when the VM lacks the conversion. */
+bool mica_plan_convert(mica_plan *plan, uint32_t id, mica_shape shape, mica_dtype from_dtype,
+                       mica_view from, mica_dtype to_dtype, uint32_t to_storage);
 const char *mica_group_label(mica_plan *plan, uint32_t group);
 
 #endif

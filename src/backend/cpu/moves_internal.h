@@ -6,6 +6,7 @@
 
 bool mica_plan_move(mica_plan *plan, uint32_t id);    /* concatenate, pad, dynamic slices */
 bool mica_plan_indexed(mica_plan *plan, uint32_t id); /* gather, scatter */
+bool mica_plan_draw(mica_plan *plan, uint32_t id);    /* random bits, places of extremes */
 bool mica_plan_window(mica_plan *plan, uint32_t id);  /* reduce_window, select_and_scatter */
 
 #endif

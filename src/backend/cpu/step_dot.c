@@ -112,10 +112,10 @@ static void collect_axes(const mica_plan *plan, uint32_t id, const mica_view *a,
 
 /* A dense copy of an operand with its axes in the order batch, then `first`, then the rest; the view that
  * is returned has the operand's own order of axes. */
-static mica_view packed_operand(mica_plan *plan, uint32_t id, const mica_ints *batch,
-                                const mica_ints *contract, bool contract_first) {
-  mica_type type = mica_plan_type(plan, id);
-  mica_view place = mica_plan_place(plan, id), from = place, to, result;
+static mica_view packed_operand(mica_plan *plan, uint32_t id, mica_type type, mica_view place,
+                                const mica_ints *batch, const mica_ints *contract,
+                                bool contract_first) {
+  mica_view from = place, to, result;
   mica_shape shape = {.rank = type.shape.rank};
   int32_t order[MICA_MAX_RANK], count = 0;
   for (int32_t i = 0; i < batch->count; i++) order[count++] = (int32_t)batch->at[i];
@@ -146,6 +146,19 @@ static bool gemm_type_of(mica_dtype dtype, mica_gemm_type *out) {
     case MICA_I32:
     case MICA_U32: *out = MICA_GEMM_I32; return true;
     default: return false;
+  }
+}
+
+/* What the kernels compute a product of narrow numbers in, exactly as if each were widened first. */
+static mica_dtype wide_dtype(mica_dtype dtype) {
+  switch (dtype) {
+    case MICA_F16:
+    case MICA_BF16: return MICA_F32;
+    case MICA_I8:
+    case MICA_U8:
+    case MICA_I16:
+    case MICA_U16: return MICA_I32;
+    default: return MICA_DTYPE_NONE;
   }
 }
 
@@ -186,30 +199,29 @@ bool mica_dot_fits(const mica_graph *graph, uint32_t id) {
          mica_shape_count(x.shape) > 0 && mica_shape_count(y.shape) > 0;
 }
 
-bool mica_plan_dot(mica_plan *plan, uint32_t id) { return mica_plan_dot_finished(plan, id, NULL); }
-
-bool mica_plan_dot_finished(mica_plan *plan, uint32_t id, const mica_finish_plan *finish) {
+/* The step on operands that lie at `a` and `b`, both of `dtype`; false when they cannot be folded. */
+static bool add_product(mica_plan *plan, uint32_t id, mica_dtype dtype, mica_view a, mica_view b,
+                        const mica_finish_plan *finish) {
   const mica_node *node = mica_node_at(plan->graph, id);
-  if (!mica_dot_fits(plan->graph, id)) return false;
   const uint32_t *operands = mica_node_operands(plan->graph, node);
   const mica_dot_attr *attr = node->attr;
-  mica_type x = mica_plan_type(plan, operands[0]), y = mica_plan_type(plan, operands[1]);
+  mica_type x = {dtype, mica_plan_type(plan, operands[0]).shape},
+            y = {dtype, mica_plan_type(plan, operands[1]).shape};
   mica_gemm problem = {.m = 0};
-  gemm_type_of(x.dtype, &problem.type);
-  mica_view a = mica_plan_place(plan, operands[0]), b = mica_plan_place(plan, operands[1]);
+  gemm_type_of(dtype, &problem.type);
   dot_axes axes;
   collect_axes(plan, id, &a, &b, &axes);
   if (axes.rows.rank > 1 || axes.depth.rank > 1 || axes.batch.rank > MICA_GEMM_BATCH_RANK) {
-    a = packed_operand(plan, operands[0], &attr->lhs_batch, &attr->lhs_contract, false);
+    a = packed_operand(plan, operands[0], x, a, &attr->lhs_batch, &attr->lhs_contract, false);
     collect_axes(plan, id, &a, &b, &axes);
   }
   if (!axes_fit(&axes)) {
-    b = packed_operand(plan, operands[1], &attr->rhs_batch, &attr->rhs_contract, true);
+    b = packed_operand(plan, operands[1], y, b, &attr->rhs_batch, &attr->rhs_contract, true);
     collect_axes(plan, id, &a, &b, &axes);
   }
   if (!axes_fit(
           &axes)) { /* the contracted axes of the left one, in the order that the right one has now */
-    a = packed_operand(plan, operands[0], &attr->lhs_batch, &attr->lhs_contract, false);
+    a = packed_operand(plan, operands[0], x, a, &attr->lhs_batch, &attr->lhs_contract, false);
     collect_axes(plan, id, &a, &b, &axes);
   }
   if (!axes_fit(&axes)) return false;
@@ -224,11 +236,57 @@ bool mica_plan_dot_finished(mica_plan *plan, uint32_t id, const mica_finish_plan
   if (finish != NULL) argument->finish = finish->argument;
   int32_t threads = argument->serial ? 1 : mica_thread_pool_size(plan->device->pool);
   mica_plan_step_add(plan, run_dot, argument, id);
-  mica_plan_read(plan, operands[0], a);
-  mica_plan_read(plan, operands[1], b);
+  mica_plan_reference *left = mica_plan_read(plan, operands[0], a);
+  if (a.storage != mica_plan_place(plan, operands[0]).storage) left->value = 0;
+  left->offset = (size_t)a.offset * (size_t)mica_dtype_bits(dtype) / 8;
+  mica_plan_reference *right = mica_plan_read(plan, operands[1], b);
+  if (b.storage != mica_plan_place(plan, operands[1]).storage) right->value = 0;
+  right->offset = (size_t)b.offset * (size_t)mica_dtype_bits(dtype) / 8;
   mica_plan_product_result(plan, id, finish);
   mica_plan_scratch(plan, mica_gemm_scratch_size(plan->device->kernels, &problem, threads));
   if (finish != NULL) mica_plan_finish_references(plan, finish);
   mica_plan_cost(plan, flops, bytes, cost);
   return true;
+}
+
+bool mica_plan_dot_finished(mica_plan *plan, uint32_t id, const mica_finish_plan *finish) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  if (!mica_dot_fits(plan->graph, id)) return false;
+  const uint32_t *operands = mica_node_operands(plan->graph, node);
+  return add_product(plan, id, node->type.dtype, mica_plan_place(plan, operands[0]),
+                     mica_plan_place(plan, operands[1]), finish);
+}
+
+/* A product of narrow numbers: the operands are widened, the result is rounded once if it is narrow too. */
+static bool lower_narrow_dot(mica_plan *plan, uint32_t id) {
+  const mica_node *node = mica_node_at(plan->graph, id);
+  const uint32_t *operands = mica_node_operands(plan->graph, node);
+  mica_dtype dtype = mica_plan_type(plan, operands[0]).dtype, wide = wide_dtype(dtype);
+  mica_view views[2];
+  if (wide == MICA_DTYPE_NONE || mica_shape_count(node->type.shape) == 0) return false;
+  for (int i = 0; i < 2; i++) {
+    mica_type type = mica_plan_type(plan, operands[i]);
+    if (mica_shape_count(type.shape) == 0) return false;
+    uint32_t storage = mica_plan_storage(plan, MICA_STORAGE_ARENA, 0,
+                                         mica_plan_bytes(plan, (mica_type){wide, type.shape}));
+    mica_view place = mica_plan_place(plan, operands[i]);
+    if (!mica_plan_convert(plan, id, type.shape, dtype, place, wide, storage)) return false;
+    mica_view_dense(&views[i], storage, type.shape);
+  }
+  if (node->type.dtype == wide) return add_product(plan, id, wide, views[0], views[1], NULL);
+  mica_type type = {wide, node->type.shape};
+  uint32_t storage = mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type));
+  mica_finish_plan unrounded = {.storage = storage, .result = 0};
+  if (!add_product(plan, id, wide, views[0], views[1], &unrounded)) return false;
+  mica_view from;
+  mica_view_dense(&from, storage, node->type.shape);
+  uint32_t result =
+      mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, node->type));
+  mica_view_dense(&plan->values[id].view, result, node->type.shape);
+  return mica_plan_convert(plan, id, node->type.shape, wide, from, node->type.dtype, result);
+}
+
+bool mica_plan_dot(mica_plan *plan, uint32_t id) {
+  if (plan->graph->nodes[id].op != MICA_OP_DOT_GENERAL) return false;
+  return mica_plan_dot_finished(plan, id, NULL) || lower_narrow_dot(plan, id);
 }

@@ -361,6 +361,49 @@ static void add_tile_step(tile_builder *builder, mica_tile_program *program) {
   if (mica_plan_good(plan)) plan->steps[step].label = mica_group_label(plan, builder->group);
 }
 
+bool mica_plan_convert(mica_plan *plan, uint32_t id, mica_shape shape, mica_dtype from_dtype,
+                       mica_view from, mica_dtype to_dtype, uint32_t to_storage) {
+  mica_view to;
+  mica_view_dense(&to, to_storage, shape);
+  mica_tile_access accesses[2] = {{.buffer = 0, .dtype = from_dtype},
+                                  {.buffer = 1, .dtype = to_dtype}};
+  const mica_tile_node nodes[] = {{.op = MICA_TILE_LOAD, .dtype = from_dtype, .access = 0},
+                                  {.op = MICA_TILE_CONVERT, .dtype = to_dtype, .source = {0}},
+                                  {.op = MICA_TILE_STORE, .source = {1}, .access = 1}};
+  mica_tile_spec spec = {.rank = shape.rank,
+                         .nodes = nodes,
+                         .node_count = 3,
+                         .accesses = accesses,
+                         .access_count = 2,
+                         .buffer_count = 2};
+  for (int32_t axis = 0; axis < shape.rank; axis++) {
+    spec.size[axis] = shape.dim[axis];
+    accesses[0].stride[axis] = from.stride[axis];
+    accesses[1].stride[axis] = to.stride[axis];
+  }
+  mica_tile_program *program = NULL;
+  mica_status status =
+      mica_tile_compile(plan->device->kernels, &spec, &plan->allocator, &program, NULL);
+  if (status == MICA_OUT_OF_MEMORY) mica_plan_fail(plan, status, "no memory for a program");
+  if (status != MICA_OK) return false;
+  tile_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
+  if (!mica_plan_own(plan, release_tile, program) || argument == NULL) return false;
+  int64_t count = mica_shape_count(shape);
+  *argument = (tile_argument){program, 2, count < 8 * MICA_CPU_SERIAL_COST};
+  uint32_t step = mica_plan_step_add(plan, run_tile, argument, id);
+  mica_plan_reference_add(plan, from.storage,
+                          (size_t)from.offset * (size_t)mica_dtype_bits(from_dtype) / 8,
+                          MICA_PLAN_READ);
+  mica_plan_reference_add(plan, to_storage, 0, MICA_PLAN_WRITE);
+  mica_plan_scratch(plan,
+                    mica_tile_scratch_size(
+                        program, argument->serial ? 1 : mica_thread_pool_size(plan->device->pool)));
+  mica_plan_cost(plan, 0, count * (mica_dtype_bits(from_dtype) + mica_dtype_bits(to_dtype)) / 8,
+                 50 + count / 8);
+  if (mica_plan_good(plan)) plan->steps[step].label = "convert for";
+  return true;
+}
+
 /* ---- blocks of a product ---------------------------------------------------------------------- */
 
 /* One stride for axes [begin, end) of the space, if they are walked like one axis. */

@@ -191,6 +191,45 @@ TEST(indexing) {
   engine_check("large indexing", &large, build_indexed);
 }
 
+static void build_places(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  for (int axis = 0; axis < 3; axis++) {
+    out[axis] = mica_arg_max(in[0], axis);
+    out[3 + axis] = mica_arg_min(in[0], axis);
+  }
+  mica_value nan = mica_div(mica_zeros_like(in[0]), mica_zeros_like(in[0]));
+  mica_value holes = mica_select(mica_greater(mica_abs(in[0]), 1.7), nan, in[0]);
+  out[6] = mica_arg_max(holes, 2);
+  out[7] = mica_arg_min(holes, 1);
+  out[8] = mica_arg_max(mica_round(in[0]), 2); /* ties */
+  out[9] = mica_arg_min(mica_round(in[0]), 0);
+}
+TEST(places_of_extremes) {
+  engine_case test = {.in = {ENGINE_F32(6, 40, 131)}, .in_count = 1, .out_count = 10};
+  engine_check("places", &test, build_places);
+  engine_case small = {.in = {ENGINE_F32(3, 5, 7)}, .in_count = 1, .out_count = 10};
+  engine_check("places of few", &small, build_places);
+}
+
+static void build_random(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  out[0] = mica_random_bits(in[0], MICA_DIMS(7, 31));
+  out[1] = mica_random_bits(in[0], MICA_DIMS(200, 301));
+  out[2] = mica_random_uniform(in[0], (mica_type){MICA_F32, MICA_DIMS(1000)});
+  out[3] = mica_convert(mica_random_bernoulli(in[0], 0.3, MICA_DIMS(50, 7)), MICA_I32);
+  mica_value keys =
+      mica_reshape(mica_concatenate((mica_value[]){in[0], mica_random_fold_number(in[0], 3)}, 2, 0),
+                   MICA_DIMS(2, 2));
+  mica_region each = mica_vmap_begin(graph, &keys, NULL, 1);
+  mica_vmap_end(each, (mica_value[]){mica_random_bits(mica_argument(each, 0), MICA_DIMS(13))}, 1,
+                &out[4]);
+}
+TEST(random_bits) {
+  engine_case test = {
+      .in = {{MICA_U32, MICA_DIMS(2)}}, .in_count = 1, .out_count = 5, .integers = 4000000000};
+  engine_check("random bits", &test, build_random);
+}
+
 /* ---- products --------------------------------------------------------------------------------- */
 
 static void build_products(mica_graph *graph, const mica_value *in, mica_value *out) {
@@ -212,6 +251,28 @@ TEST(products) {
                        .in_count = 3,
                        .out_count = 5};
   engine_check("large products", &large, build_products);
+}
+
+static void build_narrow(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  out[0] = mica_matmul(in[0], in[1]);
+  mica_dtype dtype = mica_dtype_of(in[0]), wide = mica_dtype_is_float(dtype) ? MICA_F32 : MICA_I32;
+  bool widens = mica_dtype_bits(dtype) == 8 || dtype == MICA_F16 || dtype == MICA_BF16;
+  out[1] =
+      mica_dot_general(in[0], in[1], .x_contract = MICA_AXES(0, 2), .y_contract = MICA_AXES(0, 1),
+                       .dtype = widens ? wide : MICA_DTYPE_NONE);
+}
+TEST(narrow_products) {
+  const mica_dtype dtypes[] = {MICA_BF16, MICA_F16, MICA_I8, MICA_U8, MICA_I16, MICA_F64, MICA_U32};
+  for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
+    engine_case test = {.in = {{dtypes[i], MICA_DIMS(3, 8, 19)}, {dtypes[i], MICA_DIMS(3, 19, 6)}},
+                        .in_count = 2,
+                        .out_count = 2,
+                        .integers = 100};
+    if (dtypes[i] == MICA_BF16) test.tolerance = 0x1p-8;
+    if (dtypes[i] == MICA_F16) test.tolerance = 0x1p-11;
+    engine_check(mica_dtype_name(dtypes[i]), &test, build_narrow);
+  }
 }
 
 static void build_pools(mica_graph *graph, const mica_value *in, mica_value *out) {
@@ -267,4 +328,5 @@ TEST(networks) {
 
 TEST_MAIN(TEST_CASE(chains), TEST_CASE(integers), TEST_CASE(halves), TEST_CASE(reductions),
           TEST_CASE(rows), TEST_CASE(views), TEST_CASE(reshapes_in_groups), TEST_CASE(counters),
-          TEST_CASE(indexing), TEST_CASE(products), TEST_CASE(pools), TEST_CASE(networks))
+          TEST_CASE(indexing), TEST_CASE(places_of_extremes), TEST_CASE(random_bits),
+          TEST_CASE(products), TEST_CASE(narrow_products), TEST_CASE(pools), TEST_CASE(networks))
