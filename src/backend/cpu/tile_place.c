@@ -208,7 +208,12 @@ static bool name_places(tile_placement *p, mica_tile_pass *pass) {
     e->status = MICA_OUT_OF_MEMORY;
     return false;
   }
-  for (int32_t i = 0; i < e->step_count; i++) steps[i] = name_step(p, &e->steps[i]);
+  for (int32_t i = 0; i < e->step_count; i++) {
+    steps[i] = name_step(p, &e->steps[i]);
+    /* The interpreter forms an address even where there is no operand: let it be one. A chain begins with a
+     * load. */
+    if (e->steps[i].value[0] < 0) steps[i].place[0] = steps[i - 1].place[0];
+  }
   pass->steps = steps;
   for (int32_t i = 0; i < p->count; i++) {
     code[i] = p->sorted[i].code;
