@@ -225,6 +225,28 @@ static int32_t add_member_value(tile_builder *builder, uint32_t id) {
   return builder->failed ? 0 : add_node(builder, made);
 }
 
+/* Whether the group reads an input of this type that an output may lie over (a donated input, an assigned
+ * variable): what is stored then is in the caches already, and going around them costs four times. */
+static bool updates_input(const tile_builder *builder, mica_type type) {
+  mica_plan *plan = builder->plan;
+  const mica_cpu_program *program = plan->program;
+  bool paired = false;
+  for (uint32_t out = 0; out < program->out_count; out++)
+    paired = paired || program->out_pair[out] != MICA_PLAN_NONE;
+  for (uint32_t i = 0; paired && i < builder->data->count; i++) {
+    const mica_node *node = mica_node_at(plan->graph, builder->member[i]);
+    for (uint32_t k = 0; k < node->operand_count; k++) {
+      mica_view view;
+      uint32_t source = mica_plan_trace(plan, mica_node_operands(plan->graph, node)[k], &view);
+      uint16_t op = mica_node_at(plan->graph, source)->op;
+      if ((op == MICA_OP_PARAMETER || op == MICA_OP_VARIABLE) &&
+          mica_type_equal(mica_plan_type(plan, source), type))
+        return true;
+    }
+  }
+  return false;
+}
+
 static void add_store(tile_builder *builder, uint32_t id, int32_t value) {
   mica_type type = mica_plan_type(builder->plan, id);
   bool full = builder->plan->fusion->role[id] == MICA_ROLE_FULL;
@@ -232,7 +254,8 @@ static void add_store(tile_builder *builder, uint32_t id, int32_t value) {
   mica_view_dense(&dense, MICA_PLAN_NONE, type.shape);
   int32_t access = add_access(builder, id, &dense, full);
   if (builder->failed) return;
-  builder->accesses[access].stream = mica_plan_bytes(builder->plan, type) >= STREAM_BYTES;
+  builder->accesses[access].stream =
+      mica_plan_bytes(builder->plan, type) >= STREAM_BYTES && !updates_input(builder, type);
   add_node(builder, (mica_tile_node){.op = MICA_TILE_STORE, .source = {value}, .access = access});
 }
 
