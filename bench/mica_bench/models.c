@@ -224,7 +224,7 @@ static mica_value gpt2_loss(const mica_value *p, const mica_value *in) {
   return mean_cross_entropy(mica_matmul(x, mica_transpose(p[0], MICA_ALL)), targets);
 }
 
-static mica_value lstm_outputs(const mica_value *p, mica_value x) {
+mica_value bench_lstm_outputs(const mica_value *p, mica_value x) {
   mica_graph *graph = x.graph;
   mica_value projected = mica_add(mica_matmul(x, p[0]), p[2]);
   mica_value state[2], final[2], all;
@@ -287,7 +287,7 @@ void bench_model_step(mica_graph *graph, const mica_value *in, mica_value *out, 
   else if (!strcmp(m->name, "gpt2"))
     out[0] = gpt2_loss(p, in);
   else
-    out[0] = mica_reduce_mean(mica_square(lstm_outputs(p, in[0])), MICA_ALL);
+    out[0] = mica_reduce_mean(mica_square(bench_lstm_outputs(p, in[0])), MICA_ALL);
   mica_gradients(out[0], p, (size_t)m->count, g);
   update(graph, m, p, g);
 }

@@ -39,6 +39,8 @@ bench_model *bench_model_create(const char *name,
 void bench_model_destroy(bench_model *model);
 /* The step: inputs as bench_model_input, one output, the loss. */
 void bench_model_step(mica_graph *graph, const mica_value *in, mica_value *out, void *model);
+/* One LSTM layer: p is wx [256, 1024], wh [256, 1024], b [1024]; x [time, 32, 256]; every h. */
+mica_value bench_lstm_outputs(const mica_value *p, mica_value x);
 int32_t bench_model_inputs(const bench_model *model, mica_tensor **in); /* retained */
 /* Mean magnitude of each parameter, by the order of creation; returns how many. */
 int32_t bench_model_magnitudes(const bench_model *model, double *out, int32_t capacity,
