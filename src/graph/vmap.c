@@ -7,6 +7,7 @@
 
 #include "graph/attributes.h"
 #include "graph/graph_internal.h"
+#include "graph/ops/rules.h"
 
 typedef struct {
   int64_t size;
@@ -54,6 +55,15 @@ static void batch_pointwise(const mica_rule *rule, const bool *batched, int64_t 
   out[0] = mica_emit(rule->graph, mica_op_find(rule->def->name), in, rule->in_count, rule->attr);
 }
 
+/* Of no example nothing is computed: each result is empty. */
+static void batch_nothing(const mica_node *node, mica_graph *to, mica_value *out) {
+  for (uint32_t i = 0; i < node->result_count; i++) {
+    mica_type type = node[i].type;
+    type.shape = mica_shape_insert(type.shape, 0, 0);
+    out[i] = mica_zeros(to, type);
+  }
+}
+
 static bool batch_node(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                        const mica_value *in, size_t in_count, mica_value *out) {
   batching *b = context;
@@ -81,7 +91,9 @@ static bool batch_node(void *context, mica_graph *to, const mica_graph *from, ui
                     .in = in,
                     .in_count = in_count,
                     .out_count = result_count};
-  if (def->batch)
+  if (b->size == 0)
+    batch_nothing(&from->nodes[id], to, out);
+  else if (def->batch)
     def->batch(&rule, batched, b->size, out);
   else if (def->kind == MICA_KIND_POINTWISE || def->kind == MICA_KIND_CONSTANT)
     batch_pointwise(&rule, batched, b->size, out);

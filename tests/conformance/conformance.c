@@ -2,6 +2,8 @@
 /* conformance.c: values, devices and programs for the table of cases. */
 #include "conformance/conformance.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +98,45 @@ mica_tensor *case_values(const conformance_case *c, int32_t input, mica_dtype dt
   }
   free(values);
   return tensor;
+}
+
+static double tolerance_of(mica_dtype dtype, uint32_t flags) {
+  double unit = dtype == MICA_F64 || dtype == MICA_C128  ? 2.3e-16
+                : dtype == MICA_F32 || dtype == MICA_C64 ? 1.2e-7
+                : dtype == MICA_F16                      ? 9.8e-4
+                : dtype == MICA_BF16                     ? 7.9e-3
+                                                         : 0;
+  return unit * (flags & LOOSE ? 32 : 8);
+}
+
+bool case_compare(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
+                  const mica_tensor *wanted, int output, const char *where) {
+  mica_type type = mica_tensor_type(wanted);
+  if (!mica_type_equal(mica_tensor_type(got), type)) {
+    CHECK_FAIL("%s %s%s: output %d has another type", c->name, mica_dtype_name(dtype), where,
+               output);
+    return false;
+  }
+  mica_closeness closeness;
+  mica_error error = {0};
+  double largest = 0;
+  int64_t count = mica_shape_count(type.shape);
+  double *values = malloc((size_t)(count + 1) * sizeof *values);
+  if (values && mica_tensor_read_doubles(wanted, values, count, NULL) == MICA_OK)
+    for (int64_t i = 0; i < count; i++)
+      if (isfinite(values[i])) largest = fmax(largest, fabs(values[i]));
+  free(values);
+  double tolerance = tolerance_of(type.dtype, c->flags);
+  mica_status status =
+      mica_tensor_compare(got, wanted, tolerance, tolerance * largest, &closeness, &error);
+  if (status != MICA_OK || !closeness.close) {
+    char text[256] = "";
+    if (status == MICA_OK) mica_closeness_format(&closeness, type.shape, text, sizeof text);
+    CHECK_FAIL("%s %s%s output %d: cpu against reference: %s%s", c->name, mica_dtype_name(dtype),
+               where, output, text, error.message);
+    return false;
+  }
+  return true;
 }
 
 static mica_device *devices[8]; /* 0: reference, n: cpu with n threads */

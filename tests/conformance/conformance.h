@@ -76,6 +76,12 @@ bool case_is_float(mica_type type);
 mica_tensor *case_values(const conformance_case *c, int32_t input, mica_dtype dtype, uint64_t seed);
 double case_random(uint64_t seed, uint64_t index); /* uniform in [-1, 1) */
 
+/* The cpu's result against the reference's: exact for integers and truth values, else within a few
+ * units in the last place of the dtype, scaled by the largest finite result (sums are ordered
+ * differently). Fails the test in the case's name; `where` is added to it. */
+bool case_compare(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
+                  const mica_tensor *wanted, int output, const char *where);
+
 /* Devices that are opened once. */
 mica_device *reference_device(void);
 mica_device *cpu_device(int32_t threads);

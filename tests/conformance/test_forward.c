@@ -4,49 +4,12 @@
  * a case. Integers, comparisons and data movement are exact; floats agree to a few units in the
  * last place
  * of the dtype, scaled by the largest result (sums are ordered differently). */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 #include "conformance/conformance.h"
-
-static double tolerance_of(mica_dtype dtype, uint32_t flags) {
-  double unit = dtype == MICA_F64 || dtype == MICA_C128  ? 2.3e-16
-                : dtype == MICA_F32 || dtype == MICA_C64 ? 1.2e-7
-                : dtype == MICA_F16                      ? 9.8e-4
-                : dtype == MICA_BF16                     ? 7.9e-3
-                                                         : 0;
-  return unit * (flags & LOOSE ? 32 : 8);
-}
-
-static void compare(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
-                    const mica_tensor *wanted, int output) {
-  mica_type type = mica_tensor_type(wanted);
-  if (!mica_type_equal(mica_tensor_type(got), type)) {
-    CHECK_FAIL("%s %s: output %d has another type", c->name, mica_dtype_name(dtype), output);
-    return;
-  }
-  mica_closeness closeness;
-  mica_error error = {0};
-  double largest = 0;
-  int64_t count = mica_shape_count(type.shape);
-  double *values = malloc((size_t)(count + 1) * sizeof *values);
-  if (values && mica_tensor_read_doubles(wanted, values, count, NULL) == MICA_OK)
-    for (int64_t i = 0; i < count; i++)
-      if (isfinite(values[i])) largest = fmax(largest, fabs(values[i]));
-  free(values);
-  double tolerance = tolerance_of(type.dtype, c->flags);
-  mica_status status =
-      mica_tensor_compare(got, wanted, tolerance, tolerance * largest, &closeness, &error);
-  if (status != MICA_OK || !closeness.close) {
-    char text[256] = "";
-    if (status == MICA_OK) mica_closeness_format(&closeness, type.shape, text, sizeof text);
-    CHECK_FAIL("%s %s output %d: cpu against reference: %s%s", c->name, mica_dtype_name(dtype),
-               output, text, error.message);
-  }
-}
 
 static void one_case(const conformance_case *c, mica_dtype dtype) {
   mica_error error = {0};
@@ -64,7 +27,7 @@ static void one_case(const conformance_case *c, mica_dtype dtype) {
               mica_executable_run(cpu, in, inputs, got, outputs, &error)))
     CHECK_FAIL("%s %s: %s", c->name, mica_dtype_name(dtype), error.message);
   else if (cpu)
-    for (size_t i = 0; i < outputs; i++) compare(c, dtype, got[i], wanted[i], (int)i);
+    for (size_t i = 0; i < outputs; i++) case_compare(c, dtype, got[i], wanted[i], (int)i, "");
   for (size_t i = 0; i < outputs; i++) mica_tensor_release(wanted[i]), mica_tensor_release(got[i]);
   for (size_t i = 0; i < inputs; i++) mica_tensor_release(in[i]);
   mica_executable_release(reference), mica_executable_release(cpu);

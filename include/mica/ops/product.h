@@ -26,7 +26,8 @@ MICA_API mica_value mica_dot_general_with(const mica_dot_general_args *args);
       &(mica_dot_general_args){.struct_size = sizeof(mica_dot_general_args), __VA_ARGS__})
 
 /* x [batch, spatial..., in], kernel [spatial..., in / groups, out] -> [batch, spatial..., out],
- * 1 to 3 spatial axes. Cross-correlation, as every framework calls convolution. */
+ * 1 to 3 spatial axes. Cross-correlation, as every framework calls convolution. Where padding or a hole of a dilation
+ * meets an infinite or NaN weight, the product is 0 or NaN, unspecified. */
 typedef struct {
   size_t struct_size;
   mica_value x, kernel;
