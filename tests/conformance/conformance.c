@@ -26,6 +26,9 @@ mica_dtype case_dtype(uint32_t bit) {
     case I8: return MICA_I8;
     case C64: return MICA_C64;
     case C128: return MICA_C128;
+    case I16: return MICA_I16;
+    case U16: return MICA_U16;
+    case U64: return MICA_U64;
     default: return MICA_DTYPE_NONE;
   }
 }

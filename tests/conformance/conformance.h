@@ -39,9 +39,13 @@ typedef enum {
   I8 = 512,
   C64 = 1024,
   C128 = 2048,
+  I16 = 4096,
+  U16 = 8192,
+  U64 = 16384,
+  LAST_DTYPE = U64,
   FLOATS = F64 | F32,
   HALVES = F16 | BF16,
-  INTS = I32 | I64 | U8 | U32 | I8,
+  INTS = I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64,
   COMPLEX = C64 | C128,
   NUMBERS = FLOATS | HALVES | INTS
 } case_dtypes;

@@ -241,7 +241,7 @@ static void run_class(const value_class *class) {
     conformance_case grown;
     if (class->deep ? !deepest(&n, &grown) : !grown_case(&n, &grown)) continue;
     if (class->examples > 100 && !small_enough(&grown)) continue;
-    for (uint32_t bit = 1; bit <= C128; bit <<= 1)
+    for (uint32_t bit = 1; bit <= LAST_DTYPE; bit <<= 1)
       if (c->dtypes & bit) run_rows(class, &n, &grown, case_dtype(bit));
   }
   printf("%s: %ld results compared on %d rows\n", class->name, compared, (int)row_count);

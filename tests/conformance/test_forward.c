@@ -36,7 +36,7 @@ static void one_case(const conformance_case *c, mica_dtype dtype) {
 TEST(cpu_equals_reference) {
   for (int32_t k = 0; k < conformance_case_count; k++) {
     const conformance_case *c = &conformance_cases[k];
-    for (uint32_t bit = 1; bit <= C128 && case_wanted(c); bit <<= 1)
+    for (uint32_t bit = 1; bit <= LAST_DTYPE && case_wanted(c); bit <<= 1)
       if (c->dtypes & bit) one_case(c, case_dtype(bit));
   }
   CHECK(conformance_case_count > 100);
