@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* step_copy.c: strided copies. The innermost axis is the destination's dense one; a source that is dense
- * along another axis is copied in square blocks that stay in L1, so that both sides use whole lines. */
+ * along another axis is transposed by the row's kernel, in parts that are one cache line wide and long: the
+ * lines of a few rows of the source are read side by side and used up, and each line of the result is written
+ * whole, past the caches where the result is large. */
 #include "backend/cpu/copy.h"
 
 #include "backend/cpu/plan_internal.h"
@@ -8,9 +10,10 @@
 #include <string.h>
 
 enum {
-  COPY_BLOCK = 16,           /* elements of a side of a transposed block */
+  COPY_LINE = 64,            /* bytes */
   COPY_TASK_BYTES = 1 << 16, /* about what one task moves */
-  COPY_PARALLEL_BYTES = 1 << 18
+  COPY_PARALLEL_BYTES = 1 << 18,
+  COPY_STREAM_BYTES = 1 << 23
 };
 
 /* ---- preparation ------------------------------------------------------------------------------ */
@@ -43,19 +46,34 @@ static int64_t outer_count(const mica_strided_copy *copy) {
   return count;
 }
 
-/* How many parts the innermost axis, or the one across, is cut into. */
-static int64_t part_count(const mica_strided_copy *copy, int64_t *out_part) {
-  int64_t rows = copy->across >= 0 ? copy->size[copy->across] : copy->size[copy->rank - 1];
-  int64_t row_bytes = copy->element_size;
-  if (copy->across >= 0) row_bytes *= copy->size[copy->rank - 1];
-  int64_t part = COPY_TASK_BYTES / (row_bytes > COPY_TASK_BYTES ? COPY_TASK_BYTES : row_bytes);
-  part = (part + COPY_BLOCK - 1) / COPY_BLOCK * COPY_BLOCK;
-  *out_part = part;
-  return (rows + part - 1) / part;
+static int64_t at_most(int64_t x, int64_t limit) { return x < limit ? x : limit; }
+static int64_t parts_of(int64_t size, int64_t part) { return (size + part - 1) / part; }
+
+/* What one task takes: a run of the innermost axis, or a block that is as long as possible across it. */
+static void plan_parts(mica_strided_copy *copy) {
+  int32_t last = copy->rank - 1;
+  int64_t line = copy->element_size >= COPY_LINE ? 1 : COPY_LINE / copy->element_size;
+  int64_t wanted = COPY_TASK_BYTES / copy->element_size;
+  if (wanted < line) wanted = line;
+  copy->rows = copy->across < 0 ? 1 : at_most(copy->size[copy->across], wanted / line);
+  copy->columns = parts_of(wanted / copy->rows, line) * line;
+  copy->tasks = outer_count(copy) * parts_of(copy->size[last], copy->columns);
+  if (copy->across >= 0) copy->tasks *= parts_of(copy->size[copy->across], copy->rows);
 }
 
-void mica_strided_copy_init(mica_strided_copy *copy, size_t element_size, mica_shape shape,
-                            const int64_t *from_stride, const int64_t *to_stride) {
+static mica_transpose_kernel *transpose_of(const mica_cpu_kernels *kernels, int32_t element_size) {
+  switch (element_size) {
+    case 1: return kernels->rows->transpose[0];
+    case 2: return kernels->rows->transpose[1];
+    case 4: return kernels->rows->transpose[2];
+    case 8: return kernels->rows->transpose[3];
+    default: return NULL;
+  }
+}
+
+void mica_strided_copy_init(mica_strided_copy *copy, const mica_cpu_kernels *kernels,
+                            size_t element_size, mica_shape shape, const int64_t *from_stride,
+                            const int64_t *to_stride) {
   int64_t element = (int64_t)element_size;
   *copy = (mica_strided_copy){.element_size = (int32_t)element_size, .across = -1};
   copy->bytes = element;
@@ -88,8 +106,9 @@ void mica_strided_copy_init(mica_strided_copy *copy, size_t element_size, mica_s
   if (copy->from[last] != element && copy->to[last] == element)
     for (int32_t axis = 0; axis < last; axis++)
       if (copy->from[axis] == element) copy->across = axis;
-  int64_t part;
-  copy->tasks = outer_count(copy) * part_count(copy, &part);
+  if (copy->across >= 0) copy->transpose = transpose_of(kernels, copy->element_size);
+  copy->stream = copy->bytes >= COPY_STREAM_BYTES;
+  plan_parts(copy);
 }
 
 /* ---- the inner loops -------------------------------------------------------------------------- */
@@ -110,16 +129,6 @@ typedef struct {
     }                                                                                        \
     for (int64_t i = 0; i < count; i++)                                                      \
       memcpy(to + i * to_step, from + i * from_step, sizeof(type));                          \
-  }                                                                                          \
-  /* to[i][j] = from[j][i]: `from_step` bytes between j, `to_step` between i. */             \
-  static void copy_block_##name(int64_t rows, int64_t columns, const char *from,             \
-                                int64_t from_step, char *to, int64_t to_step) {              \
-    for (int64_t i = 0; i < rows; i++) {                                                     \
-      const char *source = from + i * (int64_t)sizeof(type);                                 \
-      char *target = to + i * to_step;                                                       \
-      for (int64_t j = 0; j < columns; j++)                                                  \
-        memcpy(target + j * (int64_t)sizeof(type), source + j * from_step, sizeof(type));    \
-    }                                                                                        \
   }
 
 COPY_LOOPS(one, uint8_t)
@@ -144,34 +153,35 @@ static void copy_line(int32_t element_size, int64_t count, const char *from, int
   }
 }
 
-/* The plane of axes `across` and last, rows [begin, end) of the former. */
-static void copy_plane(const mica_strided_copy *copy, int64_t begin, int64_t end, const char *from,
-                       char *to) {
-  int32_t last = copy->rank - 1;
-  int64_t columns = copy->size[last], element = copy->element_size;
-  int64_t from_step = copy->from[last], to_step = copy->to[copy->across];
-  for (int64_t row = begin; row < end; row += COPY_BLOCK) {
-    int64_t rows = end - row < COPY_BLOCK ? end - row : COPY_BLOCK;
-    for (int64_t column = 0; column < columns; column += COPY_BLOCK) {
-      int64_t width = columns - column < COPY_BLOCK ? columns - column : COPY_BLOCK;
-      const char *source = from + row * element + column * from_step;
-      char *target = to + row * to_step + column * element;
-      switch (element) {
-        case 1: copy_block_one(rows, width, source, from_step, target, to_step); break;
-        case 2: copy_block_two(rows, width, source, from_step, target, to_step); break;
-        case 4: copy_block_four(rows, width, source, from_step, target, to_step); break;
-        case 8: copy_block_eight(rows, width, source, from_step, target, to_step); break;
-        default: copy_block_sixteen(rows, width, source, from_step, target, to_step); break;
-      }
-    }
+/* to[i][j] = from[j][i]: `from_step` bytes between j, `to_step` between i. */
+static void copy_across(const mica_strided_copy *copy, int64_t rows, int64_t columns,
+                        const char *from, char *to) {
+  int64_t element = copy->element_size;
+  int64_t from_step = copy->from[copy->rank - 1], to_step = copy->to[copy->across];
+  if (copy->transpose != NULL) {
+    copy->transpose(rows, columns, from, from_step, to, to_step, copy->stream);
+    return;
   }
+  for (int64_t i = 0; i < rows; i++)
+    copy_line(copy->element_size, columns, from + i * element, from_step, to + i * to_step,
+              element);
 }
 
 void mica_strided_copy_task(const mica_strided_copy *copy, int64_t task, const char *from,
                             char *to) {
-  int64_t part, parts = part_count(copy, &part);
-  int64_t outer = task / parts, begin = task % parts * part;
   int32_t last = copy->rank - 1;
+  int64_t column_parts = parts_of(copy->size[last], copy->columns);
+  int64_t column = task % column_parts * copy->columns;
+  int64_t columns = at_most(copy->size[last] - column, copy->columns);
+  int64_t rows = 1, outer = task / column_parts;
+  if (copy->across >= 0) {
+    int64_t row_parts = parts_of(copy->size[copy->across], copy->rows);
+    int64_t row = outer % row_parts * copy->rows;
+    outer /= row_parts;
+    rows = at_most(copy->size[copy->across] - row, copy->rows);
+    from += row * copy->from[copy->across];
+    to += row * copy->to[copy->across];
+  }
   for (int32_t axis = last - 1; axis >= 0; axis--) {
     if (axis == copy->across) continue;
     int64_t at = outer % copy->size[axis];
@@ -179,13 +189,12 @@ void mica_strided_copy_task(const mica_strided_copy *copy, int64_t task, const c
     from += at * copy->from[axis];
     to += at * copy->to[axis];
   }
-  int64_t whole = copy->across >= 0 ? copy->size[copy->across] : copy->size[last];
-  int64_t end = begin + part < whole ? begin + part : whole;
+  from += column * copy->from[last];
+  to += column * copy->to[last];
   if (copy->across >= 0)
-    copy_plane(copy, begin, end, from, to);
+    copy_across(copy, rows, columns, from, to);
   else
-    copy_line(copy->element_size, end - begin, from + begin * copy->from[last], copy->from[last],
-              to + begin * copy->to[last], copy->to[last]);
+    copy_line(copy->element_size, columns, from, copy->from[last], to, copy->to[last]);
 }
 
 /* ---- all of it -------------------------------------------------------------------------------- */
@@ -225,7 +234,7 @@ void mica_copy_bytes(void *to, const void *from, size_t size, const mica_paralle
     return;
   }
   mica_strided_copy copy;
-  mica_strided_copy_init(&copy, 1, (mica_shape){1, {(int64_t)size}}, (int64_t[]){1},
+  mica_strided_copy_init(&copy, NULL, 1, (mica_shape){1, {(int64_t)size}}, (int64_t[]){1},
                          (int64_t[]){1});
   mica_strided_copy_run(&copy, from, to, parallel);
 }
@@ -264,7 +273,9 @@ uint32_t mica_plan_copy(mica_plan *plan, uint32_t node, mica_dtype dtype, mica_s
     step = mica_plan_step_add(plan, run_copy_bytes, argument, node);
   } else {
     mica_strided_copy *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
-    if (argument != NULL) mica_strided_copy_init(argument, element, shape, from.stride, to.stride);
+    if (argument != NULL)
+      mica_strided_copy_init(argument, plan->device->kernels, element, shape, from.stride,
+                             to.stride);
     step = mica_plan_step_add(plan, run_copy, argument, node);
   }
   mica_plan_reference_add(plan, from.storage, (size_t)from.offset * element, MICA_PLAN_READ);

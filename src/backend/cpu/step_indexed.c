@@ -222,8 +222,9 @@ typedef struct {
   int64_t vector_axis;
 } indexed_axes;
 
-static bool fill_indexed(const indexed_axes *axes, mica_type operand, const mica_view *operand_view,
-                         mica_type indices, const mica_view *index_view, mica_shape slices,
+static bool fill_indexed(const mica_cpu_kernels *kernels, const indexed_axes *axes,
+                         mica_type operand, const mica_view *operand_view, mica_type indices,
+                         const mica_view *index_view, mica_shape slices,
                          const mica_view *slice_view, bool gather, indexed_argument *out) {
   int64_t element = mica_dtype_bits(operand.dtype) / 8;
   if (indices.dtype != MICA_I32 && indices.dtype != MICA_I64) return false;
@@ -262,9 +263,11 @@ static bool fill_indexed(const indexed_axes *axes, mica_type operand, const mica
     if (out->last[axis] < 0) return false;
   }
   if (gather)
-    mica_strided_copy_init(&out->copy, (size_t)element, window, operand_view->stride, along_slice);
+    mica_strided_copy_init(&out->copy, kernels, (size_t)element, window, operand_view->stride,
+                           along_slice);
   else
-    mica_strided_copy_init(&out->copy, (size_t)element, window, along_slice, operand_view->stride);
+    mica_strided_copy_init(&out->copy, kernels, (size_t)element, window, along_slice,
+                           operand_view->stride);
   bool run = out->copy.rank == 1 && out->copy.from[0] == element && out->copy.to[0] == element;
   out->run = run ? out->copy.bytes : 0;
   out->apart = run;
@@ -286,8 +289,8 @@ static bool lower_gather(mica_plan *plan, uint32_t id) {
   indexed_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
   if (argument == NULL) return true;
   mica_view_dense(&to, 0, node->type.shape);
-  if (!fill_indexed(&axes, operand, &from, indices, &index_view, node->type.shape, &to, true,
-                    argument))
+  if (!fill_indexed(plan->device->kernels, &axes, operand, &from, indices, &index_view,
+                    node->type.shape, &to, true, argument))
     return false;
   mica_plan_step_add(plan, run_indexed_gather, argument, id);
   mica_plan_read(plan, operands[0], from);
@@ -313,8 +316,8 @@ static bool lower_scatter(mica_plan *plan, uint32_t id) {
   indexed_argument *argument = mica_plan_allocate(plan, 1, sizeof(*argument));
   if (argument == NULL) return true;
   mica_view_dense(&to, 0, type.shape);
-  if (!fill_indexed(&axes, type, &to, indices, &index_view, updates.shape, &update_view, false,
-                    argument))
+  if (!fill_indexed(plan->device->kernels, &axes, type, &to, indices, &index_view, updates.shape,
+                    &update_view, false, argument))
     return false;
   mica_view whole = mica_plan_dense(plan, operands[0]);
   argument->combine = combiner(attr->kind, type.dtype);

@@ -143,8 +143,9 @@ static bool lower_dynamic_slice(mica_plan *plan, uint32_t id) {
   mica_view from = mica_plan_place(plan, operands[0]), to = result_place(plan, id);
   mica_dtype corner = type.shape.rank > 0 ? mica_plan_type(plan, operands[1]).dtype : MICA_I32;
   if (!fill_window(plan, &from, type, node->type.shape, corner, argument)) return false;
-  mica_strided_copy_init(&argument->copy, (size_t)mica_dtype_bits(type.dtype) / 8, node->type.shape,
-                         from.stride, to.stride);
+  mica_strided_copy_init(&argument->copy, plan->device->kernels,
+                         (size_t)mica_dtype_bits(type.dtype) / 8, node->type.shape, from.stride,
+                         to.stride);
   mica_plan_step_add(plan, run_dynamic_slice, argument, id);
   mica_plan_reference *read = mica_plan_read(plan, operands[0], from);
   (void)read;
@@ -165,8 +166,9 @@ static bool lower_dynamic_update_slice(mica_plan *plan, uint32_t id) {
   mica_view whole = mica_plan_dense(plan, operands[0]), update = mica_plan_place(plan, operands[1]);
   mica_view to = result_place(plan, id);
   if (!fill_window(plan, &to, type, part.shape, corner, argument)) return false;
-  mica_strided_copy_init(&argument->copy, (size_t)mica_dtype_bits(type.dtype) / 8, part.shape,
-                         update.stride, to.stride);
+  mica_strided_copy_init(&argument->copy, plan->device->kernels,
+                         (size_t)mica_dtype_bits(type.dtype) / 8, part.shape, update.stride,
+                         to.stride);
   mica_plan_step_add(plan, run_dynamic_update_slice, argument, id);
   mica_plan_read(plan, operands[0], whole);
   mica_plan_read(plan, operands[1], update);

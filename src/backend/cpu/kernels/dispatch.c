@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chooses the row of kernels: the last of the table whose feature bits the CPU has. */
+/* Chooses the row of kernels: the last of the table whose instructions the CPU has and whose registers the
+ * operating system saves when it switches threads (XCR0, read by XGETBV: Intel SDM volume 1, 13.3). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,21 +10,51 @@
 #include <cpuid.h>
 #endif
 
-static bool dispatch_has_baseline(void) { return true; }
+enum {
+  /* leaf 1, ecx */
+  DISPATCH_FMA = 1 << 12,
+  DISPATCH_OSXSAVE = 1 << 27, /* XGETBV may be asked */
+  DISPATCH_AVX = 1 << 28,
+  DISPATCH_F16C = 1 << 29,
+  /* leaf 7, ebx */
+  DISPATCH_AVX2 = 1 << 5,
+  DISPATCH_AVX512F = 1 << 16,
+  DISPATCH_AVX512DQ = 1 << 17,
+  DISPATCH_AVX512BW = 1 << 30,
+  /* XCR0: SSE and AVX registers; masks and both parts of the AVX-512 registers */
+  DISPATCH_SAVES_AVX = 0x06,
+  DISPATCH_SAVES_AVX512 = 0xe6
+};
+static const uint32_t dispatch_avx512vl = UINT32_C(1) << 31;
+
+static bool dispatch_has(uint32_t bits, uint32_t wanted) { return (bits & wanted) == wanted; }
+
+int32_t mica_cpu_x86_row(const mica_cpu_x86_features *f) {
+  const uint32_t avx = DISPATCH_OSXSAVE | DISPATCH_AVX | DISPATCH_FMA | DISPATCH_F16C;
+  const uint32_t avx512 =
+      DISPATCH_AVX512F | DISPATCH_AVX512DQ | DISPATCH_AVX512BW | dispatch_avx512vl;
+  if (!dispatch_has(f->leaf1_ecx, avx) || !dispatch_has(f->leaf7_ebx, DISPATCH_AVX2) ||
+      !dispatch_has(f->xcr0, DISPATCH_SAVES_AVX))
+    return 0;
+  return dispatch_has(f->leaf7_ebx, avx512) && dispatch_has(f->xcr0, DISPATCH_SAVES_AVX512) ? 2 : 1;
+}
 
 #if defined(__x86_64__)
-/* __builtin_cpu_supports also asks the operating system whether it saves the wide registers. */
-static bool dispatch_has_avx2(void) {
-  unsigned eax, ebx, ecx = 0, edx;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
+static int32_t dispatch_x86_row(void) {
+  mica_cpu_x86_features f = {0};
+  unsigned eax, ebx, ecx, edx;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0) f.leaf1_ecx = ecx;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) f.leaf7_ebx = ebx;
+  if (dispatch_has(f.leaf1_ecx, DISPATCH_OSXSAVE))
+    __asm__ volatile("xgetbv" : "=a"(f.xcr0), "=d"(edx) : "c"(0));
+  return mica_cpu_x86_row(&f);
 }
+#endif
 
-static bool dispatch_has_avx512(void) {
-  return dispatch_has_avx2() && __builtin_cpu_supports("avx512f") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
-}
+static bool dispatch_has_baseline(void) { return true; }
+#if defined(__x86_64__)
+static bool dispatch_has_avx2(void) { return dispatch_x86_row() >= 1; }
+static bool dispatch_has_avx512(void) { return dispatch_x86_row() >= 2; }
 #endif
 
 static const struct {

@@ -106,6 +106,13 @@ extern const mica_cpu_kernels mica_cpu_kernels_avx2;
 extern const mica_cpu_kernels mica_cpu_kernels_avx512;
 #endif
 
+/* What CPUID says in ecx of leaf 1 and ebx of leaf 7, and XGETBV in XCR0 (0 without OSXSAVE); and the best
+ * row that it allows: 0 baseline, 1 avx2, 2 avx512. */
+typedef struct mica_cpu_x86_features {
+  uint32_t leaf1_ecx, leaf7_ebx, xcr0;
+} mica_cpu_x86_features;
+int32_t mica_cpu_x86_row(const mica_cpu_x86_features *features);
+
 /* The row called `name`, or, when NULL, the one named by MICA_CPU_ISA in the environment, or else
  * the best that this CPU and its operating system support. NULL when the name is unknown or the CPU
  * lacks it. Reads the environment at each call: call it when a device opens. */

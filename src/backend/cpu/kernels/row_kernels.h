@@ -86,9 +86,9 @@ typedef struct mica_row_position {
 } mica_row_position;
 
 /* to[i * to_step + j] = from[j * from_step + i] for i in [0, rows), j in [0, columns): steps in bytes, elements
- * of 1 << k bytes for entry k. */
+ * of 1 << k bytes for entry k. stream: `to` is large and may be written past the caches. */
 typedef void mica_transpose_kernel(int64_t rows, int64_t columns, const char *from,
-                                   int64_t from_step, char *to, int64_t to_step);
+                                   int64_t from_step, char *to, int64_t to_step, bool stream);
 
 struct mica_row_kernels {
   void (*softmax)(const mica_row_map *map, int64_t begin, int64_t end);

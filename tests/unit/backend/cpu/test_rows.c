@@ -365,7 +365,8 @@ TEST(transposes) {
         const int64_t rows = sides[a % SIDES], columns = sides[a / SIDES];
         const int64_t from_step = (rows + 3) * size, to_step = (columns + 1) * size;
         memset(to, 0xee, sizeof to);
-        row->rows->transpose[k](rows, columns, (const char *)from, from_step, (char *)to, to_step);
+        row->rows->transpose[k](rows, columns, (const char *)from, from_step, (char *)to, to_step,
+                                a % 2 == 0);
         for (int64_t i = 0; i < rows; i++) {
           for (int64_t j = 0; j < columns; j++)
             if (!CHECK_EQ_BYTES(to + i * to_step + j * size, from + j * from_step + i * size,
