@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* products_internal.h: steps that run a matrix product or a convolution. */
+/* products_internal.h: steps that run a matrix product, a convolution or a normalization of rows, whose
+ * results can be finished block by block. */
 #ifndef MICA_BACKEND_CPU_PRODUCTS_INTERNAL_H
 #define MICA_BACKEND_CPU_PRODUCTS_INTERNAL_H
 #include "backend/cpu/kernels/conv.h"
@@ -46,7 +47,13 @@ bool mica_plan_convolution(mica_plan *plan, uint32_t id);
 /* Whether the kernels take a convolution or one of its transposes as it is. */
 bool mica_convolution_fits(const mica_graph *graph, uint32_t id);
 bool mica_dot_fits(const mica_graph *graph, uint32_t id);
-/* Whether a node is a product in f32 whose result's blocks can be finished. */
+/* step_rows.c: softmax, layer_norm and their kin over rows that lie together. */
+bool mica_plan_rows(mica_plan *plan, uint32_t id);
+bool mica_plan_rows_finished(mica_plan *plan, uint32_t id, const mica_finish_plan *finish);
+/* Whether the kernels take it, and whether its result is rows that can be finished. */
+bool mica_rows_fit(const mica_graph *graph, uint32_t id);
+bool mica_rows_finish(const mica_graph *graph, uint32_t id);
+/* Whether a node is one of these in f32, so that its result's blocks can be finished. */
 bool mica_product_fits(const mica_plan *plan, uint32_t id);
 
 #endif

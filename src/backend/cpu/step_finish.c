@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* step_finish.c: a group that works on the result of a product runs on each block of it as soon as its sum
- * is complete. A bias and a relu are the kernels' own; anything else elementwise is a tile program, which
+/* step_finish.c: a group that works on the result of a product, or of a normalization of rows, runs on each
+ * block of it as soon as it is complete. A bias and a relu are the kernels' own; anything else elementwise is a tile program, which
  * mostly takes over the product's memory. */
 #include "backend/cpu/products_internal.h"
 
@@ -66,6 +66,7 @@ void mica_plan_finish_references(mica_plan *plan, const mica_finish_plan *finish
 bool mica_product_fits(const mica_plan *plan, uint32_t id) {
   const mica_node *node = mica_node_at(plan->graph, id);
   if (node->type.dtype != MICA_F32) return false;
+  if (mica_rows_finish(plan->graph, id)) return true;
   if (node->op == MICA_OP_DOT_GENERAL) return mica_dot_fits(plan->graph, id);
   return (node->op == MICA_OP_CONVOLUTION || node->op == MICA_OP_CONVOLUTION_BACKWARD_DATA) &&
          mica_convolution_fits(plan->graph, id);
@@ -150,7 +151,8 @@ bool mica_plan_finish_group(mica_plan *plan, uint32_t index) {
     return false;
   }
   mica_type type = mica_plan_type(plan, host);
-  bool plain = match_bias_relu(plan, index, rows, columns, &finish);
+  bool by_rows = mica_rows_finish(plan->graph, host);
+  bool plain = !by_rows && match_bias_relu(plan, index, rows, columns, &finish);
   if (!plain) {
     finish = (mica_finish_plan){.argument = {.any = true}, .result = host, .block = block};
     /* The program loads the host's result where the product leaves it. */
@@ -172,7 +174,8 @@ bool mica_plan_finish_group(mica_plan *plan, uint32_t index) {
   }
   mica_view_dense(&plan->values[finish.result].view, finish.storage,
                   mica_plan_type(plan, finish.result).shape);
-  bool done = plan->graph->nodes[host].op == MICA_OP_DOT_GENERAL
+  bool done = by_rows ? mica_plan_rows_finished(plan, host, &finish)
+              : plan->graph->nodes[host].op == MICA_OP_DOT_GENERAL
                   ? mica_plan_dot_finished(plan, host, &finish)
                   : mica_plan_convolution_finished(plan, host, &finish);
   if (!done) {
