@@ -7,7 +7,7 @@
 
 enum {
   PAGES_SIZE = 1 << 20,       /* arenas from here on are maps of their own */
-  PARALLEL_COST = 30000,      /* nanoseconds: cheaper programs leave the other threads asleep */
+  PARALLEL_COST = 8000,       /* nanoseconds: cheaper programs leave the other threads asleep */
   KEEP_SPINNING_COST = 100000 /* dearer ones keep them awake from step to step */
 };
 

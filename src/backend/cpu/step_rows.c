@@ -10,7 +10,7 @@
 enum {
   ROWS_TASK_BYTES = 1 << 14,
   ROWS_STREAM_BYTES = 1 << 23, /* results from here on go around the caches */
-  ROWS_SERIAL_COST = 10000,    /* nanoseconds */
+  ROWS_SERIAL_COST = 5000,     /* nanoseconds */
   ROWS_SUM_COLUMNS = 256
 };
 
