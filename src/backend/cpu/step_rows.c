@@ -124,7 +124,7 @@ bool mica_rows_finish(const mica_graph *graph, uint32_t id) {
 }
 
 /* Rough picoseconds an element on one thread. */
-static int64_t element_cost(mica_op op) {
+static int64_t rows_element_cost(mica_op op) {
   switch (op) {
     case MICA_OP_LAYER_NORM: return 150;
     case MICA_OP_SOFTMAX_CROSS_ENTROPY: return 200;
@@ -181,7 +181,7 @@ bool mica_plan_rows_finished(mica_plan *plan, uint32_t id, const mica_finish_pla
   int64_t elements = argument->rows * argument->length;
   int64_t bytes = (int64_t)mica_plan_bytes(plan, mica_plan_type(plan, operands[0])) +
                   (int64_t)mica_plan_bytes(plan, node->type);
-  int64_t cost = 60 + elements / 1000 * element_cost(argument->op);
+  int64_t cost = 60 + elements / 1000 * rows_element_cost(argument->op);
   argument->serial = cost < ROWS_SERIAL_COST;
   argument->stream =
       finish == NULL && (int64_t)mica_plan_bytes(plan, node->type) >= ROWS_STREAM_BYTES;

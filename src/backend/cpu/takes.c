@@ -25,7 +25,7 @@ static bool is_elementwise(const mica_graph *graph, uint32_t id) {
   return mica_op_definition(op)->kind == MICA_KIND_POINTWISE || op == MICA_OP_COMPARE;
 }
 
-static int64_t count_of(const mica_graph *graph, uint32_t id) {
+static int64_t elements_of(const mica_graph *graph, uint32_t id) {
   return mica_shape_count(graph->nodes[id].type.shape);
 }
 
@@ -65,7 +65,7 @@ static void find_node_users(const mica_graph *graph, uint32_t value, node_users 
 /* Whether `id` is computed element by element for one reader, and not from a product as large. */
 static bool is_made_for_one(const mica_graph *graph, uint32_t id) {
   uint32_t waiting[TAKES_LOOK], count = 0, looked = 0, at = id;
-  int64_t elements = count_of(graph, id);
+  int64_t elements = elements_of(graph, id);
   node_users users;
   for (;;) { /* each view in front of the reader, too, has one user */
     find_node_users(graph, at, &users);
@@ -73,7 +73,7 @@ static bool is_made_for_one(const mica_graph *graph, uint32_t id) {
     if (!mica_op_is_view((mica_op)graph->nodes[at].op)) break;
     at = mica_node_operands(graph, mica_node_at(graph, at))[0];
   }
-  if (!is_elementwise(graph, at) || count_of(graph, at) != elements) return false;
+  if (!is_elementwise(graph, at) || elements_of(graph, at) != elements) return false;
   waiting[count++] = at;
   bool product = false;
   while (count > 0 && looked++ < TAKES_LOOK) {
@@ -83,7 +83,7 @@ static bool is_made_for_one(const mica_graph *graph, uint32_t id) {
       uint32_t source = behind_views(graph, operands[i]);
       mica_op op = (mica_op)graph->nodes[source].op;
       if (op == MICA_OP_IOTA) return true; /* blocks of a product do not count */
-      bool whole = count_of(graph, source) == elements;
+      bool whole = elements_of(graph, source) == elements;
       product |= whole && (op == MICA_OP_DOT_GENERAL || op == MICA_OP_CONVOLUTION);
       if (is_elementwise(graph, source) && count < TAKES_LOOK) waiting[count++] = source;
     }
@@ -95,7 +95,7 @@ static bool is_made_for_one(const mica_graph *graph, uint32_t id) {
  * it is large, anything elementwise. */
 static bool is_reduced_at_once(const mica_graph *graph, uint32_t id) {
   uint32_t waiting[TAKES_LOOK] = {id}, count = 1, looked = 0;
-  int64_t elements = count_of(graph, id);
+  int64_t elements = elements_of(graph, id);
   bool large = elements >= TAKES_LARGE / 4, reduced = false;
   while (count > 0 && looked++ < TAKES_LOOK) {
     uint32_t at = waiting[--count];
@@ -111,7 +111,7 @@ static bool is_reduced_at_once(const mica_graph *graph, uint32_t id) {
       else if (!elementwise && !mica_op_is_view(op) && same)
         return false;
       else if ((elementwise || mica_op_is_view(op)) && count < TAKES_LOOK &&
-               count_of(graph, users.at[i]) == elements)
+               elements_of(graph, users.at[i]) == elements)
         waiting[count++] = users.at[i];
     }
   }
