@@ -5,6 +5,7 @@
 #ifndef MICA_OPS_H
 #define MICA_OPS_H
 #include "mica/ops/composite.h"
+#include "mica/ops/cumulative.h"
 #include "mica/ops/elementwise.h"
 #include "mica/ops/product.h"
 #include "mica/ops/random.h"

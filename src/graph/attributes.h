@@ -126,6 +126,16 @@ typedef struct {
   mica_dtype dtype;
 } mica_arg_reduce_attr; /* MAX or MIN: first NaN, else first extreme */
 
+typedef struct {
+  int32_t kind; /* mica_cumulative_kind */
+  int64_t axis;
+  bool reverse, exclusive;
+} mica_cumulative_attr;
+typedef struct {
+  int64_t axis;
+  bool reverse;
+} mica_linear_recurrence_attr;
+
 /* One entry for each axis of the operand. */
 typedef struct {
   int32_t kind; /* mica_reduce_kind: SUM, MAX, MIN, PROD */

@@ -4,9 +4,10 @@
 #define MICA_BACKEND_CPU_MOVES_INTERNAL_H
 #include "backend/cpu/plan_internal.h"
 
-bool mica_plan_move(mica_plan *plan, uint32_t id);    /* concatenate, pad, dynamic slices */
-bool mica_plan_indexed(mica_plan *plan, uint32_t id); /* gather, scatter */
-bool mica_plan_draw(mica_plan *plan, uint32_t id);    /* random bits, places of extremes */
-bool mica_plan_window(mica_plan *plan, uint32_t id);  /* reduce_window, select_and_scatter */
+bool mica_plan_move(mica_plan *plan, uint32_t id);       /* concatenate, pad, dynamic slices */
+bool mica_plan_indexed(mica_plan *plan, uint32_t id);    /* gather, scatter */
+bool mica_plan_draw(mica_plan *plan, uint32_t id);       /* random bits, places of extremes */
+bool mica_plan_cumulative(mica_plan *plan, uint32_t id); /* cumulative, linear_recurrence */
+bool mica_plan_window(mica_plan *plan, uint32_t id);     /* reduce_window, select_and_scatter */
 
 #endif

@@ -6,11 +6,22 @@
 #include "backend/cpu/products_internal.h"
 
 /* The ways to lower a node, best first. */
+/* clang-format off */
 static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
-    mica_plan_view,        mica_plan_control, mica_plan_mark,           mica_plan_dot,
-    mica_plan_convolution, mica_plan_rows,    mica_plan_move,           mica_plan_indexed,
-    mica_plan_window,      mica_plan_draw,    mica_plan_reference_node,
+    mica_plan_view,
+    mica_plan_control,
+    mica_plan_mark,
+    mica_plan_dot,
+    mica_plan_convolution,
+    mica_plan_rows,
+    mica_plan_move,
+    mica_plan_indexed,
+    mica_plan_window,
+    mica_plan_draw,
+    mica_plan_cumulative,
+    mica_plan_reference_node,
 };
+/* clang-format on */
 
 static void lower_node(mica_plan *plan, uint32_t id) {
   for (size_t i = 0; i < sizeof(lowerings) / sizeof(lowerings[0]); i++)
