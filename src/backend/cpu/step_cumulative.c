@@ -302,7 +302,7 @@ static void prefix_task(void *context, int64_t index, int32_t worker) {
   a->kernels->prefix(job->states + place, a->blocks, a->columns);
 }
 
-static mica_status run_fold(const mica_cpu_step *step, mica_cpu_context *context) {
+static mica_status run_cumulative(const mica_cpu_step *step, mica_cpu_context *context) {
   const fold_argument *a = step->argument;
   fold_job job = {.argument = a,
                   .x = mica_cpu_address(step, context, 0),
@@ -358,7 +358,7 @@ static bool lower_fold(mica_plan *plan, uint32_t id) {
   }
   size_t states = 0;
   if (a->blocks > 1) states = (size_t)(lines * a->blocks * a->columns) * kernels->state_size;
-  mica_plan_step_add(plan, run_fold, a, id);
+  mica_plan_step_add(plan, run_cumulative, a, id);
   mica_plan_read(plan, operand, view);
   mica_plan_result(plan, id);
   mica_plan_scratch(plan, states);
