@@ -57,7 +57,8 @@ MICA_API int64_t mica_dim_of(mica_value value, int32_t axis); /* negative axes c
 MICA_API bool mica_is_valid(mica_value value); /* a value of a live trace whose region is open */
 
 /* One name of the scope path of what is built from here on, without '/', spaces or quotes; the path is
- * the open names joined ("encoder/layer3"). For errors, profiles and pictures. */
+ * the open names joined ("encoder/layer3"). For errors, profiles and pictures. A scope that is still open
+ * at the end of its block or of the trace (mica_graph_set_outputs) is an error that names it. */
 MICA_API void mica_scope_push(mica_graph *graph, const char *name);
 MICA_API void mica_scope_pop(mica_graph *graph, const char *name); /* another name is an error */
 
@@ -119,7 +120,8 @@ MICA_API void mica_while_end(mica_region region, const mica_value *next, mica_va
 /* condition (bool []) ? first block : second block; both give `count` results of the same types. */
 MICA_API mica_region mica_if_begin(mica_value condition);
 MICA_API void mica_if_else(mica_region region, const mica_value *result, size_t count);
-MICA_API void mica_if_end(mica_region region, const mica_value *result, mica_value *out);
+MICA_API void mica_if_end(mica_region region, const mica_value *result, size_t count,
+                          mica_value *out);
 
 /* One of several blocks by an i32 []; an index outside picks the last one (as in StableHLO's
  * case). */
@@ -162,13 +164,13 @@ MICA_API void mica_recompute_end(mica_region region, const mica_value *result, s
 
 /* The first block computes results from argument(0 .. count - 1). The second gives the gradient:
  * its arguments are the same inputs, then at count + j the cotangent of result j; in_gradient[i]
- * has the type of input i. Captured values get no gradient. Forward mode through it is an error. */
+ * has the type of input i; out_count is that of the first block. Captured values get no gradient. Forward mode through it is an error. */
 MICA_API mica_region mica_custom_gradient_begin(mica_graph *graph, const mica_value *in,
                                                 size_t count);
 MICA_API void mica_custom_gradient_backward(mica_region region, const mica_value *result,
                                             size_t count);
 MICA_API void mica_custom_gradient_end(mica_region region, const mica_value *in_gradient,
-                                       mica_value *out);
+                                       mica_value *out, size_t out_count);
 
 /* ---- variables: side inputs and side outputs of whatever is traced --------------------------- */
 

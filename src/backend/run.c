@@ -84,8 +84,8 @@ static mica_status type_error(const char *what, size_t index, mica_type given, m
 static mica_status check_inputs(const mica_executable *executable, mica_tensor *const *in,
                                 size_t in_count, mica_error *error) {
   if (in_count != executable->input_count)
-    return mica_error_set(error, MICA_INVALID, "%zu inputs are given, expected %zu", in_count,
-                          executable->input_count);
+    return mica_error_set(error, MICA_INVALID, "%zu %s given, expected %zu", in_count,
+                          mica_noun(in_count, "input is", "inputs are"), executable->input_count);
   if (in == NULL && in_count > 0) return mica_null_error(error, "the list of inputs");
   for (size_t i = 0; i < in_count; i++) {
     const mica_tensor *tensor = in[i];
@@ -136,7 +136,8 @@ static mica_status check_output(const mica_executable *executable, mica_tensor *
 static mica_status check_outputs(const mica_executable *executable, mica_tensor *const *in,
                                  mica_tensor *const *out, size_t out_count, mica_error *error) {
   if (out_count != executable->output_count)
-    return mica_error_set(error, MICA_INVALID, "%zu outputs are given, expected %zu", out_count,
+    return mica_error_set(error, MICA_INVALID, "%zu %s given, expected %zu", out_count,
+                          mica_noun(out_count, "output is", "outputs are"),
                           executable->output_count);
   if (out == NULL && out_count > 0) return mica_null_error(error, "the list of outputs");
   for (size_t i = 0; i < out_count; i++) {

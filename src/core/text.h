@@ -28,6 +28,11 @@ int mica_format_double(double value, char *out,
 /* The same with at most `digits` significant digits, rounded to nearest: what messages show. */
 int mica_format_double_rounded(double value, int32_t digits, char *out, size_t size);
 
+/* The noun behind a number in a message: 1 entry, 0 or 2 entries. */
+static inline const char *mica_noun(size_t count, const char *one, const char *many) {
+  return count == 1 ? one : many;
+}
+
 /* Sorts the strings, by strcmp, and returns one that occurs twice, or NULL. Takes n log n
  * comparisons however a file's author chose the names (a heap sort: hashes and quicksort have
  * inputs that make them quadratic). */

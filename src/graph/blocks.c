@@ -6,28 +6,11 @@
 #include "graph/attributes.h"
 #include "graph/graph_internal.h"
 
-/* The handle of a block that could not begin. Its epoch says how many results the end will be
- * asked for, so that they are failed values and not what happened to lie in the caller's memory.
- * Where that is known only later (if, custom gradients), the count is kept in a slot of the
- * failed graph. */
-static mica_region no_region(mica_graph *graph, size_t result_count) {
-  return (mica_region){graph, 0, (uint32_t)result_count};
-}
-/* The graph that stands for "no memory" is read-only and has no regions. */
-static bool can_note(const mica_graph *graph) { return graph && graph->regions; }
-static mica_region no_region_yet(mica_graph *graph) {
-  uint32_t slot = can_note(graph) ? graph->failed_blocks++ % MICA_FAILED_SLOTS : 0;
-  return no_region(graph, slot);
-}
-static void note_results(mica_region region, size_t count) {
-  if (!region.id && can_note(region.graph))
-    region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS] = count;
-}
-static size_t noted_results(mica_region region) {
-  if (region.id || !region.graph) return 0;
-  /* Nothing can be noted without memory: one result is by far the most likely. */
-  return can_note(region.graph) ? region.graph->failed_results[region.epoch % MICA_FAILED_SLOTS]
-                                : 1;
+/* The handle of a block that could not begin. For a loop its epoch says how many states the end
+ * will be asked for, so that they are failed values and not what happened to lie in the caller's
+ * memory; the ends of all other blocks are told. */
+static mica_region no_region(mica_graph *graph, size_t state_count) {
+  return (mica_region){graph, 0, (uint32_t)state_count};
 }
 /* The block of a handle of this trace, whether the graph has failed since or not. */
 static mica_block *block_of(mica_region region) {
@@ -55,12 +38,10 @@ static mica_type *types_of(mica_graph *graph, const mica_value *values, size_t c
 static mica_region begin_block(mica_graph *graph, mica_op op, const mica_value *in, size_t count,
                                const void *attr) {
   if (!graph) graph = mica_graph_of(in, count);
-  if (!graph || graph->status != MICA_OK)
-    return op == MICA_OP_WHILE ? no_region(graph, count) : no_region_yet(graph);
+  if (!graph || graph->status != MICA_OK) return no_region(graph, count);
   uint32_t block = mica_block_open(graph, op, in, count, attr);
   mica_type *types = block ? types_of(graph, in, count) : NULL;
-  if (!types || !mica_block_enter(graph, block, types, count))
-    return op == MICA_OP_WHILE ? no_region(graph, count) : no_region_yet(graph);
+  if (!types || !mica_block_enter(graph, block, types, count)) return no_region(graph, count);
   return (mica_region){graph, block, graph->epoch};
 }
 
@@ -120,24 +101,21 @@ void mica_while_end(mica_region region, const mica_value *next, mica_value *out_
 
 mica_region mica_switch_begin(mica_value index) {
   mica_graph *graph = index.graph;
-  if (!graph || graph->status != MICA_OK) return no_region_yet(graph);
+  if (!graph || graph->status != MICA_OK) return no_region(graph, 0);
   uint32_t block = mica_block_open(graph, MICA_OP_SWITCH, &index, 1, NULL);
-  if (!block || !mica_block_enter(graph, block, NULL, 0)) return no_region_yet(graph);
+  if (!block || !mica_block_enter(graph, block, NULL, 0)) return no_region(graph, 0);
   return (mica_region){graph, block, graph->epoch};
 }
 
 static void next_case(mica_region region, const char *function, const mica_value *result,
                       size_t count) {
   mica_graph *graph = region.graph;
-  note_results(region, count);
-  if (block_of(region) && graph->status != MICA_OK)
-    block_of(region)->result_count = (uint32_t)count;
   if (!mica_region_check(region, function, MICA_OP_SWITCH)) return;
   mica_block *block = &graph->blocks[region.id - 1];
   if (block->region_count == 1) block->result_count = (uint32_t)count;
   if (count != block->result_count) {
-    mica_fail_block(region, function, "%zu results: expected %u as in the first block", count,
-                    block->result_count);
+    mica_fail_block(region, function, "%zu %s: expected %u as in the first block", count,
+                    mica_noun(count, "result", "results"), block->result_count);
     return;
   }
   mica_block_leave(graph, region.id, result, count);
@@ -152,8 +130,8 @@ static void end_case(mica_region region, const char *function, const mica_value 
   mica_block *block = &graph->blocks[region.id - 1];
   if (block->region_count == 1) block->result_count = (uint32_t)count;
   if (count != block->result_count) {
-    mica_fail_block(region, function, "%zu results: expected %u as in the first block", count,
-                    block->result_count);
+    mica_fail_block(region, function, "%zu %s: expected %u as in the first block", count,
+                    mica_noun(count, "result", "results"), block->result_count);
     return;
   }
   mica_block_leave(graph, region.id, result, count);
@@ -170,16 +148,16 @@ void mica_switch_end(mica_region region, const mica_value *result, size_t count,
 /* An if is a switch whose first case is the one for true. */
 mica_region mica_if_begin(mica_value condition) {
   mica_graph *graph = condition.graph;
-  if (!graph || graph->status != MICA_OK) return no_region_yet(graph);
+  if (!graph || graph->status != MICA_OK) return no_region(graph, 0);
   mica_type type = mica_type_of(condition);
   char why[MICA_MESSAGE_SIZE];
   if (!mica_value_usable(graph, condition, why, sizeof why)) {
     mica_fail_operator(graph, "if_begin", &condition, 1, "operand 0: %s", why);
-    return no_region_yet(graph);
+    return no_region(graph, 0);
   }
   if (type.dtype != MICA_BOOL || type.shape.rank) {
     mica_fail_operator(graph, "if_begin", &condition, 1, "expected a bool [] as the condition");
-    return no_region_yet(graph);
+    return no_region(graph, 0);
   }
   return mica_switch_begin(mica_convert(mica_not(condition), MICA_I32));
 }
@@ -192,10 +170,10 @@ void mica_if_else(mica_region region, const mica_value *result, size_t count) {
   }
   next_case(region, "if_else", result, count);
 }
-void mica_if_end(mica_region region, const mica_value *result, mica_value *out) {
+void mica_if_end(mica_region region, const mica_value *result, size_t count, mica_value *out) {
   mica_graph *graph = region.graph;
   const mica_block *block = block_of(region);
-  size_t count = block ? block->result_count : noted_results(region);
+  no_values(graph, out, count);
   if (block && graph->status == MICA_OK && block->region_count < 2 && block->op == MICA_OP_SWITCH) {
     mica_fail_block(region, "if_end", "the second block is missing: expected mica_if_else before");
     return;
@@ -335,9 +313,6 @@ mica_region mica_custom_gradient_begin(mica_graph *graph, const mica_value *in, 
 }
 
 void mica_custom_gradient_backward(mica_region region, const mica_value *result, size_t count) {
-  note_results(region, count);
-  if (block_of(region) && region.graph->status != MICA_OK)
-    block_of(region)->result_count = (uint32_t)count;
   if (!mica_region_check(region, "custom_gradient_backward", MICA_OP_CUSTOM_GRADIENT)) return;
   mica_graph *graph = region.graph;
   if (graph->blocks[region.id - 1].region_count != 1) {
@@ -356,17 +331,22 @@ void mica_custom_gradient_backward(mica_region region, const mica_value *result,
   mica_block_enter(graph, region.id, types, block->operand_count + count);
 }
 
-void mica_custom_gradient_end(mica_region region, const mica_value *in_gradient, mica_value *out) {
+void mica_custom_gradient_end(mica_region region, const mica_value *in_gradient, mica_value *out,
+                              size_t out_count) {
   mica_graph *graph = region.graph;
-  const mica_block *block = block_of(region);
-  size_t results = block ? block->result_count : noted_results(region);
-  no_values(graph, out, results);
+  no_values(graph, out, out_count);
   if (!mica_region_check(region, "custom_gradient_end", MICA_OP_CUSTOM_GRADIENT)) return;
   if (graph->blocks[region.id - 1].region_count != 2) {
     mica_fail_block(region, "custom_gradient_end",
                     "the backward block is missing: expected mica_custom_gradient_backward before");
     return;
   }
-  mica_block_leave(graph, region.id, in_gradient, graph->blocks[region.id - 1].operand_count);
-  mica_block_close(graph, region.id, out, results);
+  const mica_block *block = &graph->blocks[region.id - 1];
+  if (out_count != block->result_count) {
+    mica_fail_block(region, "custom_gradient_end", "%zu %s: expected %u as in the first block",
+                    out_count, mica_noun(out_count, "result", "results"), block->result_count);
+    return;
+  }
+  mica_block_leave(graph, region.id, in_gradient, block->operand_count);
+  mica_block_close(graph, region.id, out, out_count);
 }

@@ -162,8 +162,8 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
   char message[MICA_MESSAGE_SIZE] = "";
   if (def->arity >= 0 ? in_count != (size_t)def->arity
                       : in_count < 1 && def->kind != MICA_KIND_REGION) {
-    mica_fail_operator(graph, def->name, in, in_count, "expected %d operands, not %zu", def->arity,
-                       in_count);
+    mica_fail_operator(graph, def->name, in, in_count, "expected %d %s, not %zu", def->arity,
+                       mica_noun((size_t)def->arity, "operand", "operands"), in_count);
     return false;
   }
   for (size_t i = 0; i < in_count; i++)

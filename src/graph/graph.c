@@ -220,10 +220,20 @@ void mica_graph_set_outputs(mica_graph *graph, const mica_value *outputs, size_t
   for (size_t i = 0; i < count; i++) {
     char why[MICA_MESSAGE_SIZE];
     if (!mica_value_usable(graph, outputs[i], why, sizeof why)) {
-      mica_fail_operator(graph, "set_outputs", outputs, count, "output %zu: %s", i, why);
+      const char *scope = mica_scope_text(graph, graph->scope);
+      mica_fail(graph, MICA_INVALID, "set_outputs: output %zu of %zu: %s%s%s", i, count, why,
+                *scope ? " in scope " : "", scope);
       return;
     }
     graph->outputs[i] = outputs[i].id;
+  }
+  if (graph->scope_depth) {
+    const char *path = mica_scope_text(graph, graph->scope), *last = strrchr(path, '/');
+    mica_fail(graph, MICA_INVALID,
+              "set_outputs: scope \"%.200s\" is still open: expected mica_scope_pop of \"%.100s\" "
+              "before",
+              path, last ? last + 1 : path);
+    return;
   }
   graph->output_count = (uint32_t)count;
 }
@@ -265,9 +275,8 @@ void mica_scope_push(mica_graph *graph, const char *name) {
   if (!named || length < 0 || (size_t)length >= sizeof path) {
     mica_fail(graph, MICA_INVALID,
               "scope_push: \"%.60s\" is no scope name: expected letters without spaces, quotes or "
-              "'/' and a path "
-              "of at most %zu bytes in scope %.200s",
-              name ? name : "NULL", sizeof path - 1, outer);
+              "'/' and a path of at most %zu bytes%s%.200s",
+              name ? name : "NULL", sizeof path - 1, *outer ? " in scope " : "", outer);
     return;
   }
   if (mica_set_scope(graph, path)) graph->scope_depth++;
@@ -277,7 +286,13 @@ void mica_scope_pop(mica_graph *graph, const char *name) {
   if (!graph || graph->status != MICA_OK) return;
   const char *path = mica_scope_text(graph, graph->scope), *last = strrchr(path, '/');
   const char *top = last ? last + 1 : path;
-  if (!*path || !name || strcmp(top, name)) {
+  if (!*path) {
+    mica_fail(graph, MICA_INVALID,
+              "scope_pop: no scope is open: expected mica_scope_push of \"%.100s\" before",
+              name ? name : "NULL");
+    return;
+  }
+  if (!name || strcmp(top, name)) {
     mica_fail(graph, MICA_INVALID,
               "scope_pop: expected \"%.100s\", the innermost open scope, not \"%.100s\"", top,
               name ? name : "NULL");

@@ -225,8 +225,6 @@ typedef struct {
   uint32_t assign; /* node of the newest assigned value in the root, 0: none */
 } mica_graph_variable;
 
-enum { MICA_FAILED_SLOTS = 16 };
-
 struct mica_graph {
   mica_allocator allocator;
   uint32_t epoch;
@@ -256,8 +254,6 @@ struct mica_graph {
   uint32_t output_count, output_capacity;
   mica_graph_variable *variables;
   uint32_t variable_count, variable_capacity;
-  size_t failed_results[MICA_FAILED_SLOTS]; /* of blocks that could not begin: blocks.c */
-  uint32_t failed_blocks;
   void **retained; /* tensors of constants, to release */
   uint32_t retained_count, retained_capacity;
 };

@@ -388,7 +388,9 @@ static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **o
     s->type_count++;
   } while (accept_token(p, ","));
   if (s->type_count != s->number_count)
-    return mica_parse_fail(p, "%u results, but %u types", s->number_count, s->type_count);
+    return mica_parse_fail(p, "%u %s, but %u %s", s->number_count,
+                           mica_noun(s->number_count, "result", "results"), s->type_count,
+                           mica_noun(s->type_count, "type", "types"));
   *out_scope = NULL;
   return !accept_token(p, "@") || mica_parse_quoted(p, out_scope);
 }

@@ -154,6 +154,14 @@ void mica_block_leave(mica_graph *graph, uint32_t block_id, const mica_value *re
   if (!graph || graph->status != MICA_OK || !block_id) return;
   mica_block *block = &graph->blocks[block_id - 1];
   const char *name = mica_block_name(block);
+  if (graph->scope_depth > block->scope_depth) {
+    mica_fail(
+        graph, MICA_INVALID,
+        "%s: scope \"%.200s\" was opened in this block and is still open at its end: expected "
+        "mica_scope_pop before",
+        name, mica_scope_text(graph, graph->scope));
+    return;
+  }
   uint32_t *ids = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *ids);
   if (!ids) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
@@ -279,9 +287,9 @@ mica_value mica_argument(mica_region region, size_t index) {
                            "the block of %s is closed already: expected an open one", name);
   const mica_region_data *data = &graph->regions[block->current_region];
   if (index >= data->declared_count)
-    return mica_fail_block(
-        region, "argument",
-        "the block of %s has %u arguments: expected an index below that, not %zu", name,
-        data->declared_count, index);
+    return mica_fail_block(region, "argument",
+                           "the block of %s has %u %s: expected an index below that, not %zu", name,
+                           data->declared_count,
+                           mica_noun(data->declared_count, "argument", "arguments"), index);
   return mica_value_of(graph, data->arguments[index]);
 }

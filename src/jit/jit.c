@@ -12,9 +12,6 @@
 
 enum { JIT_DEFAULT_LIMIT = 64, JIT_BUCKET_LIMIT = 4096 };
 
-/* Its address tells threads apart. */
-static _Thread_local const char thread_identity = 0;
-
 /* ---- life ------------------------------------------------------------------------------------- */
 
 /* The index of a variant among those seen, UINT32_MAX without memory. */
@@ -119,8 +116,8 @@ mica_status mica_jit_check(const mica_jit *jit, const jit_key *key, mica_error *
   if (jit == NULL) return mica_null_error(error, "the jit");
   if (jit->device == NULL) return mica_null_error(error, "the device of the jit");
   if (key->count != jit->inputs)
-    return mica_error_set(error, MICA_INVALID, "%zu inputs are given, expected %zu", key->count,
-                          jit->inputs);
+    return mica_error_set(error, MICA_INVALID, "%zu %s given, expected %zu", key->count,
+                          mica_noun(key->count, "input is", "inputs are"), jit->inputs);
   if (key->count > 0 && key->types == NULL && key->tensors == NULL)
     return mica_null_error(error, "the list of inputs");
   for (size_t i = 0; key->types == NULL && i < key->count; i++) {
@@ -160,7 +157,7 @@ static mica_status get_executable(mica_jit *jit, jit_key *key, mica_executable *
   mica_jit_key_hash(key);
   jit_entry *entry;
   while ((entry = mica_jit_cache_find(jit, key)) != NULL && entry->state == JIT_COMPILING) {
-    if (entry->thread == &thread_identity) {
+    if (entry->thread == mica_thread_self()) {
       mica_mutex_unlock(&jit->mutex);
       return mica_error_set(error, MICA_INVALID,
                             "the function that builds calls its own jit with the same types");
@@ -180,7 +177,7 @@ static mica_status get_executable(mica_jit *jit, jit_key *key, mica_executable *
                           "mica_jit_finish");
   }
   entry = mica_jit_cache_insert(jit, key);
-  if (entry != NULL) entry->thread = &thread_identity;
+  if (entry != NULL) entry->thread = mica_thread_self();
   mica_mutex_unlock(&jit->mutex);
   if (entry == NULL)
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for an entry of a jit's cache");
@@ -261,7 +258,7 @@ mica_status mica_jit_find(mica_jit *jit, const mica_type *in, size_t count,
   mica_jit_key_hash(&key);
   jit_entry *entry;
   while ((entry = mica_jit_cache_find(jit, &key)) != NULL && entry->state == JIT_COMPILING &&
-         entry->thread != &thread_identity)
+         entry->thread != mica_thread_self())
     mica_condition_wait(&jit->compiled, &jit->mutex);
   if (entry != NULL && entry->state == JIT_READY) {
     mica_jit_cache_use(jit, entry);
@@ -326,8 +323,8 @@ mica_status mica_jit_finish(mica_jit *jit, mica_graph *graph, const mica_value *
   mica_executable *executable = NULL;
   mica_status status = MICA_OK;
   if (count != jit->outputs)
-    status = mica_error_set(error, MICA_INVALID, "the trace has %zu outputs, expected %zu", count,
-                            jit->outputs);
+    status = mica_error_set(error, MICA_INVALID, "the trace has %zu %s, expected %zu", count,
+                            mica_noun(count, "output", "outputs"), jit->outputs);
   if (status == MICA_OK) {
     mica_graph_set_outputs(graph, out, count);
     status = mica_compile(jit->device, graph, jit->donate, &executable, error);

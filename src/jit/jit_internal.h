@@ -7,6 +7,7 @@
 #define MICA_JIT_INTERNAL_H
 #include "backend/device.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "mica/jit.h"
 #include "platform/platform.h"
 
@@ -24,7 +25,7 @@ typedef struct jit_entry {
   struct jit_entry *next;          /* in its bucket */
   struct jit_entry *newer, *older; /* READY: by last use */
   jit_state state;
-  const void *thread;          /* COMPILING: whose trace it is */
+  uintptr_t thread;            /* COMPILING: whose trace it is (mica_thread_self) */
   mica_executable *executable; /* READY */
   jit_key key;                 /* `types` lie behind the entry */
   size_t allocation_size;

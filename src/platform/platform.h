@@ -59,6 +59,9 @@ typedef struct mica_thread_handle {
 /* 0 or an errno value. The thread blocks all signals: handlers are the host's threads' business. */
 int mica_thread_start(mica_thread_handle *handle, void (*run)(void *context), void *context);
 void mica_thread_join(mica_thread_handle handle);
+/* Tells the calling thread from all others that run; a later thread may get the number of one that
+ * has ended. */
+uintptr_t mica_thread_self(void);
 int32_t mica_thread_core_count(void);             /* cores this process may use, at least 1 */
 void mica_thread_pin(int32_t allowed_core_index); /* the calling thread; best effort */
 void mica_thread_pause(void);                     /* spin-loop hint */

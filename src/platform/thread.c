@@ -29,6 +29,7 @@ int mica_thread_start(mica_thread_handle *handle, void (*run)(void *context), vo
   return ENOSYS;
 }
 void mica_thread_join(mica_thread_handle handle) { (void)handle; }
+uintptr_t mica_thread_self(void) { return 1; }
 int32_t mica_thread_core_count(void) { return 1; }
 void mica_thread_pin(int32_t allowed_core_index) { (void)allowed_core_index; }
 void mica_thread_pause(void) {}
@@ -108,6 +109,13 @@ void mica_thread_join(mica_thread_handle handle) {
   pthread_t thread;
   memcpy(&thread, &handle.id, sizeof(thread));
   (void)pthread_join(thread, NULL);
+}
+
+uintptr_t mica_thread_self(void) {
+  pthread_t thread = pthread_self();
+  uintptr_t self = 0;
+  memcpy(&self, &thread, sizeof(thread));
+  return self;
 }
 
 void mica_thread_pause(void) {

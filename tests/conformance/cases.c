@@ -82,7 +82,7 @@ static mica_value branches(mica_value condition, mica_value x, mica_value y) {
   mica_value r = mica_mul(x, mica_tanh(y)), out;
   mica_if_else(choice, &r, 1);
   r = mica_sub(mica_exp(x), mica_square(y));
-  mica_if_end(choice, &r, &out);
+  mica_if_end(choice, &r, 1, &out);
   return out;
 }
 
@@ -143,7 +143,7 @@ static mica_value custom_tanh(mica_value x) {
   y = mica_tanh(mica_argument(block, 0));
   mica_value gradient =
       mica_mul(mica_argument(block, 1), mica_sub(mica_ones_like(y), mica_mul(y, y)));
-  mica_custom_gradient_end(block, &gradient, &out);
+  mica_custom_gradient_end(block, &gradient, &out, 1);
   return out;
 }
 

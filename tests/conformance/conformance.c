@@ -194,7 +194,17 @@ void forward_program(const conformance_case *c, mica_graph *graph, const mica_va
   c->build(graph, in, out);
 }
 
+static int64_t matched_cases;
+
 bool case_wanted(const conformance_case *c) {
   const char *filter = getenv("MICA_CASE");
-  return !filter || !*filter || strstr(c->name, filter);
+  if (filter && *filter && !strstr(c->name, filter)) return false;
+  matched_cases++;
+  return true;
+}
+
+void check_case_filter(void) {
+  const char *filter = getenv("MICA_CASE");
+  if (filter && *filter && matched_cases == 0)
+    CHECK_FAIL("MICA_CASE=%s is part of no case's name", filter);
 }

@@ -103,4 +103,7 @@ void forward_program(const conformance_case *c, mica_graph *graph, const mica_va
 
 /* Whether the case is in this run: all of them, or those whose name contains $MICA_CASE. */
 bool case_wanted(const conformance_case *c);
+/* Fails the test if $MICA_CASE is set and no case so far had that name: a word that is misspelled would
+ * pass otherwise. */
+void check_case_filter(void);
 #endif

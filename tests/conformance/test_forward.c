@@ -40,6 +40,7 @@ TEST(cpu_equals_reference) {
       if (c->dtypes & bit) one_case(c, case_dtype(bit));
   }
   CHECK(conformance_case_count > 100);
+  check_case_filter();
   close_devices();
 }
 
@@ -105,6 +106,7 @@ TEST(text_form_reads_back) {
     }
     mica_scope_push(graph, "outer");
     c->build(graph, in, out);
+    mica_scope_pop(graph, "outer");
     mica_graph_set_outputs(graph, out, (size_t)c->output_count);
     mica_error error = {0};
     int64_t size = mica_graph_format(graph, first, sizeof first);
@@ -120,6 +122,7 @@ TEST(text_form_reads_back) {
     }
     mica_graph_destroy(graph), mica_graph_destroy(parsed);
   }
+  check_case_filter();
   close_devices();
 }
 

@@ -56,7 +56,7 @@ static mica_value nest_if(int level, mica_value x, mica_value w) {
   mica_value result = nest(level + 1, x, w);
   mica_if_else(choice, &result, 1);
   result = mica_mul(nest(level + 1, mica_cos(x), w), 1.5);
-  mica_if_end(choice, &result, &out);
+  mica_if_end(choice, &result, 1, &out);
   return out;
 }
 
@@ -120,7 +120,7 @@ static mica_value nest_custom(int level, mica_value x, mica_value w) {
   mica_value again = mica_argument(custom, 0), cotangent = mica_argument(custom, 1);
   result = nest(level + 1, again, w);
   mica_vjp(&result, &cotangent, 1, &again, 1, &given);
-  mica_custom_gradient_end(custom, &given, &out);
+  mica_custom_gradient_end(custom, &given, &out, 1);
   return out;
 }
 
@@ -180,6 +180,7 @@ static void each_nest(void (*check)(const conformance_case *c)) {
       conformance_case c = nest_case(name);
       if (case_wanted(&c)) check(&c);
     }
+  check_case_filter();
   close_devices();
 }
 

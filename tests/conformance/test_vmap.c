@@ -10,6 +10,7 @@ TEST(batches_equal_loops) {
     const conformance_case *c = &conformance_cases[k];
     if (case_wanted(c) && !(c->flags & NO_VMAP)) check_vmap(c);
   }
+  check_case_filter();
   close_devices();
 }
 TEST_MAIN(TEST_CASE(batches_equal_loops))

@@ -202,6 +202,7 @@ TEST(every_mutant_is_noticed) {
         }
     }
   printf("%lld mutants\n", (long long)number);
+  if (filter && number == 0) CHECK_FAIL("MICA_MUTANT=%s matches no mutant", filter);
   CHECK(number > 500 || filter);
   close_devices();
 }

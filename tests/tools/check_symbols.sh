@@ -23,6 +23,9 @@ bad=$(imports "$library" | grep -xE "$forbidden" || true)
 printf '#include <stdlib.h>\nvoid mica_x(void);\nvoid mica_x(void) { abort(); }\n' >aborts.c
 ${CC:-cc} -shared -fPIC aborts.c -o aborts.so
 imports aborts.so | grep -qxE "$forbidden" || fail 'the check does not find abort'
+printf '_Thread_local int mica_x;\n' >local.c
+${CC:-cc} -shared -fPIC local.c -o local.so
+readelf -lW local.so | grep -q '^ *TLS ' || fail 'the check does not find thread-local variables'
 
 for object in libmica.so libmica_ui.so; do
   [ -e "$MICA_BUILD_DIR/$object" ] || continue
@@ -30,12 +33,13 @@ for object in libmica.so libmica_ui.so; do
   for name in $needed; do
     case $name in
       libc.so.6 | libm.so.6 | libpthread.so.0 | libc.musl-*) ;;
-      ld-linux*) ;; # glibc's loader, asked for by thread-local variables
       libmica.so.0) [ $object != libmica.so ] || fail 'libmica.so needs itself' ;;
       *) fail "$object needs $name" ;;
     esac
   done
   readelf -d "$MICA_BUILD_DIR/$object" | grep -qF "[$object.0]" || fail "$object has no SONAME $object.0"
+  # A thread-local variable is state of the process, and makes glibc's loader a library that is needed.
+  readelf -lW "$MICA_BUILD_DIR/$object" | grep -q '^ *TLS ' && fail "$object has thread-local variables"
   echo "$object needs:" $needed
 done
 if have ldd; then

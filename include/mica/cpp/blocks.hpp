@@ -24,11 +24,10 @@ template <class Then, class Else>
 auto if_else(value condition, Then &&then, Else &&otherwise) {
   using R = decltype(then());
   mica_region choice = mica_if_begin(condition);
-  std::vector<mica_value> first = detail::plain(R(then())), out(first.size());
+  std::vector<mica_value> first = detail::plain(R(then()));
   mica_if_else(choice, first.data(), first.size());
-  std::vector<mica_value> second = detail::plain(R(otherwise()));
-  second.resize(first.size(), mica_value{});
-  mica_if_end(choice, second.data(), out.data());
+  std::vector<mica_value> second = detail::plain(R(otherwise())), out(second.size());
+  mica_if_end(choice, second.data(), second.size(), out.data());
   return detail::made<R>(out);
 }
 
@@ -114,7 +113,7 @@ auto custom_gradient(const I &in, F &&f, Backward &&backward) {
                         detail::arguments<R>(block, given.size(), result.size()));
   std::vector<mica_value> back = detail::plain(gradient);
   back.resize(given.size(), mica_value{});
-  mica_custom_gradient_end(block, back.data(), out.data());
+  mica_custom_gradient_end(block, back.data(), out.data(), out.size());
   return detail::made<R>(out);
 }
 

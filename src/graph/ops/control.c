@@ -28,11 +28,11 @@ static bool region_counts(mica_infer *infer, size_t region, size_t arguments, si
                           const char *name) {
   const mica_region_data *data = owned_region(infer, region);
   if (data->declared_count != arguments)
-    return mica_infer_fail(infer, "the %s has %u arguments: expected %zu", name,
-                           data->declared_count, arguments);
+    return mica_infer_fail(infer, "the %s has %u %s: expected %zu", name, data->declared_count,
+                           mica_noun(data->declared_count, "argument", "arguments"), arguments);
   if (data->result_count != results)
-    return mica_infer_fail(infer, "the %s has %u results: expected %zu", name, data->result_count,
-                           results);
+    return mica_infer_fail(infer, "the %s has %u %s: expected %zu", name, data->result_count,
+                           mica_noun(data->result_count, "result", "results"), results);
   return true;
 }
 
@@ -46,7 +46,8 @@ static bool arguments_match(mica_infer *infer, size_t region, size_t count) {
 
 static bool expect_regions(mica_infer *infer, size_t count) {
   if (infer->region_count == count) return true;
-  return mica_infer_fail(infer, "expected %zu blocks, not %zu", count, infer->region_count);
+  return mica_infer_fail(infer, "expected %zu %s, not %zu", count,
+                         mica_noun(count, "block", "blocks"), infer->region_count);
 }
 
 /* ---- while: (state...; captures) -> state..., regions condition and body --------------------- */
@@ -129,11 +130,12 @@ static bool infer_scan(mica_infer *infer) {
                            (long long)attr->length, (long long)attr->carry_count, count);
   const mica_region_data *body = owned_region(infer, 0);
   if (body->declared_count != count)
-    return mica_infer_fail(infer, "the block has %u arguments: expected %zu", body->declared_count,
-                           count);
+    return mica_infer_fail(infer, "the block has %u %s: expected %zu", body->declared_count,
+                           mica_noun(body->declared_count, "argument", "arguments"), count);
   if (body->result_count < carries)
-    return mica_infer_fail(infer, "the block has %u results: expected at least the %zu carries",
-                           body->result_count, carries);
+    return mica_infer_fail(infer, "the block has %u %s: expected at least the %zu %s",
+                           body->result_count, mica_noun(body->result_count, "result", "results"),
+                           carries, mica_noun(carries, "carry", "carries"));
   for (uint32_t i = 0; i < count; i++) {
     mica_type type = infer->in[i];
     if (i >= carries) {

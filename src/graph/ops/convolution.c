@@ -74,8 +74,9 @@ static bool infer_conv_attr(mica_infer *infer, const mica_convolution_attr *a, i
   for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
     if (lists[i].list->count != spatial)
       return mica_infer_fail(
-          infer, "%s has %" PRId32 " entries: expected %" PRId32 ", one for each spatial axis",
-          lists[i].name, lists[i].list->count, spatial);
+          infer, "%s has %" PRId32 " %s: expected %" PRId32 ", one for each spatial axis",
+          lists[i].name, lists[i].list->count,
+          mica_noun((size_t)lists[i].list->count, "entry", "entries"), spatial);
     for (int32_t k = 0; k < spatial; k++)
       if (lists[i].list->at[k] < lists[i].least)
         return mica_infer_fail(
@@ -104,19 +105,20 @@ static bool infer_conv_shape(mica_infer *infer, const mica_convolution_attr *a, 
   if (!infer_conv_attr(infer, a, spatial)) return false;
   int64_t in = x.dim[spatial + 1], kernel_in = kernel.dim[spatial], out = kernel.dim[spatial + 1];
   if (in % a->groups != 0 || kernel_in != in / a->groups)
-    return mica_infer_fail(infer,
-                           "x has %" PRId64 " features and the kernel takes %" PRId64
-                           ": expected the kernel's axis %" PRId32
-                           " to be x's last one divided by groups = %" PRId64,
-                           in, kernel_in, spatial, a->groups);
+    return mica_infer_fail(
+        infer,
+        "x has %" PRId64 " %s and the kernel takes %" PRId64 ": expected the kernel's axis %" PRId32
+        " to be x's last one divided by groups = %" PRId64,
+        in, mica_noun((size_t)in, "feature", "features"), kernel_in, spatial, a->groups);
   if (out % a->groups != 0 || out % a->batch_groups != 0)
     return mica_infer_fail(
-        infer, "the kernel gives %" PRId64 " features: expected a multiple of %s = %" PRId64, out,
-        a->groups > 1 ? "groups" : "batch_groups", a->groups > 1 ? a->groups : a->batch_groups);
+        infer, "the kernel gives %" PRId64 " %s: expected a multiple of %s = %" PRId64, out,
+        mica_noun((size_t)out, "feature", "features"), a->groups > 1 ? "groups" : "batch_groups",
+        a->groups > 1 ? a->groups : a->batch_groups);
   if (x.dim[0] % a->batch_groups != 0)
     return mica_infer_fail(
-        infer, "x has %" PRId64 " examples: expected a multiple of batch_groups = %" PRId64,
-        x.dim[0], a->batch_groups);
+        infer, "x has %" PRId64 " %s: expected a multiple of batch_groups = %" PRId64, x.dim[0],
+        mica_noun((size_t)x.dim[0], "example", "examples"), a->batch_groups);
   *out_y = (mica_shape){.rank = x.rank, .dim = {x.dim[0] / a->batch_groups}};
   out_y->dim[spatial + 1] = out;
   for (int32_t i = 0; i < spatial; i++) {

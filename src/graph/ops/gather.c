@@ -40,10 +40,12 @@ bool mica_infer_indexing(mica_infer *infer, mica_gather_attr *a, const mica_inde
     return false;
   if (a->start_index_map.count != components)
     return mica_infer_fail(infer,
-                           "%s has %" PRId32 " entries: expected %" PRId64
+                           "%s has %" PRId32 " %s: expected %" PRId64
                            ", one for each component of an index "
                            "vector",
-                           names->map, a->start_index_map.count, components);
+                           names->map, a->start_index_map.count,
+                           mica_noun((size_t)a->start_index_map.count, "entry", "entries"),
+                           components);
   if (!lists_disjoint(&a->collapsed_slice_axes, &a->operand_batch_axes))
     return mica_infer_fail(
         infer, "%s and operand_batch_axes share an axis: expected each axis in one of them",
@@ -202,10 +204,11 @@ static bool infer_gather(mica_infer *infer) {
                            out.shape.rank, MICA_MAX_RANK);
   if (a->offset_axes.count != window)
     return mica_infer_fail(infer,
-                           "offset_axes has %" PRId32 " entries: expected %" PRId32
+                           "offset_axes has %" PRId32 " %s: expected %" PRId32
                            ", one for each axis of a "
                            "slice that is kept",
-                           a->offset_axes.count, window);
+                           a->offset_axes.count,
+                           mica_noun((size_t)a->offset_axes.count, "entry", "entries"), window);
   if (!mica_infer_axes(infer, "offset_axes", &a->offset_axes, out.shape.rank, true)) return false;
   int32_t from_batch = 0, from_slice = 0;
   for (int32_t axis = 0; axis < out.shape.rank; axis++) {

@@ -137,8 +137,8 @@ bool mica_builder_axes(const char *op, mica_value x, mica_axes axes, bool sorted
   }
   if (axes.count < 0 || axes.count > MICA_MAX_RANK) {
     mica_fail_operator(x.graph, op, &x, 1,
-                       "%" PRId32 " axes are listed: expected at most %d, or MICA_ALL", axes.count,
-                       MICA_MAX_RANK);
+                       "%" PRId32 " %s listed: expected at most %d, or MICA_ALL", axes.count,
+                       mica_noun((size_t)axes.count, "axis is", "axes are"), MICA_MAX_RANK);
     return false;
   }
   for (int32_t i = 0; i < axes.count; i++) {
@@ -162,8 +162,8 @@ bool mica_builder_list(const char *op, const mica_value *in, size_t count, const
   *out_list = (mica_ints){.count = axes.count};
   if (axes.count < 0 || axes.count > MICA_MAX_RANK) {
     mica_fail_operator(mica_graph_of(in, count), op, in, count,
-                       "%s has %" PRId32 " entries: expected 0 to %d", name, axes.count,
-                       MICA_MAX_RANK);
+                       "%s has %" PRId32 " %s: expected 0 to %d", name, axes.count,
+                       mica_noun((size_t)axes.count, "entry", "entries"), MICA_MAX_RANK);
     return false;
   }
   for (int32_t i = 0; i < axes.count; i++) out_list->at[i] = axes.axis[i];
@@ -247,10 +247,11 @@ bool mica_infer_one(mica_infer *infer, mica_type type) {
 bool mica_infer_operand_count(mica_infer *infer, size_t least, size_t most) {
   if (infer->in_count >= least && infer->in_count <= most) return true;
   if (most == SIZE_MAX)
-    return mica_infer_fail(infer, "expected at least %zu operands, not %zu", least,
-                           infer->in_count);
+    return mica_infer_fail(infer, "expected at least %zu %s, not %zu", least,
+                           mica_noun(least, "operand", "operands"), infer->in_count);
   if (least == most)
-    return mica_infer_fail(infer, "expected %zu operands, not %zu", least, infer->in_count);
+    return mica_infer_fail(infer, "expected %zu %s, not %zu", least,
+                           mica_noun(least, "operand", "operands"), infer->in_count);
   return mica_infer_fail(infer, "expected %zu to %zu operands, not %zu", least, most,
                          infer->in_count);
 }
@@ -298,8 +299,8 @@ bool mica_infer_axis(mica_infer *infer, int64_t *axis, int32_t rank) {
 bool mica_infer_axes(mica_infer *infer, const char *name, mica_ints *axes, int32_t rank,
                      bool increasing) {
   if (axes->count < 0 || axes->count > rank)
-    return mica_infer_fail(infer, "%s has %" PRId32 " entries: expected at most %" PRId32, name,
-                           axes->count, rank);
+    return mica_infer_fail(infer, "%s has %" PRId32 " %s: expected at most %" PRId32, name,
+                           axes->count, mica_noun((size_t)axes->count, "entry", "entries"), rank);
   mica_ints before = {0};
   for (int32_t i = 0; i < axes->count; i++) {
     if (!mica_infer_axis(infer, &axes->at[i], rank)) return false;
@@ -316,9 +317,9 @@ bool mica_infer_axes(mica_infer *infer, const char *name, mica_ints *axes, int32
 
 bool mica_infer_list(mica_infer *infer, const char *name, const mica_ints *list, int32_t rank) {
   if (list->count == rank) return true;
-  return mica_infer_fail(infer,
-                         "%s has %" PRId32 " entries: expected %" PRId32 ", one for each axis",
-                         name, list->count, rank);
+  return mica_infer_fail(infer, "%s has %" PRId32 " %s: expected %" PRId32 ", one for each axis",
+                         name, list->count, mica_noun((size_t)list->count, "entry", "entries"),
+                         rank);
 }
 
 /* ---- rules ----------------------------------------------------------------------------------- */

@@ -79,8 +79,8 @@ mica_value mica_broadcast_in_dim(mica_value x, mica_shape shape, mica_axes axes)
   mica_broadcast_attr attr = {.shape = mica_shape_clean(shape), .axes = {.count = axes.count}};
   if (axes.count < 0 || axes.count > MICA_MAX_RANK)
     return mica_fail_operator(x.graph, "broadcast_in_dim", &x, 1,
-                              "%" PRId32 " axes are listed: expected one for each axis of x",
-                              axes.count);
+                              "%" PRId32 " %s listed: expected one for each axis of x", axes.count,
+                              mica_noun((size_t)axes.count, "axis is", "axes are"));
   for (int32_t i = 0; i < axes.count; i++) attr.axes.at[i] = axes.axis[i];
   return mica_emit(x.graph, MICA_OP_BROADCAST, &x, 1, &attr);
 }
@@ -106,8 +106,9 @@ static bool infer_reshape(mica_infer *infer) {
   int64_t have = mica_shape_count(infer->in[0].shape), want = mica_shape_count(attr->shape);
   char text[MICA_SHAPE_TEXT];
   if (have == want) return true;
-  return mica_infer_fail(infer, "%" PRId64 " elements cannot take the shape %s: expected %" PRId64,
-                         have, mica_shape_text(attr->shape, text), want);
+  return mica_infer_fail(infer, "%" PRId64 " %s cannot take the shape %s: expected %" PRId64, have,
+                         mica_noun((size_t)have, "element", "elements"),
+                         mica_shape_text(attr->shape, text), want);
 }
 static mica_value transpose_reshape(const mica_rule *rule, size_t operand,
                                     const mica_value *cotangents) {

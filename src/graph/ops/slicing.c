@@ -368,9 +368,9 @@ mica_value mica_slice(mica_value x, const char *ranges) {
           named = part_count - (ellipsis ? 1 : 0), axis = 0;
   if (named > shape.rank)
     return mica_fail_operator(x.graph, "slice", &x, 1,
-                              "\"%.60s\" has %" PRId32 " parts: expected at most %" PRId32
+                              "\"%.60s\" has %" PRId32 " %s: expected at most %" PRId32
                               ", one for each axis",
-                              ranges, named, shape.rank);
+                              ranges, named, mica_noun((size_t)named, "part", "parts"), shape.rank);
   mica_slice_attr attr = {.start = {.count = shape.rank},
                           .limit = {.count = shape.rank},
                           .stride = {.count = shape.rank}};

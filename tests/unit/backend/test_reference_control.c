@@ -93,7 +93,7 @@ TEST(switches_take_the_last_block_outside) {
     mica_value result = mica_add(x, 5), out;
     mica_if_else(region, &result, 1);
     result = mica_sub(x, 5);
-    mica_if_end(region, &result, &out);
+    mica_if_end(region, &result, 1, &out);
     EXPECT(out, MICA_F32, MICA_DIMS(2), truth != 0 ? 6 : -4, truth != 0 ? 7 : -3);
   }
   oracle_end();
@@ -156,7 +156,7 @@ TEST(blocks_that_run_once) {
   mica_value forward = mica_add(mica_argument(custom, 0), scale);
   mica_custom_gradient_backward(custom, &forward, 1);
   mica_value gradient = mica_mul(mica_argument(custom, 1), 7);
-  mica_custom_gradient_end(custom, &gradient, &result);
+  mica_custom_gradient_end(custom, &gradient, &result, 1);
   EXPECT(result, MICA_F32, MICA_DIMS(2), 13, 14);
   mica_value slope;
   mica_gradients(mica_reduce_sum(result, MICA_ALL), &x, 1, &slope);

@@ -44,7 +44,7 @@ TEST(types_are_checked) {
   CHECK(out[0] == NULL);
   error = (mica_error){0};
   CHECK_STATUS(mica_executable_run(executable, in, 1, out, 2, &error), MICA_INVALID);
-  CHECK_STR_CONTAINS(error.message, "1 inputs are given, expected 2");
+  CHECK_STR_CONTAINS(error.message, "1 input is given, expected 2");
   error = (mica_error){0};
   CHECK_STATUS(mica_executable_run(executable, in, 2, NULL, 2, &error), MICA_INVALID);
   CHECK_STR_CONTAINS(error.message, "list of outputs is NULL");

@@ -19,6 +19,13 @@ static inline mica_graph *scoped_graph(void) {
   return graph;
 }
 
+/* Closes its scopes again, before the outputs are named. */
+static inline void leave_scopes(mica_graph *graph) {
+  if (graph->scope_depth == 0) return;
+  mica_scope_pop(graph, "part");
+  mica_scope_pop(graph, "net");
+}
+
 static inline mica_value input(mica_graph *graph, mica_dtype dtype, mica_shape shape) {
   return mica_parameter(graph, (mica_type){dtype, shape});
 }

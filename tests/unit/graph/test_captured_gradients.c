@@ -29,7 +29,7 @@ static mica_value through_custom_gradient(mica_value x) {
   mica_value y = mica_sin(mica_argument(block, 0)), out;
   mica_custom_gradient_backward(block, &y, 1);
   mica_value back = mica_mul(mica_argument(block, 1), mica_argument(block, 0));
-  mica_custom_gradient_end(block, &back, &out);
+  mica_custom_gradient_end(block, &back, &out, 1);
   return out;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What users get wrong beyond the operands of one operator (test_ops_misuse.c, test_ops_*.c): blocks begun,
- * left and ended in the wrong order or with the wrong types, derivatives of what has none, variables,
- * scopes, outputs. Each message must name the function, the operands' types, the scope path and what was
- * expected; the first failure stays; nothing crashes. */
-#include "unit/graph/ops_testing.h"
+/* test_misuse.c: what users get wrong beyond the operands of one operator (test_ops_misuse.c, test_ops_*.c):
+ * wrong values in every place that takes one, derivatives of what has none, variables, scopes, outputs.
+ * test_misuse_blocks.c has what goes wrong with blocks. Each message must name the function, the operands'
+ * types, the scope path and what was expected; the first failure stays; nothing crashes. */
+#include "unit/graph/misuse_testing.h"
 
 #include "graph/attributes.h"
 #include "mica/jit.h"
@@ -43,7 +43,7 @@ typedef struct {
         mica_custom_gradient_backward(mica_custom_gradient_begin(g, &o, 1), &b, 1))                \
   PLACE(custom_gradient, "custom_gradient(", false, end_custom(o, b))                              \
   PLACE(gradients_loss, "gradients(", false, mica_gradients(b, &o, 1, &out))                       \
-  PLACE(gradients_x, "gradients(", false, mica_gradients(sum(o), &b, 1, &out))                     \
+  PLACE(gradients_x, "gradients(", false, mica_gradients(sum_of(o), &b, 1, &out))                  \
   PLACE(vjp_y, "vjp(", false, mica_vjp(&b, &o, 1, &o, 1, &out))                                    \
   PLACE(vjp_cotangent, "vjp(", false, mica_vjp(&o, &b, 1, &o, 1, &out))                            \
   PLACE(vjp_x, "vjp(", false, mica_vjp(&o, &o, 1, &b, 1, &out))                                    \
@@ -55,9 +55,10 @@ typedef struct {
   PLACE(jacobian_forward_y, "jacobian_forward(", false, mica_jacobian_forward(b, o))               \
   PLACE(jacobian_forward_x, "jacobian_forward(", false, mica_jacobian_forward(o, b))               \
   PLACE(hessian_loss, "gradients(", false, mica_hessian(b, o))                                     \
-  PLACE(hessian_x, "gradients(", false, mica_hessian(sum(o), b))                                   \
+  PLACE(hessian_x, "gradients(", false, mica_hessian(sum_of(o), b))                                \
   PLACE(assign, "variable_assign(", true, mica_variable_assign(parameter_variable, b))             \
-  PLACE(output, "set_outputs(", false, mica_graph_set_outputs(g, (mica_value[]){o, b}, 2))         \
+  PLACE(output, "set_outputs: output 1 of 2: ", false,                                             \
+        mica_graph_set_outputs(g, (mica_value[]){o, b}, 2))                                        \
   PLACE(build_operator, "add(", false, mica_build_operator(g, "add", (mica_value[]){o, b}, 2, "")) \
   PLACE(rem, "rem(", false, mica_rem(o, b))                                                        \
   PLACE(pow, "pow(", false, mica_pow(b, o))                                                        \
@@ -87,8 +88,6 @@ typedef struct {
 
 static mica_variable *parameter_variable; /* f32[2] */
 
-static mica_value sum(mica_value x) { return mica_reduce_sum(x, MICA_ALL); }
-
 static void end_while(mica_graph *g, mica_value state, mica_value condition, mica_value next) {
   mica_value out;
   mica_region loop = mica_while_begin(g, &state, 1, 3);
@@ -100,7 +99,7 @@ static void end_if(mica_value condition, mica_value first, mica_value second) {
   mica_value out;
   mica_region choice = mica_if_begin(condition);
   mica_if_else(choice, &first, 1);
-  mica_if_end(choice, &second, &out);
+  mica_if_end(choice, &second, 1, &out);
   CHECK(!mica_is_valid(out));
 }
 static void end_scan(mica_value x, mica_value carry, mica_value emitted) {
@@ -131,7 +130,7 @@ static void end_custom(mica_value in, mica_value gradient) {
   mica_value out;
   mica_region block = mica_custom_gradient_begin(in.graph, &in, 1);
   mica_custom_gradient_backward(block, &in, 1);
-  mica_custom_gradient_end(block, &gradient, &out);
+  mica_custom_gradient_end(block, &gradient, &out, 1);
   CHECK(!mica_is_valid(out));
 }
 
@@ -164,15 +163,6 @@ static good_values good_graph(void) {
   return good;
 }
 
-/* The graph has failed in the name of `name`, and says `why`, what was expected and where. */
-static void check_message(mica_graph *graph, const char *name, const char *const *parts) {
-  mica_error error = {0};
-  CHECK_STATUS(mica_graph_status(graph, &error), MICA_INVALID);
-  bool complete = !strncmp(error.message, name, strlen(name)) &&
-                  strstr(error.message, "expected ") && strstr(error.message, "in scope net/part");
-  for (; *parts; parts++) complete = complete && strstr(error.message, *parts);
-  if (!complete) CHECK_FAIL("%s..: the message is \"%s\"", name, error.message);
-}
 static void check_place(const place *where, good_values good, mica_value bad, const char *why) {
   where->build(good.graph, bad, good.other, good.condition);
   check_message(good.graph, where->name, (const char *const[]){why, NULL});
@@ -232,10 +222,6 @@ TEST(value_of_a_closed_block) {
 }
 
 /* A place in a graph that failed earlier does nothing, and in one without memory too. */
-static void *no_memory(void *self, void *old, size_t old_size, size_t new_size, size_t alignment) {
-  (void)self, (void)old, (void)old_size, (void)new_size, (void)alignment;
-  return NULL;
-}
 TEST(graph_that_failed) {
   for (size_t i = 0; i < PLACE_COUNT; i++) {
     good_values good = good_graph();
@@ -255,284 +241,15 @@ TEST(graph_that_failed) {
   }
 }
 
-/* ---- wrong orders and types --------------------------------------------------------------------------- */
-
-/* A small program that is wrong, and what its message has to begin with and contain. */
-#define MISTAKE(name, starts, contains, ...)                                      \
-  TEST(name) {                                                                    \
-    mica_graph *g = scoped_graph();                                               \
-    mica_value x = F32(2), y = F32(3), n = SCALAR(I32), c = SCALAR(BOOL), out[4]; \
-    mica_region block = {0}, inner = {0};                                         \
-    (void)x, (void)y, (void)n, (void)c, (void)out, (void)block, (void)inner;      \
-    __VA_ARGS__;                                                                  \
-    check_message(g, starts, (const char *const[]){contains, NULL});              \
-    mica_graph_destroy(g);                                                        \
-  }
-#define BEGIN_WHILE block = mica_while_begin(g, (mica_value[]){x, n}, 2, 5)
-
-/* while */
-MISTAKE(while_condition_is_no_bool, "while_body(f32[2])", "bool []", BEGIN_WHILE;
-        mica_while_body(block, x))
-MISTAKE(while_condition_is_no_scalar, "while_body(bool[2])", "bool []", BEGIN_WHILE;
-        mica_while_body(block, mica_greater(x, 0)))
-MISTAKE(while_body_twice, "while_body(f32[2], i32[])", "open already", BEGIN_WHILE;
-        mica_while_body(block, c); mica_while_body(block, c))
-MISTAKE(while_without_body, "while_end(f32[2], i32[])", "mica_while_body", BEGIN_WHILE;
-        mica_while_end(block, (mica_value[]){x, n}, out); CHECK(!mica_is_valid(out[1])))
-MISTAKE(while_next_has_another_shape, "while(f32[2], i32[]",
-        "next state 0 is f32[3]: expected f32[2]", BEGIN_WHILE;
-        mica_while_body(block, c); mica_while_end(block, (mica_value[]){y, n}, out))
-MISTAKE(while_next_has_another_dtype, "while(f32[2], i32[]",
-        "next state 1 is f32[]: expected i32[]", BEGIN_WHILE;
-        mica_while_body(block, c);
-        mica_while_end(block, (mica_value[]){x, mica_convert(n, MICA_F32)}, out))
-MISTAKE(while_bound_is_negative, "while(f32[2]", "max_iterations is -1",
-        block = mica_while_begin(g, &x, 1, -1);
-        mica_while_body(block, c); mica_while_end(block, &x, out))
-MISTAKE(while_ended_twice, "while_end(f32[2], i32[])", "closed already", BEGIN_WHILE;
-        mica_while_body(block, c); mica_while_end(block, (mica_value[]){x, n}, out);
-        mica_while_end(block, (mica_value[]){x, n}, out))
-MISTAKE(while_value_kept, "neg(f32[2])", "closed block of while", BEGIN_WHILE;
-        mica_while_body(block, c); mica_value kept = mica_argument(block, 0);
-        mica_while_end(block, (mica_value[]){x, n}, out); mica_neg(kept))
-MISTAKE(condition_value_in_the_body, "neg(f32[2])", "closed block of while", BEGIN_WHILE;
-        mica_value kept = mica_exp(mica_argument(block, 0)); mica_while_body(block, c);
-        mica_neg(kept))
-
-/* if and switch */
-MISTAKE(if_of_a_number, "if_begin(i32[])", "bool []", mica_if_begin(n))
-MISTAKE(if_of_an_array, "if_begin(bool[2])", "bool []", mica_if_begin(mica_greater(x, 0)))
-MISTAKE(if_else_twice, "if_else(i32[])", "open already", block = mica_if_begin(c);
-        mica_if_else(block, &x, 1); mica_if_else(block, &x, 1))
-MISTAKE(if_without_else, "if_end(i32[])", "mica_if_else", block = mica_if_begin(c);
-        mica_if_end(block, &x, out))
-MISTAKE(if_with_different_types, "switch(i32[]",
-        "result of the second block 0 is f32[3]: expected f32[2]", block = mica_if_begin(c);
-        mica_if_else(block, &x, 1); mica_if_end(block, &y, out))
-MISTAKE(switch_of_a_float, "switch(f32[]", "index 0 is f32[]: expected i32[]",
-        block = mica_switch_begin(mica_convert(n, MICA_F32));
-        mica_switch_end(block, &x, 1, out))
-MISTAKE(switch_of_many, "switch(i32[2]", "expected i32[]",
-        block = mica_switch_begin(mica_convert(x, MICA_I32));
-        mica_switch_end(block, &x, 1, out))
-MISTAKE(switch_with_another_count, "switch_next(i32[])", "1 results: expected 2",
-        block = mica_switch_begin(n);
-        mica_switch_next(block, (mica_value[]){x, y}, 2); mica_switch_next(block, &x, 1))
-MISTAKE(switch_ends_with_another_count, "switch_end(i32[])", "2 results: expected 1",
-        block = mica_switch_begin(n);
-        mica_switch_next(block, &x, 1); mica_switch_end(block, (mica_value[]){x, y}, 2, out))
-MISTAKE(switch_with_another_type, "switch(i32[]", "result of a block 0 is f32[3]: expected f32[2]",
-        block = mica_switch_begin(n);
-        mica_switch_next(block, &x, 1); mica_switch_next(block, &x, 1);
-        mica_switch_end(block, &y, 1, out))
-
-/* scan */
-MISTAKE(scan_over_a_scalar, "scan_begin(f32[2], i32[])", "[time, ...]",
-        mica_scan_begin(&x, 1, &n, 1))
-MISTAKE(scan_over_different_lengths, "scan_begin(f32[2], f32[2], f32[3])", "length 3: expected 2",
-        mica_scan_begin(&x, 1, (mica_value[]){x, y}, 2))
-MISTAKE(scan_over_nothing, "scan_begin(f32[2])", "mica_scan_begin_count",
-        mica_scan_begin(&x, 1, NULL, 0))
-MISTAKE(scan_carry_has_another_shape, "scan(f32[2], f32[3]",
-        "next carry 0 is f32[3]: expected f32[2]", block = mica_scan_begin(&x, 1, &y, 1);
-        mica_scan_end(block, &y, NULL, 0, out, NULL))
-MISTAKE(scan_emits_rank_8, "scan(f32[2], f32[3]", "rank 8",
-        mica_value wide = F32(1, 1, 1, 1, 1, 1, 1, 1);
-        block = mica_scan_begin(&x, 1, &y, 1); mica_scan_end(block, &x, &wide, 1, out, out + 1))
-
-/* vmap */
-MISTAKE(vmap_along_no_axis, "vmap(f32[2])", "has no axis 1",
-        mica_vmap_begin(g, &x, (int32_t[]){1}, 1))
-MISTAKE(vmap_along_a_negative_axis, "vmap(f32[2])", "has no axis -2",
-        mica_vmap_begin(g, &x, (int32_t[]){-2}, 1))
-MISTAKE(vmap_of_a_scalar, "vmap(i32[])", "has no axis 0", mica_vmap_begin(g, &n, NULL, 1))
-MISTAKE(vmap_over_different_sizes, "vmap(f32[2], f32[3])", "3 examples along axis 0: expected 2",
-        mica_vmap_begin(g, (mica_value[]){x, y}, NULL, 2))
-MISTAKE(vmap_over_nothing, "vmap(f32[2])", "an axis of examples",
-        mica_vmap_begin(g, &x, (int32_t[]){-1}, 1))
-MISTAKE(vmap_of_rank_8, "vmap(f32[1, 1, 1, 1, 1, 1, 1, 1])", "an axis of their own",
-        mica_value wide = F32(1, 1, 1, 1, 1, 1, 1, 1);
-        block = mica_vmap_begin(g, &x, NULL, 1); mica_vmap_end(block, &wide, 1, out))
-MISTAKE(vmap_value_kept, "neg(f32[])", "closed block of vmap",
-        block = mica_vmap_begin(g, &x, NULL, 1);
-        mica_value kept = mica_argument(block, 0); mica_vmap_end(block, &kept, 1, out);
-        mica_neg(kept))
-
-/* custom gradients */
-MISTAKE(custom_backward_twice, "custom_gradient_backward(f32[2])", "open already",
-        block = mica_custom_gradient_begin(g, &x, 1);
-        mica_custom_gradient_backward(block, &x, 1); mica_custom_gradient_backward(block, &x, 1))
-MISTAKE(custom_without_backward, "custom_gradient_end(f32[2])", "mica_custom_gradient_backward",
-        block = mica_custom_gradient_begin(g, &x, 1);
-        mica_custom_gradient_end(block, &x, out))
-MISTAKE(custom_gradient_of_another_type, "custom_gradient(f32[2]",
-        "gradient of input 0 is f32[3]: expected f32[2]",
-        block = mica_custom_gradient_begin(g, &x, 1);
-        mica_custom_gradient_backward(block, &x, 1); mica_custom_gradient_end(block, &y, out))
-
-/* blocks among each other */
-MISTAKE(outer_block_ended_first, "call_end(f32[2])",
-        "another block inside of this call is still open", block = mica_call_begin(g, &x, 1);
-        inner = mica_scan_begin(&x, 1, &y, 1); mica_call_end(block, &x, 1, out))
-MISTAKE(end_of_another_kind, "while_end(f32[2])",
-        "belongs to call: expected an open block of while", block = mica_call_begin(g, &x, 1);
-        mica_while_end(block, &x, out))
-MISTAKE(recompute_ended_as_call, "call_end(f32[2])",
-        "belongs to recompute: expected an open block of call",
-        block = mica_recompute_begin(g, &x, 1);
-        mica_call_end(block, &x, 1, out))
-MISTAKE(vmap_ended_as_scan, "scan_end(f32[2])", "belongs to vmap: expected an open block of scan",
-        block = mica_vmap_begin(g, &x, NULL, 1);
-        mica_scan_end(block, &x, &x, 1, out, out + 1))
-MISTAKE(no_block, "while_body()", "not {0}", mica_while_body((mica_region){g, 0, 0}, c))
-MISTAKE(no_block_to_end, "vmap_end()", "not {0}", mica_vmap_end((mica_region){g, 0, 0}, &x, 1, out))
-MISTAKE(unknown_block, "call_end()", "a trace that has ended",
-        mica_call_end((mica_region){g, 77, g->epoch}, &x, 1, out))
-MISTAKE(argument_that_is_not_there, "argument(f32[2])",
-        "has 1 arguments: expected an index below that, not 1", block = mica_call_begin(g, &x, 1);
-        mica_argument(block, 1))
-MISTAKE(argument_of_a_closed_block, "argument(f32[2])", "call is closed already",
-        block = mica_call_begin(g, &x, 1);
-        mica_call_end(block, &x, 1, out); mica_argument(block, 0))
-MISTAKE(argument_of_no_block, "argument()", "not {0}", mica_argument((mica_region){g, 0, 0}, 0))
-
-TEST(stale_block) {
-  mica_graph *g = scoped_graph();
-  mica_value x = F32(2), out;
-  mica_region block = mica_call_begin(g, &x, 1);
-  mica_graph_reset(g);
-  mica_scope_push(g, "net");
-  mica_scope_push(g, "part");
-  x = F32(2);
-  mica_call_end(block, &x, 1, &out);
-  check_message(g, "call_end()", (const char *const[]){"a trace that has ended", NULL});
-  mica_graph_destroy(g);
-}
-
-/* Handles that are all zeros are ignored without a crash: there is no graph to complain to. */
-TEST(zero_handles) {
-  mica_region none = {0};
-  mica_value zero = {0}, out[2];
-  mica_while_body(none, zero);
-  mica_while_end(none, &zero, out);
-  mica_if_else(none, &zero, 1);
-  mica_if_end(none, &zero, out);
-  mica_switch_next(none, &zero, 1);
-  mica_switch_end(none, &zero, 1, out);
-  mica_scan_end(none, &zero, &zero, 1, out, out);
-  mica_vmap_end(none, &zero, 1, out);
-  mica_call_end(none, &zero, 1, out);
-  mica_recompute_end(none, &zero, 1, out);
-  mica_custom_gradient_backward(none, &zero, 1);
-  mica_custom_gradient_end(none, &zero, out);
-  CHECK(!mica_is_valid(mica_argument(none, 0)));
-  CHECK_EQ_INT(mica_while_begin(NULL, &zero, 1, 1).id, 0);
-  CHECK_EQ_INT(mica_if_begin(zero).id, 0);
-  CHECK_EQ_INT(mica_switch_begin(zero).id, 0);
-  CHECK_EQ_INT(mica_scan_begin(&zero, 1, &zero, 1).id, 0);
-  CHECK_EQ_INT(mica_vmap_begin(NULL, &zero, NULL, 1).id, 0);
-  CHECK_EQ_INT(mica_call_begin(NULL, &zero, 1).id, 0);
-  CHECK_EQ_INT(mica_recompute_begin(NULL, &zero, 1).id, 0);
-  CHECK_EQ_INT(mica_custom_gradient_begin(NULL, &zero, 1).id, 0);
-  mica_gradients(zero, &zero, 1, out);
-  mica_vjp(&zero, &zero, 1, &zero, 1, out);
-  mica_jvp(&zero, 1, &zero, &zero, 1, out);
-  CHECK(!mica_is_valid(mica_jacobian(zero, zero)) && !mica_is_valid(mica_hessian(zero, zero)));
-  CHECK(!mica_is_valid(mica_variable_read(NULL, NULL)));
-  mica_variable_assign(NULL, zero);
-  mica_scope_push(NULL, "x");
-  mica_scope_pop(NULL, "x");
-  mica_graph_set_outputs(NULL, &zero, 1);
-  CHECK(!mica_is_valid(mica_build_operator(NULL, "add", &zero, 1, NULL)));
-  CHECK_STATUS(mica_graph_status(NULL, NULL), MICA_INVALID);
-  CHECK_STATUS(mica_graph_verify(NULL, NULL), MICA_INVALID);
-  mica_graph_destroy(NULL);
-}
-
-/* ---- blocks that nobody closes -------------------------------------------------------------------------- */
-
-/* Says so at once (status), when outputs are named, and when it is compiled. */
-static void check_unclosed(mica_graph *graph, const char *name, const char *end) {
-  mica_error error = {0}, compiling = {0};
-  CHECK_STATUS(mica_graph_status(graph, &error), MICA_INVALID);
-  if (strncmp(error.message, name, strlen(name)) ||
-      !strstr(error.message, "the block is not closed: expected ") || !strstr(error.message, end) ||
-      !strstr(error.message, "in scope net/part"))
-    CHECK_FAIL("unclosed %s: \"%s\"", name, error.message);
-  mica_device *device = mica_device_open(NULL, NULL);
-  mica_executable *executable = NULL;
-  CHECK_STATUS(mica_compile(device, graph, 0, &executable, &compiling), MICA_INVALID);
-  CHECK_EQ_STR(compiling.message, error.message);
-  CHECK_STATUS(mica_graph_verify(graph, NULL), MICA_INVALID);
-  mica_device_release(device);
-  mica_value none = mica_no_value(graph);
-  mica_graph_set_outputs(graph, &none, 1);
-  mica_error after = {0};
-  mica_graph_status(graph, &after);
-  CHECK_EQ_STR(after.message, error.message);
-  mica_graph_destroy(graph);
-}
-
-TEST(unclosed_blocks) {
-  for (int which = 0; which < 12; which++) {
-    mica_graph *g = scoped_graph();
-    mica_value x = F32(2), c = SCALAR(BOOL), n = SCALAR(I32);
-    mica_region block;
-    switch (which) {
-      case 0: mica_while_begin(g, &x, 1, 3); break;
-      case 1: mica_while_body(mica_while_begin(g, &x, 1, 3), c); break;
-      case 2: mica_if_begin(c); break;
-      case 3: mica_if_else(mica_if_begin(c), &x, 1); break;
-      case 4: mica_switch_begin(n); break;
-      case 5: mica_scan_begin(&x, 1, &x, 1); break;
-      case 6: mica_vmap_begin(g, &x, NULL, 1); break;
-      case 7: mica_call_begin(g, &x, 1); break;
-      case 8: mica_recompute_begin(g, &x, 1); break;
-      case 9: mica_custom_gradient_begin(g, &x, 1); break;
-      case 10: mica_custom_gradient_backward(mica_custom_gradient_begin(g, &x, 1), &x, 1); break;
-      default: /* the innermost one is named */
-        mica_call_begin(g, &x, 1);
-        block = mica_recompute_begin(g, &x, 1);
-        mica_scan_begin(&x, 1, &x, 1);
-        (void)block;
-    }
-    static const char *const names[12] = {"while(f32[2])",
-                                          "while(f32[2])",
-                                          "switch(i32[])",
-                                          "switch(i32[])",
-                                          "switch(i32[])",
-                                          "scan(f32[2], f32[2])",
-                                          "vmap(f32[2])",
-                                          "call(f32[2])",
-                                          "recompute(f32[2])",
-                                          "custom_gradient(f32[2])",
-                                          "custom_gradient(f32[2])",
-                                          "scan(f32[2], f32[2])"};
-    static const char *const ends[12] = {"mica_while_end",
-                                         "mica_while_end",
-                                         "mica_if_end",
-                                         "mica_if_end",
-                                         "mica_switch_end",
-                                         "mica_scan_end",
-                                         "mica_vmap_end",
-                                         "mica_call_end",
-                                         "mica_recompute_end",
-                                         "mica_custom_gradient_end",
-                                         "mica_custom_gradient_end",
-                                         "mica_scan_end"};
-    check_unclosed(g, names[which], ends[which]);
-  }
-}
-
 /* ---- derivatives ------------------------------------------------------------------------------------------ */
 
 MISTAKE(gradients_of_an_array, "gradients(f32[2])", "float []", mica_gradients(x, &x, 1, out))
 MISTAKE(gradients_of_an_integer, "gradients(i32[])", "float []", mica_gradients(n, &x, 1, out))
 MISTAKE(gradients_of_a_truth, "gradients(bool[])", "float []", mica_gradients(c, &x, 1, out))
 MISTAKE(gradients_of_a_complex, "gradients(c64[])", "float []",
-        mica_gradients(mica_convert(sum(x), MICA_C64), &x, 1, out))
+        mica_gradients(mica_convert(sum_of(x), MICA_C64), &x, 1, out))
 MISTAKE(gradients_by_an_integer, "gradients(f32[2], i32[])", "input 1 has dtype i32",
-        mica_gradients(sum(x), (mica_value[]){x, n}, 2, out);
+        mica_gradients(sum_of(x), (mica_value[]){x, n}, 2, out);
         CHECK(!mica_is_valid(out[0])))
 MISTAKE(vjp_with_another_type, "vjp(f32[2], f32[3])", "cotangent 0",
         mica_vjp(&x, &y, 1, &x, 1, out))
@@ -548,15 +265,15 @@ MISTAKE(reverse_through_an_unbounded_loop, "while(f32[2], i32[]", "max_iteration
         block = mica_while_begin(g, (mica_value[]){x, n}, 2, 0);
         mica_while_body(block, c);
         mica_while_end(block, (mica_value[]){mica_sin(mica_argument(block, 0)), n}, out);
-        mica_gradients(sum(out[0]), &x, 1, &out[2]))
+        mica_gradients(sum_of(out[0]), &x, 1, &out[2]))
 MISTAKE(forward_through_a_custom_gradient, "custom_gradient(f32[2]", "forward mode",
         block = mica_custom_gradient_begin(g, &x, 1);
-        mica_custom_gradient_backward(block, &x, 1); mica_custom_gradient_end(block, &x, out);
+        mica_custom_gradient_backward(block, &x, 1); mica_custom_gradient_end(block, &x, out, 1);
         mica_jvp(out, 1, &x, &x, 1, &out[1]))
 MISTAKE(gradient_by_the_conditions_state, "gradients(f32[2])", "mica_argument of the body",
         block = mica_while_begin(g, &x, 1, 5);
         mica_value state = mica_argument(block, 0); mica_while_body(block, c);
-        mica_gradients(sum(mica_argument(block, 0)), &state, 1, out))
+        mica_gradients(sum_of(mica_argument(block, 0)), &state, 1, out))
 
 /* ---- variables ---------------------------------------------------------------------------------------------- */
 
@@ -658,52 +375,111 @@ TEST(scopes) {
   check_scope(push_long, "scope_push");
   check_scope(pop_outer, "not \"net\"");
   check_scope(pop_nothing, "not \"NULL\"");
-  mica_graph *g = mica_graph_create(NULL);
-  mica_scope_pop(g, "net");
-  CHECK_STATUS(mica_graph_status(g, NULL), MICA_INVALID);
-  mica_graph_destroy(g);
   mica_variable_release(parameter_variable);
   parameter_variable = NULL;
 }
 
-TEST_MAIN(
-    TEST_CASE(no_value), TEST_CASE(value_of_another_graph), TEST_CASE(stale_value),
-    TEST_CASE(value_of_a_closed_block), TEST_CASE(graph_that_failed), TEST_CASE(stale_block),
-    TEST_CASE(zero_handles), TEST_CASE(unclosed_blocks), TEST_CASE(variables_of_the_wrong_type),
-    TEST_CASE(while_condition_is_no_bool), TEST_CASE(while_condition_is_no_scalar),
-    TEST_CASE(while_body_twice), TEST_CASE(while_without_body),
-    TEST_CASE(while_next_has_another_shape), TEST_CASE(while_next_has_another_dtype),
-    TEST_CASE(while_bound_is_negative), TEST_CASE(while_ended_twice), TEST_CASE(while_value_kept),
-    TEST_CASE(condition_value_in_the_body), TEST_CASE(if_of_a_number), TEST_CASE(if_of_an_array),
-    TEST_CASE(if_else_twice), TEST_CASE(if_without_else), TEST_CASE(if_with_different_types),
-    TEST_CASE(switch_of_a_float), TEST_CASE(switch_of_many), TEST_CASE(switch_with_another_count),
-    TEST_CASE(switch_ends_with_another_count), TEST_CASE(switch_with_another_type),
-    TEST_CASE(scan_over_a_scalar), TEST_CASE(scan_over_different_lengths),
-    TEST_CASE(scan_over_nothing), TEST_CASE(scan_carry_has_another_shape),
-    TEST_CASE(scan_emits_rank_8), TEST_CASE(vmap_along_no_axis),
-    TEST_CASE(vmap_along_a_negative_axis), TEST_CASE(vmap_of_a_scalar),
-    TEST_CASE(vmap_over_different_sizes), TEST_CASE(vmap_over_nothing), TEST_CASE(vmap_of_rank_8),
-    TEST_CASE(vmap_value_kept), TEST_CASE(custom_backward_twice),
-    TEST_CASE(custom_without_backward), TEST_CASE(custom_gradient_of_another_type),
-    TEST_CASE(outer_block_ended_first), TEST_CASE(end_of_another_kind),
-    TEST_CASE(recompute_ended_as_call), TEST_CASE(vmap_ended_as_scan), TEST_CASE(no_block),
-    TEST_CASE(no_block_to_end), TEST_CASE(unknown_block), TEST_CASE(argument_that_is_not_there),
-    TEST_CASE(argument_of_a_closed_block), TEST_CASE(argument_of_no_block),
-    TEST_CASE(gradients_of_an_array), TEST_CASE(gradients_of_an_integer),
-    TEST_CASE(gradients_of_a_truth), TEST_CASE(gradients_of_a_complex),
-    TEST_CASE(gradients_by_an_integer), TEST_CASE(vjp_with_another_type),
-    TEST_CASE(jvp_with_another_type), TEST_CASE(jacobian_of_integers),
-    TEST_CASE(jacobian_by_integers), TEST_CASE(jacobian_of_too_many_axes),
-    TEST_CASE(hessian_of_an_array), TEST_CASE(reverse_through_an_unbounded_loop),
-    TEST_CASE(forward_through_a_custom_gradient), TEST_CASE(gradient_by_the_conditions_state),
-    TEST_CASE(read_of_no_variable), TEST_CASE(assign_of_no_variable),
-    TEST_CASE(assign_of_another_shape), TEST_CASE(assign_of_another_dtype),
-    TEST_CASE(assign_in_while), TEST_CASE(assign_in_a_condition), TEST_CASE(assign_in_if),
-    TEST_CASE(assign_in_scan), TEST_CASE(assign_in_vmap), TEST_CASE(assign_in_custom_gradient),
-    TEST_CASE(assign_in_a_call_in_a_loop), TEST_CASE(parameter_of_no_dtype),
-    TEST_CASE(parameter_of_rank_9), TEST_CASE(parameter_of_negative_size),
-    TEST_CASE(constant_of_nothing), TEST_CASE(scalar_that_is_not_whole),
-    TEST_CASE(scalar_out_of_range), TEST_CASE(scalar_that_overflows), TEST_CASE(full_of_no_dtype),
-    TEST_CASE(iota_along_no_axis), TEST_CASE(output_in_an_open_block),
-    TEST_CASE(operator_that_is_not_there), TEST_CASE(operator_with_too_few),
-    TEST_CASE(operator_with_regions), TEST_CASE(operator_with_a_wrong_attribute), TEST_CASE(scopes))
+/* At the root there is no scope that a message could name. */
+TEST(scopes_at_the_root) {
+  mica_error error = {0};
+  mica_graph *g = mica_graph_create(NULL);
+  mica_scope_pop(g, "net");
+  CHECK_STATUS(mica_graph_status(g, &error), MICA_INVALID);
+  CHECK_EQ_STR(error.message,
+               "scope_pop: no scope is open: expected mica_scope_push of \"net\" before");
+  mica_graph_reset(g);
+  error = (mica_error){0};
+  mica_scope_push(g, "a b");
+  CHECK_STATUS(mica_graph_status(g, &error), MICA_INVALID);
+  CHECK_EQ_STR(error.message,
+               "scope_push: \"a b\" is no scope name: expected letters without spaces, quotes or "
+               "'/' and a path of at most 511 bytes");
+  mica_graph_destroy(g);
+}
+
+/* Outputs of a graph, or of a trace, while a scope is open; and a block that leaves one open. */
+static void build_in_open_scopes(mica_graph *graph, const mica_value *in, mica_value *out,
+                                 void *user) {
+  (void)user;
+  mica_scope_push(graph, "encoder");
+  mica_scope_push(graph, "layer3");
+  out[0] = mica_neg(in[0]);
+  mica_scope_pop(graph, "layer3");
+}
+TEST(scopes_left_open) {
+  mica_error error = {0};
+  mica_graph *g = scoped_graph();
+  mica_value x = F32(2), out;
+  mica_graph_set_outputs(g, &x, 1);
+  CHECK_STATUS(mica_graph_status(g, &error), MICA_INVALID);
+  CHECK_EQ_STR(error.message,
+               "set_outputs: scope \"net/part\" is still open: expected "
+               "mica_scope_pop of \"part\" before");
+  mica_graph_reset(g);
+  mica_scope_push(g, "net");
+  x = F32(2);
+  mica_region call = mica_call_begin(g, &x, 1);
+  mica_scope_push(g, "inner");
+  mica_call_end(call, &x, 1, &out);
+  error = (mica_error){0};
+  CHECK_STATUS(mica_graph_status(g, &error), MICA_INVALID);
+  CHECK_EQ_STR(error.message,
+               "call: scope \"net/inner\" was opened in this block and is still open "
+               "at its end: expected mica_scope_pop before");
+  CHECK(!mica_is_valid(out));
+  mica_graph_destroy(g);
+
+  mica_device *device = mica_device_open(NULL, NULL);
+  mica_tensor *in = mica_tensor_from(MICA_F32, MICA_DIMS(1), (float[]){1}), *result = NULL;
+  error = (mica_error){0};
+  CHECK_STATUS(mica_call_once(device, build_in_open_scopes, NULL, &in, 1, &result, 1, &error),
+               MICA_INVALID);
+  CHECK_EQ_STR(error.message,
+               "set_outputs: scope \"encoder\" is still open: expected "
+               "mica_scope_pop of \"encoder\" before");
+  CHECK(result == NULL);
+  mica_tensor_release(in);
+  mica_device_release(device);
+}
+
+/* An output that the build function forgot says which, and no types that are not there. */
+static void build_half(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
+  (void)graph, (void)user;
+  out[0] = mica_neg(in[0]);
+}
+TEST(a_forgotten_output) {
+  mica_device *device = mica_device_open(NULL, NULL);
+  mica_tensor *in = mica_tensor_from(MICA_F32, MICA_DIMS(1), (float[]){1}), *result[2] = {0};
+  mica_error error = {0};
+  CHECK_STATUS(mica_call_once(device, build_half, NULL, &in, 1, result, 2, &error), MICA_INVALID);
+  CHECK_EQ_STR(error.message,
+               "set_outputs: output 1 of 2: expected a value, not {0} (was the call "
+               "that makes it forgotten?)");
+  mica_tensor_release(in);
+  mica_device_release(device);
+}
+
+TEST_MAIN(TEST_CASE(scopes_at_the_root), TEST_CASE(scopes_left_open), TEST_CASE(a_forgotten_output),
+          TEST_CASE(no_value), TEST_CASE(value_of_another_graph), TEST_CASE(stale_value),
+          TEST_CASE(value_of_a_closed_block), TEST_CASE(graph_that_failed),
+          TEST_CASE(variables_of_the_wrong_type), TEST_CASE(gradients_of_an_array),
+          TEST_CASE(gradients_of_an_integer), TEST_CASE(gradients_of_a_truth),
+          TEST_CASE(gradients_of_a_complex), TEST_CASE(gradients_by_an_integer),
+          TEST_CASE(vjp_with_another_type), TEST_CASE(jvp_with_another_type),
+          TEST_CASE(jacobian_of_integers), TEST_CASE(jacobian_by_integers),
+          TEST_CASE(jacobian_of_too_many_axes), TEST_CASE(hessian_of_an_array),
+          TEST_CASE(reverse_through_an_unbounded_loop),
+          TEST_CASE(forward_through_a_custom_gradient), TEST_CASE(gradient_by_the_conditions_state),
+          TEST_CASE(read_of_no_variable), TEST_CASE(assign_of_no_variable),
+          TEST_CASE(assign_of_another_shape), TEST_CASE(assign_of_another_dtype),
+          TEST_CASE(assign_in_while), TEST_CASE(assign_in_a_condition), TEST_CASE(assign_in_if),
+          TEST_CASE(assign_in_scan), TEST_CASE(assign_in_vmap),
+          TEST_CASE(assign_in_custom_gradient), TEST_CASE(assign_in_a_call_in_a_loop),
+          TEST_CASE(parameter_of_no_dtype), TEST_CASE(parameter_of_rank_9),
+          TEST_CASE(parameter_of_negative_size), TEST_CASE(constant_of_nothing),
+          TEST_CASE(scalar_that_is_not_whole), TEST_CASE(scalar_out_of_range),
+          TEST_CASE(scalar_that_overflows), TEST_CASE(full_of_no_dtype),
+          TEST_CASE(iota_along_no_axis), TEST_CASE(output_in_an_open_block),
+          TEST_CASE(operator_that_is_not_there), TEST_CASE(operator_with_too_few),
+          TEST_CASE(operator_with_regions), TEST_CASE(operator_with_a_wrong_attribute),
+          TEST_CASE(scopes))

@@ -74,6 +74,7 @@ TEST(a_constant_keeps_its_tensor) {
   mica_tensor *tensor = mica_tensor_from(MICA_I32, MICA_DIMS(3), (int32_t[]){1, 2, 3});
   mica_value value = mica_constant(g, tensor);
   mica_tensor_release(tensor);
+  leave_scopes(g);
   mica_graph_set_outputs(g, &value, 1);
   char *text = graph_text(g);
   if (CHECK(text)) CHECK_STR_CONTAINS(text, "i32[3]");

@@ -75,7 +75,7 @@ TEST(transposes_and_reverses) {
   CHECK_TYPE(mica_reverse(F32(2, 3), MICA_AXES(1)), "f32[2, 3]");
   CHECK_TYPE(mica_reverse(F32(2, 3), MICA_ALL), "f32[2, 3]");
   CHECK_FAILS(mica_transpose(F32(2, 3), MICA_AXES(0)), "transpose(f32[2, 3])",
-              "permutation has 1 entries", "expected 2, one for each axis");
+              "permutation has 1 entry", "expected 2, one for each axis");
   CHECK_FAILS(mica_transpose(F32(2, 3), MICA_AXES(0, 0)), "transpose(f32[2, 3])",
               "axis 0 is listed twice");
   CHECK_FAILS(mica_transpose(F32(2, 3), MICA_AXES(0, 2)), "axis 2 does not exist",

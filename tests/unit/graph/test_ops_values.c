@@ -18,6 +18,7 @@ static int64_t values_of(mica_graph *graph, mica_value value, double *out) {
       &error);
   mica_executable *executable = NULL;
   mica_tensor *result = NULL;
+  leave_scopes(graph);
   mica_graph_set_outputs(graph, &value, 1);
   mica_status status = device ? mica_compile(device, graph, 0, &executable, &error) : error.status;
   if (status == MICA_OK) status = mica_executable_run(executable, NULL, 0, &result, 1, &error);

@@ -61,7 +61,7 @@ static size_t nested(mica_graph *g, const mica_value *in, mica_value *out) {
   mica_value yes = mica_mul(item, scale);
   mica_if_else(either, &yes, 1);
   mica_value no = mica_sub(mica_argument(scan, 0), mica_square(item));
-  mica_if_end(either, &no, &chosen);
+  mica_if_end(either, &no, 1, &chosen);
   mica_value next = mica_add(mica_argument(scan, 0), chosen);
   mica_scan_end(scan, &next, &chosen, 1, &total, &result);
   mica_vmap_end(each, (mica_value[]){total, result}, 2, values);
@@ -84,7 +84,7 @@ static size_t blocks(mica_graph *g, const mica_value *in, mica_value *out) {
   h = mica_softmax(mica_argument(own, 0), -1);
   mica_custom_gradient_backward(own, &h, 1);
   mica_value back = mica_mul(mica_argument(own, 1), 3);
-  mica_custom_gradient_end(own, &back, out);
+  mica_custom_gradient_end(own, &back, out, 1);
   mica_gradients(mica_reduce_sum(mica_mul(out[0], in[0]), MICA_ALL), in, 2, out + 1);
   return 3;
 }

@@ -71,6 +71,17 @@ static void echo(void *context) {
   }
 }
 
+static void note_self(void *context) { *(uintptr_t *)context = mica_thread_self(); }
+
+TEST(threads_tell_themselves_apart) {
+  uintptr_t other = 0, mine = mica_thread_self();
+  mica_thread_handle thread;
+  CHECK_EQ_INT(mica_thread_self(), mine);
+  CHECK_EQ_INT(mica_thread_start(&thread, note_self, &other), 0);
+  mica_thread_join(thread);
+  CHECK(other != 0 && other != mine);
+}
+
 TEST(sleeping_on_a_word) {
   static _Atomic uint32_t words[2];
   mica_thread_handle thread;
@@ -174,5 +185,5 @@ TEST(float_state) {
 }
 
 TEST_MAIN(TEST_CASE(locks_and_conditions), TEST_CASE(threads_block_signals),
-          TEST_CASE(sleeping_on_a_word), TEST_CASE(cores), TEST_CASE(pages),
-          TEST_CASE(clock_and_environment), TEST_CASE(float_state))
+          TEST_CASE(threads_tell_themselves_apart), TEST_CASE(sleeping_on_a_word), TEST_CASE(cores),
+          TEST_CASE(pages), TEST_CASE(clock_and_environment), TEST_CASE(float_state))

@@ -130,7 +130,7 @@ static void build_switch(mica_graph *graph, const mica_value *in, mica_value *ou
                   2, out);
   mica_region condition = mica_if_begin(mica_greater(mica_reduce_sum(out[0], MICA_ALL), 0));
   mica_if_else(condition, &out[0], 1);
-  mica_if_end(condition, (mica_value[]){mica_neg(out[0])}, &out[2]);
+  mica_if_end(condition, (mica_value[]){mica_neg(out[0])}, 1, &out[2]);
 }
 TEST(switches) {
   engine_case test = {

@@ -144,7 +144,7 @@ static void build_some_of_everything(mica_graph *graph, const mica_value *in, mi
   mica_region choice = mica_if_begin(mica_greater(mica_reduce_sum(logits, MICA_ALL), 0));
   mica_if_else(choice, &logits, 1);
   mica_value other = mica_softmax(logits, -1);
-  mica_if_end(choice, &other, &logits);
+  mica_if_end(choice, &other, 1, &logits);
   mica_value loss = mica_reduce_mean(mica_softmax_cross_entropy(logits, in[4]), MICA_ALL);
   out[0] = loss;
   mica_gradients(loss, in + 1, 3, out + 1);
