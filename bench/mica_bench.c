@@ -278,6 +278,8 @@ int main(int argument_count, char **arguments) {
     }
   }
   mica_error error = {0};
+  /* Peers pack their operands at each call: so does this. */
+  if (backend == NULL) backend = "cpu,pack_cache=0";
   w.device = mica_device_open(&(mica_device_options){.struct_size = sizeof(mica_device_options),
                                                      .backend = backend,
                                                      .threads = threads,

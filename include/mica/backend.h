@@ -22,7 +22,11 @@ typedef void mica_log_callback(void *user, const char *text);
 /* Option structs begin with their size, sizeof of the struct that was filled. */
 typedef struct {
   size_t struct_size;
-  const char *backend; /* "cpu", "reference"; NULL: $MICA_BACKEND, else the fastest here */
+  /* "cpu", "reference"; NULL: $MICA_BACKEND, else the fastest here. Options follow behind commas:
+   * "cpu, threads=2, pin_threads, find_nan=0, profile" and the backend's own. Of cpu: pack_cache=N,
+   * the MiB in which weights that stay the same over calls are kept as the kernels read them (256;
+   * 0: none are). */
+  const char *backend;
   int32_t
       threads; /* 0: $MICA_THREADS, else one for each core the process may use; 1: none are made */
   bool pin_threads;         /* one worker to a core */
@@ -74,6 +78,12 @@ MICA_API int64_t mica_executable_trace(mica_executable *executable, char *text, 
 
 /* ---- the interface of a backend -------------------------------------------------------------- */
 
+/* The state of an input's values: equal versions of an input of one executable mean equal values.
+ * {0, 0}: unknown, may have changed. */
+typedef struct {
+  uint64_t value, write; /* how often a value was stored; how often the stored tensor was written */
+} mica_call_version;
+
 /* One call: inputs are parameters in order, then the variables that are read in the order of
  * mica_graph_variables; outputs are the graph's outputs, then the assigned variables' new
  * values. */
@@ -84,7 +94,8 @@ typedef struct {
   const bool *donated;   /* in[i] may be overwritten */
   size_t in_count, out_count;
   bool *out_intact; /* set to true by an execute that fails before it wrote into donated memory */
-  struct mica_call_marks *marks; /* collects marked values; NULL: nobody listens */
+  struct mica_call_marks *marks;     /* collects marked values; NULL: nobody listens */
+  const mica_call_version *versions; /* of each input: known of variables; NULL: of none */
 } mica_call;
 
 /* NULL slots mean the documented default. All functions may be called from any thread. */

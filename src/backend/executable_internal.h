@@ -16,12 +16,13 @@ typedef struct {
 /* All that one run needs, made once and used again. */
 typedef struct call_frame {
   struct call_frame *next;
-  const void **in;          /* [inputs + variables read] */
-  void **out;               /* [outputs + variables assigned] */
-  bool *donated;            /* as `in` */
-  mica_tensor **made;       /* [outputs] to be given to the caller; NULL: the caller's own */
-  mica_tensor **cell_value; /* [cells] the value that the call sees; retained unless assigned */
-  mica_tensor **cell_next;  /* [cells] memory for the new value; NULL: it goes over the old one */
+  const void **in;            /* [inputs + variables read] */
+  void **out;                 /* [outputs + variables assigned] */
+  bool *donated;              /* as `in` */
+  mica_call_version *version; /* as `in` */
+  mica_tensor **made;         /* [outputs] to be given to the caller; NULL: the caller's own */
+  mica_tensor **cell_value;   /* [cells] the value that the call sees; retained unless assigned */
+  mica_tensor **cell_next;    /* [cells] memory for the new value; NULL: it goes over the old one */
   struct mica_call_marks marks;
 } call_frame;
 

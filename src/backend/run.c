@@ -23,11 +23,12 @@ static bool frame_part(size_t *at, size_t count, size_t size, size_t *out_offset
 }
 
 static call_frame *make_frame(mica_executable *executable) {
-  size_t size = 0, in, out, donated, made, value, next;
+  size_t size = 0, in, out, donated, version, made, value, next;
   if (!mica_size_align(sizeof(call_frame), sizeof(void *), &size) ||
       !frame_part(&size, executable->call_in_count, sizeof(void *), &in) ||
       !frame_part(&size, executable->call_out_count, sizeof(void *), &out) ||
       !frame_part(&size, executable->call_in_count, sizeof(bool), &donated) ||
+      !frame_part(&size, executable->call_in_count, sizeof(mica_call_version), &version) ||
       !frame_part(&size, executable->output_count, sizeof(void *), &made) ||
       !frame_part(&size, executable->cell_count, sizeof(void *), &value) ||
       !frame_part(&size, executable->cell_count, sizeof(void *), &next))
@@ -38,6 +39,7 @@ static call_frame *make_frame(mica_executable *executable) {
   frame->in = (const void **)(void *)(memory + in);
   frame->out = (void **)(void *)(memory + out);
   frame->donated = (bool *)(memory + donated);
+  frame->version = (mica_call_version *)(void *)(memory + version); /* of parameters: stays 0 */
   frame->made = (mica_tensor **)(void *)(memory + made);
   frame->cell_value = (mica_tensor **)(void *)(memory + value);
   frame->cell_next = (mica_tensor **)(void *)(memory + next);
@@ -193,6 +195,9 @@ static mica_status enter_cells(const mica_executable *executable, call_frame *fr
     mica_tensor *value = cells[i].variable->value;
     frame->cell_value[i] = value;
     frame->cell_next[i] = NULL;
+    if (cells[i].read >= 0)
+      frame->version[cells[i].read] =
+          (mica_call_version){cells[i].variable->version, mica_tensor_version(value)};
     if (cells[i].assign < 0) {
       mica_tensor_retain(value);
       mica_mutex_unlock(&cells[i].variable->mutex);
@@ -238,6 +243,7 @@ static void publish_cells(const mica_executable *executable, call_frame *frame) 
     if (cell->assign < 0) continue;
     mica_tensor *next = frame->cell_next[i];
     finish_tensor(next == NULL ? frame->cell_value[i] : next);
+    cell->variable->version++;
     if (next == NULL) continue;
     cell->variable->value = next;
     frame->cell_next[i] = frame->cell_value[i];
@@ -350,6 +356,7 @@ static mica_status execute(const mica_executable *executable, call_frame *frame,
                     .in_count = executable->call_in_count,
                     .out_count = executable->call_out_count,
                     .out_intact = out_intact,
+                    .versions = frame->version,
                     .marks = device->log != NULL ? &frame->marks : NULL};
   uint64_t float_state = mica_float_state_enter();
   mica_status status = device->backend.execute(device->state, executable->program, &call, error);

@@ -24,6 +24,7 @@ mica_variable *mica_variable_create(const char *name, mica_tensor *initial) {
   atomic_init(&variable->reference_count, 1);
   variable->type = mica_tensor_type(initial);
   variable->value = mica_tensor_retain(initial);
+  variable->version = 1;
   variable->allocation_size = whole;
   memcpy(variable->name, name, name_size);
   return variable;
@@ -76,6 +77,7 @@ mica_status mica_variable_set(mica_variable *variable, mica_tensor *value, mica_
   mica_mutex_lock(&variable->mutex);
   mica_tensor *old = variable->value;
   variable->value = value;
+  variable->version++;
   mica_mutex_unlock(&variable->mutex);
   /* Outside of the lock: giving back wrapped memory calls a function of the host's. */
   mica_tensor_release(old);

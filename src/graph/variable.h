@@ -18,6 +18,7 @@ struct mica_variable {
   mica_type type; /* never changes */
   mica_mutex mutex;
   mica_tensor *value; /* NULL: lost, a call failed while it was being overwritten */
+  uint64_t version;   /* counts the values stored; from 1 */
   size_t allocation_size;
   char name[];
 };

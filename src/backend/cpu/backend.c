@@ -4,12 +4,38 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+enum { PACK_MEBIBYTES = 256, PACK_MEBIBYTES_LIMIT = 1 << 20 };
+
+/* The one option of its own: pack_cache=MiB. */
+static mica_status parse_options_of_engine(const char *options, size_t *out_pack_limit,
+                                           mica_error *error) {
+  static const char key[] = "pack_cache=";
+  int64_t mebibytes = PACK_MEBIBYTES;
+  for (const char *at = options; at != NULL && *at != '\0';) {
+    size_t length = strcspn(at, ",");
+    const char *end = at + length, *cursor = at + sizeof(key) - 1;
+    if (length < sizeof(key) - 1 || memcmp(at, key, sizeof(key) - 1) != 0)
+      return mica_error_set(error, MICA_INVALID, "backend 'cpu' has no option '%.*s'",
+                            (int)(length > 200 ? 200 : length), at);
+    if (!mica_parse_i64(&cursor, end, &mebibytes) || cursor != end || mebibytes < 0 ||
+        mebibytes > PACK_MEBIBYTES_LIMIT)
+      return mica_error_set(error, MICA_INVALID, "option '%.*s' is not a number of MiB in 0 to %d",
+                            (int)(length > 200 ? 200 : length), at, PACK_MEBIBYTES_LIMIT);
+    at = *end == ',' ? end + 1 : end;
+  }
+  if (!mica_size_multiply((size_t)mebibytes, (size_t)1 << 20, out_pack_limit))
+    *out_pack_limit = SIZE_MAX / 2;
+  return MICA_OK;
+}
 
 static mica_status engine_open(mica_device *device, const char *options, void **out_state,
                                mica_error *error) {
   *out_state = NULL;
-  if (options != NULL && options[0] != '\0')
-    return mica_error_set(error, MICA_INVALID, "backend 'cpu' has no option '%s'", options);
+  size_t pack_limit = 0;
+  mica_status parsed = parse_options_of_engine(options, &pack_limit, error);
+  if (parsed != MICA_OK) return parsed;
   const mica_cpu_kernels *kernels = mica_cpu_kernels_select(NULL);
   if (kernels == NULL) {
     char known[128] = "";
@@ -26,6 +52,8 @@ static mica_status engine_open(mica_device *device, const char *options, void **
   engine->device = device;
   engine->allocator = device->allocator;
   engine->kernels = kernels;
+  engine->pack_limit = pack_limit;
+  atomic_init(&engine->pack_bytes, 0);
   if (!mica_environment("MICA_DUMP", engine->dump, sizeof(engine->dump))) engine->dump[0] = '\0';
   if (device->threads > 1) {
     mica_thread_pool_options pool = {.threads = device->threads, .pin = device->pin_threads};

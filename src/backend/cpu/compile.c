@@ -109,6 +109,12 @@ static void bind_inputs(mica_plan *plan, const mica_graph *given) {
     if (given->variables[i].read != 0)
       program->in_bytes[index++] =
           mica_plan_bytes(plan, given->nodes[given->variables[i].read].type);
+  plan->in_kept =
+      mica_arena_allocate_zeroed(&plan->arena, (size_t)program->in_count + 1, sizeof(bool));
+  if (plan->in_kept == NULL) {
+    mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
+    return;
+  }
   for (index = 0; index < program->in_count; index++)
     mica_plan_storage(plan, MICA_STORAGE_INPUT, index, program->in_bytes[index]);
   for (uint32_t i = 0; i < graph->parameter_count; i++) bind_input(plan, graph->parameters[i], i);
@@ -116,7 +122,7 @@ static void bind_inputs(mica_plan *plan, const mica_graph *given) {
   for (uint32_t i = 0; i < given->variable_count && mica_plan_good(plan); i++) {
     if (given->variables[i].read == 0) continue;
     if (graph->variables[i].read != 0) bind_input(plan, graph->variables[i].read, index);
-    index++;
+    plan->in_kept[index++] = given->variables[i].assign == 0;
   }
 }
 
@@ -312,7 +318,7 @@ mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph 
   mica_cpu_program *program = mica_allocate_zeroed(&engine->allocator, 1, sizeof(*program));
   if (program == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a program");
   program->allocator = engine->allocator;
-  program->device = engine;
+  program->device = program->engine = engine;
   mica_arena_init(&program->memory, &engine->allocator);
   bool good = mica_mutex_init(&program->mutex) == 0;
   if (good && !mica_graph_init(&program->graph, &engine->allocator)) {

@@ -30,6 +30,8 @@ typedef struct {
   char dump[512]; /* $MICA_DUMP: a folder that receives the graph after each pass; "": none */
   _Atomic uint32_t dump_count;   /* programs that were written there */
   double peak_flops, peak_bytes; /* a second, measured when the device opens for profiles; else 0 */
+  size_t pack_limit;             /* bytes of packed weights, of all programs */
+  _Atomic size_t pack_bytes;     /* that exist now */
 } mica_cpu_device;
 
 typedef struct {
@@ -91,8 +93,9 @@ typedef struct {
 struct mica_cpu_program {
   mica_allocator allocator;
   const mica_cpu_device *device;
-  mica_arena memory; /* of everything below */
-  mica_graph graph;  /* after all passes: holds constants alive, names nodes in messages */
+  mica_cpu_device *engine; /* the same: its counters change */
+  mica_arena memory;       /* of everything below */
+  mica_graph graph;        /* after all passes: holds constants alive, names nodes in messages */
   mica_cpu_step *steps;
   mica_cpu_step_info *infos;
   mica_cpu_reference *references;
@@ -106,8 +109,9 @@ struct mica_cpu_program {
   int64_t cost; /* rough nanoseconds of a run on one thread */
   bool donates; /* some input was donated when compiling, so that addresses may coincide */
   struct mica_cpu_cleanup *cleanups; /* what steps own beside arena memory */
+  struct mica_cpu_pack *packs;       /* of weights; guarded by `mutex` */
   _Atomic(mica_cpu_context *) contexts[MICA_CPU_CONTEXT_LIMIT]; /* at rest */
-  mica_mutex mutex;                                             /* profile: guards `last` */
+  mica_mutex mutex;       /* guards `last` and what `packs` hold */
   mica_cpu_context *last; /* profile: the times of the last run */
 };
 

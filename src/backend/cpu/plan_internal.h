@@ -116,6 +116,7 @@ typedef struct {
   uint32_t **targets; /* step indices in arguments of jumps, to be moved when steps are dropped */
   uint32_t target_count, target_capacity;
   mica_plan_value *values; /* [graph->count] */
+  bool *in_kept;           /* [in_count] a variable that the program does not assign */
   bool *done;              /* [graph->count] the node's steps stand */
   struct mica_fusion *fusion;
   uint32_t window_count, counter_count, pointer_count;

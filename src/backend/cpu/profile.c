@@ -3,6 +3,7 @@
  * what the machine can do: the multiply-adds of the row of kernels, and the memory's bandwidth, both
  * measured on the device's threads when it opens for profiles. */
 #include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/pack.h"
 #include "core/json.h"
 
 #include <inttypes.h>
@@ -60,6 +61,8 @@ int64_t mica_cpu_format(void *state, const void *program_pointer, char *text, si
   mica_text_format(&out,
                    "%" PRIu32 " steps, arena of %zu bytes, about %" PRId64 " us on one thread\n",
                    program->step_count, program->arena_bytes, program->cost / 1000);
+  size_t packed = mica_cpu_pack_bytes(program);
+  if (packed > 0) mica_text_format(&out, "%zu bytes of packed weights\n", packed);
   for (uint32_t i = 0; i < program->step_count; i++) {
     const mica_cpu_step_info *info = &program->infos[i];
     mica_text_format(&out, "%4" PRIu32 " ", i);

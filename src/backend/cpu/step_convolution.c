@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* step_convolution.c: convolutions of f32 and their two transposes, whole. */
+#include "backend/cpu/pack.h"
 #include "backend/cpu/products_internal.h"
 
 typedef struct {
   mica_conv conv;
   mica_finish finish;
+  mica_cpu_pack *pack; /* forward: of the kernel; NULL: none */
   bool serial;
 } convolution_argument;
 
@@ -13,13 +15,32 @@ static const mica_parallel *threads_of(const convolution_argument *argument,
   return argument->serial ? &mica_cpu_serial : &context->parallel;
 }
 
+typedef struct {
+  const mica_cpu_kernels *kernels;
+  const mica_conv *conv;
+  const float *w;
+} convolution_fill;
+
+static void fill_convolution_pack(void *user, const mica_parallel *parallel, void *packed) {
+  const convolution_fill *fill = user;
+  mica_conv_pack(fill->kernels, fill->conv, fill->w, parallel, packed);
+}
+
 static mica_status run_forward(const mica_cpu_step *step, mica_cpu_context *context) {
   const convolution_argument *argument = step->argument;
+  const mica_cpu_kernels *kernels = context->device->kernels;
+  const mica_parallel *parallel = threads_of(argument, context);
+  convolution_fill fill = {kernels, &argument->conv, mica_cpu_address(step, context, 1)};
+  mica_cpu_packed *packed =
+      mica_cpu_pack_take(argument->pack, context, parallel, fill_convolution_pack, &fill);
+  mica_conv conv = argument->conv;
+  conv.weights.packed = mica_cpu_packed_data(packed);
   mica_finish_call call;
-  mica_conv_forward(context->device->kernels, &argument->conv, mica_cpu_address(step, context, 0),
-                    mica_cpu_address(step, context, 1), mica_cpu_address(step, context, 2), false,
-                    mica_finish_begin(&argument->finish, step, context, &call),
-                    threads_of(argument, context), mica_cpu_address(step, context, 3));
+  mica_conv_forward(kernels, &conv, mica_cpu_address(step, context, 0), fill.w,
+                    mica_cpu_address(step, context, 2), false,
+                    mica_finish_begin(&argument->finish, step, context, &call), parallel,
+                    mica_cpu_address(step, context, 3));
+  mica_cpu_pack_give(packed);
   return MICA_OK;
 }
 
@@ -131,6 +152,7 @@ bool mica_plan_convolution_finished(mica_plan *plan, uint32_t id, const mica_fin
   const mica_cpu_kernels *kernels = plan->device->kernels;
   if (node->op == MICA_OP_CONVOLUTION) {
     scratch = mica_conv_forward_scratch_size(kernels, conv, threads);
+    argument->pack = mica_plan_pack(plan, &second, mica_conv_packed_size(kernels, conv));
   } else if (node->op == MICA_OP_CONVOLUTION_BACKWARD_DATA) {
     mica_conv transposed = mica_conv_transposed(conv);
     scratch = mica_conv_forward_scratch_size(kernels, &transposed, threads);

@@ -2,15 +2,29 @@
 /* step_dot.c: dot_general as a matrix product. Operands are taken where they lie, transposed or repeated,
  * as long as their free, contracted and batch axes each fold into what the kernels take; an operand that
  * does not fold is copied in the order batch, rows, columns first. */
+#include "backend/cpu/pack.h"
 #include "backend/cpu/products_internal.h"
 
 #include <string.h>
 
+enum { DOT_PACK_ELEMENTS = 4096 }; /* of a right operand that is worth looking up */
+
 typedef struct {
   mica_gemm problem; /* without addresses */
   mica_finish finish;
+  mica_cpu_pack *pack; /* of the right operand; NULL: none */
   bool serial;
 } dot_argument;
+
+typedef struct {
+  const mica_cpu_kernels *kernels;
+  const mica_gemm *problem;
+} dot_fill;
+
+static void fill_dot_pack(void *user, const mica_parallel *parallel, void *packed) {
+  const dot_fill *fill = user;
+  mica_gemm_pack(fill->kernels, fill->problem, parallel, packed);
+}
 
 static mica_status run_dot(const mica_cpu_step *step, mica_cpu_context *context) {
   const dot_argument *argument = step->argument;
@@ -21,9 +35,14 @@ static mica_status run_dot(const mica_cpu_step *step, mica_cpu_context *context)
   mica_finish_call call;
   if (argument->finish.any)
     problem.finish = *mica_finish_begin(&argument->finish, step, context, &call);
-  mica_gemm_run(context->device->kernels, &problem,
-                argument->serial ? &mica_cpu_serial : &context->parallel,
-                mica_cpu_address(step, context, 3));
+  const mica_cpu_kernels *kernels = context->device->kernels;
+  const mica_parallel *parallel = argument->serial ? &mica_cpu_serial : &context->parallel;
+  dot_fill fill = {kernels, &problem};
+  mica_cpu_packed *packed =
+      mica_cpu_pack_take(argument->pack, context, parallel, fill_dot_pack, &fill);
+  problem.b_packed = mica_cpu_packed_data(packed);
+  mica_gemm_run(kernels, &problem, parallel, mica_cpu_address(step, context, 3));
+  mica_cpu_pack_give(packed);
   return MICA_OK;
 }
 
@@ -234,6 +253,9 @@ static bool add_product(mica_plan *plan, uint32_t id, mica_dtype dtype, mica_vie
   int64_t cost = 100 + (int64_t)(flops / 50) + bytes / 20;
   *argument = (dot_argument){.problem = problem, .serial = cost < MICA_CPU_SERIAL_COST};
   if (finish != NULL) argument->finish = finish->argument;
+  const mica_cpu_kernels *kernels = plan->device->kernels;
+  if (problem.k >= DOT_PACK_ELEMENTS / problem.n && mica_gemm_is_packed(kernels, &problem))
+    argument->pack = mica_plan_pack(plan, &b, mica_gemm_packed_size(kernels, &problem));
   int32_t threads = argument->serial ? 1 : mica_thread_pool_size(plan->device->pool);
   mica_plan_step_add(plan, run_dot, argument, id);
   mica_plan_reference *left = mica_plan_read(plan, operands[0], a);
@@ -243,7 +265,7 @@ static bool add_product(mica_plan *plan, uint32_t id, mica_dtype dtype, mica_vie
   if (b.storage != mica_plan_place(plan, operands[1]).storage) right->value = 0;
   right->offset = (size_t)b.offset * (size_t)mica_dtype_bits(dtype) / 8;
   mica_plan_product_result(plan, id, finish);
-  mica_plan_scratch(plan, mica_gemm_scratch_size(plan->device->kernels, &problem, threads));
+  mica_plan_scratch(plan, mica_gemm_any_scratch_size(kernels, &problem, threads));
   if (finish != NULL) mica_plan_finish_references(plan, finish);
   mica_plan_cost(plan, flops, bytes, cost);
   return true;

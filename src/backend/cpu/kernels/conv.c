@@ -148,7 +148,8 @@ size_t mica_conv_forward_scratch_size(const mica_cpu_kernels *kernels, const mic
                                       int32_t threads) {
   mica_gemm product;
   if (mica_conv_is_depthwise(conv)) return 0;
-  if (conv_as_product(conv, &product)) return mica_gemm_scratch_size(kernels, &product, threads);
+  if (conv_as_product(conv, &product))
+    return mica_gemm_any_scratch_size(kernels, &product, threads);
   size_t most = 0;
   for (int64_t i = 0; i < mica_conv_view_count(conv); i++) {
     conv_plan plan;
@@ -170,7 +171,8 @@ typedef struct conv_run {
   mica_conv_piece *pieces;
   mica_gemm_segment *segments; /* the pieces as offsets into the slab */
   int64_t *starts;             /* first piece of each depth block */
-  float *packed;               /* [group][depth block] panels */
+  const float *packed;         /* [group][depth block] panels */
+  float *to;                   /* ... where they are written */
   char *workers;
 } conv_run;
 
@@ -178,10 +180,9 @@ static int64_t conv_depth_of(const conv_plan *plan, int64_t depth_block) {
   return mica_kernel_max(0, mica_kernel_min(plan->depth, plan->k - depth_block * plan->depth));
 }
 
-static float *conv_panel_at(const conv_run *run, int64_t group, int64_t depth_block,
-                            int64_t column) {
-  const conv_plan *plan = run->plan;
-  return run->packed + (group * plan->k + depth_block * plan->depth) * plan->padded +
+static int64_t conv_panel_offset(const conv_plan *plan, int64_t group, int64_t depth_block,
+                                 int64_t column) {
+  return (group * plan->k + depth_block * plan->depth) * plan->padded +
          conv_depth_of(plan, depth_block) * column;
 }
 
@@ -194,7 +195,7 @@ static void conv_pack_task(void *context, int64_t index, int32_t worker) {
   const mica_conv_weights *weights = &plan->conv->weights;
   const int64_t group = index / plan->depth_blocks, d = index % plan->depth_blocks;
   const int64_t begin = d * plan->depth, depth = conv_depth_of(plan, d);
-  float *to = conv_panel_at(run, group, d, 0);
+  float *to = run->to + conv_panel_offset(plan, group, d, 0);
   for (int64_t k = begin; k < begin + depth;) {
     const int64_t tap = k / plan->channels, channel = k % plan->channels;
     const int64_t length = mica_kernel_min(plan->channels - channel, begin + depth - k);
@@ -232,7 +233,7 @@ static void conv_multiply(const conv_run *run, const conv_strip *strip, mica_gem
   const int64_t end = strip->column + strip->columns;
   for (int64_t column = strip->column; column < end;) {
     const int64_t width = mica_kernel_min(2 * kernels->vector, end - column);
-    tile->b = conv_panel_at(run, strip->group, strip->depth_block, column);
+    tile->b = run->packed + conv_panel_offset(plan, strip->group, strip->depth_block, column);
     tile->b_step = width > kernels->vector ? 2 * kernels->vector : kernels->vector;
     tile->c = y + column;
     tile->columns = width;
@@ -416,6 +417,30 @@ static void conv_list_pieces(conv_run *run) {
   }
 }
 
+size_t mica_conv_packed_size(const mica_cpu_kernels *kernels, const mica_conv *conv) {
+  mica_gemm product;
+  conv_plan plan;
+  if (mica_conv_is_depthwise(conv)) return 0;
+  if (conv_as_product(conv, &product))
+    return mica_gemm_is_packed(kernels, &product) ? mica_gemm_packed_size(kernels, &product) : 0;
+  if (mica_conv_view_count(conv) != 1 || !conv_make_plan(&plan, kernels, conv, 0, 1)) return 0;
+  return plan.packed_bytes;
+}
+
+void mica_conv_pack(const mica_cpu_kernels *kernels, const mica_conv *conv, const float *w,
+                    const mica_parallel *parallel, void *packed) {
+  mica_gemm product;
+  conv_plan plan;
+  if (conv_as_product(conv, &product)) {
+    product.b = w + conv->weights.offset;
+    mica_gemm_pack(kernels, &product, parallel, packed);
+    return;
+  }
+  if (!conv_make_plan(&plan, kernels, conv, 0, parallel->threads) || plan.k == 0) return;
+  conv_run run = {.plan = &plan, .w = w, .to = packed};
+  parallel->run(parallel->self, conv->groups * plan.depth_blocks, conv_pack_task, &run);
+}
+
 void mica_conv_forward(const mica_cpu_kernels *kernels, const mica_conv *conv, const float *x,
                        const float *w, float *y, bool accumulate, const mica_gemm_finish *finish,
                        const mica_parallel *parallel, void *scratch) {
@@ -428,6 +453,7 @@ void mica_conv_forward(const mica_cpu_kernels *kernels, const mica_conv *conv, c
     product.a = x;
     product.b = w + conv->weights.offset;
     product.c = y;
+    product.b_packed = conv->weights.packed;
     product.accumulate = accumulate;
     if (finish) product.finish = *finish;
     mica_gemm_run(kernels, &product, parallel, scratch);
@@ -445,7 +471,8 @@ void mica_conv_forward(const mica_cpu_kernels *kernels, const mica_conv *conv, c
     next += plan.segments_bytes;
     run.starts = (int64_t *)(void *)next;
     next += plan.starts_bytes;
-    run.packed = (float *)(void *)next;
+    run.packed = conv->weights.packed ? conv->weights.packed : (const float *)(const void *)next;
+    run.to = (float *)(void *)next;
     next += plan.packed_bytes;
     run.workers = next;
     conv_list_pieces(&run);
@@ -455,7 +482,7 @@ void mica_conv_forward(const mica_cpu_kernels *kernels, const mica_conv *conv, c
     run.stream = plan.depth_blocks == 1 && !accumulate &&
                  mica_gemm_streams(plan.kernels, &run.finish, y,
                                    (conv->output_channels | plan.columns) * size, y_bytes);
-    if (plan.k > 0) {
+    if (plan.k > 0 && !conv->weights.packed) {
       parallel->run(parallel->self, conv->groups * plan.depth_blocks, conv_pack_task, &run);
     }
     parallel->run(parallel->self, plan.units * plan.column_blocks,

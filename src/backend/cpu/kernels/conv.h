@@ -19,6 +19,8 @@
  * reversed window). `group` steps from one group's first output channel to the next's. */
 typedef struct mica_conv_weights {
   int64_t offset, tap[3], input, output, group;
+  const void
+      *packed; /* from mica_conv_pack for mica_conv_forward; NULL: w is packed at each call */
 } mica_conv_weights;
 
 typedef struct mica_conv {
@@ -41,6 +43,12 @@ size_t mica_conv_forward_scratch_size(const struct mica_cpu_kernels *kernels, co
                                       int32_t threads);
 size_t mica_conv_filter_scratch_size(const struct mica_cpu_kernels *kernels, const mica_conv *conv,
                                      int32_t threads);
+
+/* Weights packed once: bytes for w, 0 where a convolution does not pack it (or not as a whole), SIZE_MAX on
+ * overflow; and the packing itself (64-byte aligned destination). */
+size_t mica_conv_packed_size(const struct mica_cpu_kernels *kernels, const mica_conv *conv);
+void mica_conv_pack(const struct mica_cpu_kernels *kernels, const mica_conv *conv, const float *w,
+                    const mica_parallel *parallel, void *packed);
 
 /* y = (y +) x * w, then `finish` (bias [output_channels]; NULL: nothing). */
 void mica_conv_forward(const struct mica_cpu_kernels *kernels, const mica_conv *conv,

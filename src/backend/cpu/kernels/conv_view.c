@@ -22,6 +22,7 @@ mica_conv mica_conv_transposed(const mica_conv *conv) {
   to.output_channels = conv->input_channels;
   to.weights.input = conv->weights.output;
   to.weights.output = conv->weights.input;
+  to.weights.packed = NULL;
   for (int32_t i = 0; i < 3; i++) {
     to.input[i] = conv->output[i];
     to.output[i] = conv->input[i];

@@ -337,6 +337,23 @@ void mica_gemm_run(const mica_cpu_kernels *kernels, const mica_gemm *problem,
       gemm_block_task, &run);
 }
 
+bool mica_gemm_is_packed(const mica_cpu_kernels *kernels, const mica_gemm *problem) {
+  mica_gemm plain = *problem;
+  plain.b_packed = NULL;
+  return gemm_is_batch_shared(problem, problem->b_batch) && !mica_gemm_is_thin(kernels, &plain);
+}
+
+size_t mica_gemm_any_scratch_size(const mica_cpu_kernels *kernels, const mica_gemm *problem,
+                                  int32_t threads) {
+  mica_gemm g = *problem;
+  g.b_packed = NULL;
+  const size_t plain = mica_gemm_scratch_size(kernels, &g, threads);
+  if (!mica_gemm_is_packed(kernels, problem)) return plain;
+  g.b_packed = &g; /* only that it is given matters */
+  const size_t packed = mica_gemm_scratch_size(kernels, &g, threads);
+  return packed > plain ? packed : plain;
+}
+
 size_t mica_gemm_packed_size(const mica_cpu_kernels *kernels, const mica_gemm *problem) {
   const mica_gemm_kernels *own = kernels->gemm[problem->type];
   size_t bytes = 0;

@@ -81,6 +81,13 @@ size_t mica_gemm_scratch_size(const struct mica_cpu_kernels *kernels, const mica
 void mica_gemm_run(const struct mica_cpu_kernels *kernels, const mica_gemm *problem,
                    const mica_parallel *parallel, void *scratch);
 
+/* Whether B packed beforehand serves the product: it is one for the batch, and the product is not one of
+ * those that read B where it lies whatever its layout. The bits of the result are the same. */
+bool mica_gemm_is_packed(const struct mica_cpu_kernels *kernels, const mica_gemm *problem);
+/* Scratch that is enough with b_packed and without. */
+size_t mica_gemm_any_scratch_size(const struct mica_cpu_kernels *kernels, const mica_gemm *problem,
+                                  int32_t threads);
+
 /* Weights packed once: bytes for B [k, n], SIZE_MAX on overflow, and the packing itself (64-byte
  * aligned destination). Only type, n, k and B's strides of `problem` are read. */
 size_t mica_gemm_packed_size(const struct mica_cpu_kernels *kernels, const mica_gemm *problem);
