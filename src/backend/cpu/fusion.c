@@ -383,7 +383,9 @@ static bool group_waits_for(mica_plan *plan, uint32_t index, uint32_t id) {
     uint32_t at = walk.waiting[--walk.count];
     if (graph->nodes[at].op == MICA_OP_RESULT) {
       uint32_t result;
-      walk_axis_to(plan, &walk, mica_owner_of_result(graph, at, &result));
+      uint32_t owner = mica_owner_of_result(graph, at, &result);
+      if (owner == id) return true; /* by another result */
+      walk_axis_to(plan, &walk, owner);
       continue;
     }
     uint32_t other = fusion->group[at],
@@ -487,7 +489,8 @@ static void find_host(mica_plan *plan, uint32_t id) {
                MICA_ROLE_FULL;
     bool keeps = uses.outside || uses.group_count > 1;
     fits = fits && suits_blocks(plan, group, mica_shape_count(mica_plan_type(plan, id).shape));
-    if (!fits || (keeps && group_waits_for(plan, uses.groups[g], id))) continue;
+    bool may_wait = keeps || mica_node_at(plan->graph, id)->result_count > 1;
+    if (!fits || (may_wait && group_waits_for(plan, uses.groups[g], id))) continue;
     group->host = id;
     group->keeps_host = keeps;
     fusion->hosted[id] = uses.groups[g];

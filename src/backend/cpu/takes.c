@@ -125,8 +125,13 @@ static bool takes_rows(const mica_graph *graph, uint32_t id) {
   mica_shape shape = graph->nodes[x].type.shape;
   int64_t length = shape.dim[shape.rank - 1];
   if (length > TAKES_LONG_ROW && mica_shape_count(shape) / length < TAKES_MANY_ROWS) return false;
-  return !is_made_for_one(graph, x) &&
-         !(mica_rows_finish(graph, id) && is_reduced_at_once(graph, id));
+  if (is_made_for_one(graph, x)) return false;
+  switch ((mica_op)node->op) {
+    case MICA_OP_SOFTMAX:
+    case MICA_OP_LOG_SOFTMAX:
+    case MICA_OP_LAYER_NORM: return !is_reduced_at_once(graph, id);
+    default: return true; /* tile programs go over the operands of gradients more than once */
+  }
 }
 
 bool mica_plan_takes(const mica_graph *graph, uint32_t id) {

@@ -98,21 +98,26 @@ mica_value mica_silu(mica_value x) { return mica_mul(x, mica_logistic(x)); }
 
 /* ---- layer_norm (Ba, Kiros and Hinton 2016, arXiv 1607.06450) -------------------------------- */
 
-static bool infer_layer_norm(mica_infer *infer) {
+/* Operand i has the type of a row of x. */
+static bool infer_row_of_x(mica_infer *infer, size_t i, const char *what) {
+  mica_type x = infer->in[0];
+  mica_type row = {x.dtype, {.rank = 1, .dim = {x.shape.dim[x.shape.rank - 1]}}};
+  char text[160];
+  if (mica_type_equal(infer->in[i], row)) return true;
+  mica_type_format(row, text, sizeof(text));
+  return mica_infer_fail(infer, "operand %zu is the %s: expected %s", i, what, text);
+}
+static bool infer_normalized(mica_infer *infer) {
   const mica_layer_norm_attr *attr = infer->attr;
   mica_type x = infer->in[0];
   if (!(attr->epsilon >= 0) || isinf(attr->epsilon))
     return mica_infer_fail(infer, "epsilon %g: expected a finite number of at least 0",
                            attr->epsilon);
   if (x.shape.rank < 1) return mica_infer_fail(infer, "x is a scalar: expected at least one axis");
-  mica_type row = {x.dtype, {.rank = 1, .dim = {x.shape.dim[x.shape.rank - 1]}}};
-  char text[160];
-  mica_type_format(row, text, sizeof(text));
-  if (!mica_type_equal(infer->in[1], row))
-    return mica_infer_fail(infer, "operand 1 is the scale: expected %s", text);
-  if (!mica_type_equal(infer->in[2], row))
-    return mica_infer_fail(infer, "operand 2 is the bias: expected %s", text);
-  return mica_infer_one(infer, x);
+  return infer_row_of_x(infer, 1, "scale") && mica_infer_one(infer, x);
+}
+static bool infer_layer_norm(mica_infer *infer) {
+  return infer_normalized(infer) && infer_row_of_x(infer, 2, "bias");
 }
 
 static mica_axes last_axis(void) { return (mica_axes){.count = 1, .axis = {-1}, .keep = true}; }
@@ -151,20 +156,10 @@ static void jvp_layer_norm(const mica_rule *rule, const mica_value *tangents,
   }
   out_tangents[0] = mica_has_value(sum) ? mica_convert(sum, mica_dtype_of(rule->in[0])) : sum;
 }
-/* The sum over all axes but the last. */
-static mica_value sum_of_rows(mica_value x, mica_dtype dtype) {
-  mica_axes leading = {.count = mica_rank_of(x) - 1};
-  for (int32_t axis = 0; axis < leading.count; axis++) leading.axis[axis] = axis;
-  return mica_convert(leading.count > 0 ? mica_reduce_sum(x, leading) : x, dtype);
-}
 static void vjp_layer_norm(const mica_rule *rule, const mica_value *cotangents,
                            mica_value *in_cotangents) {
-  mica_dtype dtype = mica_dtype_of(rule->in[0]);
-  mica_value factor, normal = normalized_rows(rule, &factor), g = mica_widen(cotangents[0]);
-  mica_value scaled = mica_mul(g, mica_widen(rule->in[1]));
-  in_cotangents[0] = mica_convert(through_normal(scaled, normal, factor), dtype);
-  in_cotangents[1] = sum_of_rows(mica_mul(g, normal), dtype);
-  in_cotangents[2] = sum_of_rows(g, dtype);
+  mica_value in[3] = {rule->in[0], rule->in[1], cotangents[0]};
+  mica_emit_results(rule->graph, MICA_OP_LAYER_NORM_GRADIENT, in, 3, rule->attr, in_cotangents, 3);
 }
 /* [n] of all examples as [size, 1, .., 1, n] beside an x of `rank` with the examples in front. */
 static mica_value beside_examples(mica_value row, int32_t rank, int64_t size) {
@@ -211,6 +206,71 @@ const mica_op_def mica_op_layer_norm = {
     .vjp = vjp_layer_norm,
     .batch = batch_layer_norm,
     .expand = expand_layer_norm,
+};
+
+/* ---- layer_norm_gradient: an operator so that a backend may go over x and dy once ------------ */
+
+static bool infer_layer_norm_gradient(mica_infer *infer) {
+  char text[160];
+  if (!infer_normalized(infer)) return false;
+  mica_type_format(infer->in[0], text, sizeof(text));
+  if (!mica_type_equal(infer->in[2], infer->in[0]))
+    return mica_infer_fail(infer, "operand 2 is dy: expected %s, the type of x", text);
+  infer->out[1] = infer->out[2] = infer->in[1];
+  infer->out_count = 3;
+  return true;
+}
+/* The sum over all axes from `first` on but the last. */
+static mica_value sum_of_rows(mica_value x, int32_t first, mica_dtype dtype) {
+  mica_axes leading = {.count = 0};
+  for (int32_t axis = first; axis < mica_rank_of(x) - 1; axis++)
+    leading.axis[leading.count++] = axis;
+  return mica_convert(leading.count > 0 ? mica_reduce_sum(x, leading) : x, dtype);
+}
+static void expand_layer_norm_gradient(const mica_rule *rule, mica_value *out) {
+  mica_dtype dtype = mica_dtype_of(rule->in[0]);
+  mica_value factor, normal = normalized_rows(rule, &factor), g = mica_widen(rule->in[2]);
+  mica_value scaled = mica_mul(g, mica_widen(rule->in[1]));
+  out[0] = mica_convert(through_normal(scaled, normal, factor), dtype);
+  out[1] = sum_of_rows(mica_mul(g, normal), 0, dtype);
+  out[2] = sum_of_rows(g, 0, dtype);
+}
+/* dx is row by row, so that examples are more rows; the sums are those of each example. */
+static void batch_layer_norm_gradient(const mica_rule *rule, const bool *batched, int64_t size,
+                                      mica_value *out) {
+  out[1] = out[2] = mica_no_value(rule->graph);
+  if (!mica_batch_fits(rule, mica_example_rank(rule, batched, 0), out)) return;
+  mica_dtype dtype = mica_dtype_of(rule->in[0]);
+  mica_value x = mica_widen(mica_batched(rule->in[0], batched[0], size)),
+             scale = mica_widen(rule->in[1]),
+             dy = mica_widen(mica_batched(rule->in[2], batched[2], size)), each[3];
+  mica_type row = {mica_dtype_of(x), {.rank = 1, .dim = {mica_dim_of(x, -1)}}};
+  mica_value ones = mica_full(rule->graph, row, 1), zeros = mica_full(rule->graph, row, 0);
+  mica_value in[3] = {
+      x, batched[1] ? ones : scale,
+      batched[1] ? mica_mul(dy, beside_examples(scale, mica_rank_of(x), size)) : dy};
+  mica_emit_results(rule->graph, MICA_OP_LAYER_NORM_GRADIENT, in, 3, rule->attr, each, 3);
+  in[1] = ones;
+  in[2] = zeros;
+  mica_value normal = mica_emit(rule->graph, MICA_OP_LAYER_NORM, in, 3, rule->attr);
+  out[0] = mica_convert(each[0], dtype);
+  out[1] = sum_of_rows(mica_mul(dy, normal), 1, dtype);
+  out[2] = sum_of_rows(dy, 1, dtype);
+}
+const mica_op_def mica_op_layer_norm_gradient = {
+    .name = "layer_norm_gradient",
+    .kind = MICA_KIND_GENERAL,
+    .dtypes = MICA_CLASS_FLOAT,
+    .arity = 3,
+    .results = 3,
+    .attr_size = sizeof(mica_layer_norm_attr),
+    .fields = layer_norm_fields,
+    .formula =
+        "x [..., n], scale [n], dy [..., n] -> dx [..., n], dscale [n], dbias [n]: the "
+        "cotangents of layer_norm's operands for dy of its result",
+    .infer = infer_layer_norm_gradient,
+    .batch = batch_layer_norm_gradient,
+    .expand = expand_layer_norm_gradient,
 };
 
 mica_value mica_layer_norm(mica_value x, mica_value scale, mica_value bias, double epsilon) {

@@ -204,7 +204,7 @@ mica_value mica_one_hot(mica_value indices, int64_t depth, mica_dtype dtype) {
 
 /* ---- softmax_cross_entropy ------------------------------------------------------------------- */
 
-static bool infer_softmax_cross_entropy(mica_infer *infer) {
+static bool infer_class_loss(mica_infer *infer, mica_type *out_loss) {
   mica_type logits = infer->in[0], labels = infer->in[1];
   if (logits.shape.rank < 1)
     return mica_infer_fail(infer, "operand 0 is a scalar: expected logits [..., classes]");
@@ -218,7 +218,12 @@ static bool infer_softmax_cross_entropy(mica_infer *infer) {
     return mica_infer_fail(
         infer, "operand 1 is the labels: expected shape %s, that of the logits without the classes",
         mica_shape_text(rows, text));
-  return mica_infer_one(infer, (mica_type){logits.dtype, rows});
+  *out_loss = (mica_type){logits.dtype, rows};
+  return true;
+}
+static bool infer_softmax_cross_entropy(mica_infer *infer) {
+  mica_type loss;
+  return infer_class_loss(infer, &loss) && mica_infer_one(infer, loss);
 }
 static void expand_softmax_cross_entropy(const mica_rule *rule, mica_value *out) {
   mica_value logits = mica_widen(rule->in[0]), labels = rule->in[1];
@@ -253,10 +258,8 @@ static void jvp_softmax_cross_entropy(const mica_rule *rule, const mica_value *t
 }
 static void vjp_softmax_cross_entropy(const mica_rule *rule, const mica_value *cotangents,
                                       mica_value *in_cotangents) {
-  mica_value g = mica_widen(cotangents[0]);
-  g = mica_reshape_if_needed(g, mica_shape_insert(mica_shape_of(g), mica_rank_of(g), 1));
-  in_cotangents[0] =
-      mica_convert(mica_mul(cross_entropy_slope(rule), g), mica_dtype_of(rule->in[0]));
+  mica_value in[3] = {rule->in[0], rule->in[1], cotangents[0]};
+  in_cotangents[0] = mica_emit(rule->graph, MICA_OP_SOFTMAX_CROSS_ENTROPY_GRADIENT, in, 3, NULL);
   in_cotangents[1] = mica_no_value(rule->graph);
 }
 static void batch_softmax_cross_entropy(const mica_rule *rule, const bool *batched, int64_t size,
@@ -285,3 +288,43 @@ mica_value mica_softmax_cross_entropy(mica_value logits, mica_value labels) {
   mica_value in[2] = {logits, labels};
   return mica_emit(mica_graph_of(in, 2), MICA_OP_SOFTMAX_CROSS_ENTROPY, in, 2, NULL);
 }
+
+/* ---- softmax_cross_entropy_gradient ---------------------------------------------------------- */
+
+/* An operator so that a backend may go over the logits once. */
+static bool infer_softmax_cross_entropy_gradient(mica_infer *infer) {
+  mica_type loss;
+  char text[160];
+  if (!infer_class_loss(infer, &loss)) return false;
+  mica_type_format(loss, text, sizeof(text));
+  if (!mica_type_equal(infer->in[2], loss))
+    return mica_infer_fail(infer, "operand 2 is the slope: expected %s, the type of the loss",
+                           text);
+  return mica_infer_one(infer, infer->in[0]);
+}
+static void expand_softmax_cross_entropy_gradient(const mica_rule *rule, mica_value *out) {
+  mica_value slope = mica_widen(rule->in[2]);
+  slope = mica_reshape_if_needed(slope,
+                                 mica_shape_insert(mica_shape_of(slope), mica_rank_of(slope), 1));
+  out[0] = mica_convert(mica_mul(cross_entropy_slope(rule), slope), mica_dtype_of(rule->in[0]));
+}
+static void batch_softmax_cross_entropy_gradient(const mica_rule *rule, const bool *batched,
+                                                 int64_t size, mica_value *out) {
+  mica_value in[3];
+  if (!mica_batch_fits(rule, mica_example_rank(rule, batched, 0), out)) return;
+  for (size_t i = 0; i < 3; i++) in[i] = mica_batched(rule->in[i], batched[i], size);
+  out[0] = mica_emit(rule->graph, MICA_OP_SOFTMAX_CROSS_ENTROPY_GRADIENT, in, 3, NULL);
+}
+const mica_op_def mica_op_softmax_cross_entropy_gradient = {
+    .name = "softmax_cross_entropy_gradient",
+    .kind = MICA_KIND_GENERAL,
+    .dtypes = MICA_CLASS_FLOAT,
+    .arity = 3,
+    .results = 1,
+    .formula =
+        "logits [..., classes], labels [...], slope [...] -> [..., classes]: (softmax(logits) - "
+        "one_hot(labels)) * slope, the logits' cotangent for slope of the loss",
+    .infer = infer_softmax_cross_entropy_gradient,
+    .batch = batch_softmax_cross_entropy_gradient,
+    .expand = expand_softmax_cross_entropy_gradient,
+};

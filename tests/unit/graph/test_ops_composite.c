@@ -52,6 +52,27 @@ TEST(cross_entropy) {
   CHECK_FAILS(mica_softmax_cross_entropy(I32(4, 2), I32(4)), "expected f16, bf16, f32 or f64");
 }
 
+static mica_value gradient(const char *name, mica_value a, mica_value b, mica_value c,
+                           const char *attributes) {
+  return mica_build_operator(a.graph, name, (mica_value[]){a, b, c}, 3, attributes);
+}
+TEST(gradients) {
+  const char *loss = "softmax_cross_entropy_gradient", *norm = "layer_norm_gradient";
+  CHECK_TYPE(gradient(loss, F32(4, 10), I32(4), F32(4), NULL), "f32[4, 10]");
+  CHECK_FAILS(gradient(loss, F32(4, 10), I32(4), F32(10), NULL),
+              "softmax_cross_entropy_gradient(f32[4, 10], i32[4], f32[10])",
+              "operand 2 is the slope: expected f32[4]");
+  CHECK_FAILS(gradient(loss, F32(4, 10), F32(4), F32(4), NULL), "expected dtype i32 or i64");
+  CHECK_FAILS(gradient(loss, F32(4, 10), I32(10), F32(4), NULL), "expected shape [4]");
+  CHECK_TYPE(gradient(norm, F32(2, 3), F32(3), F32(2, 3), "epsilon=0"), "f32[2, 3]");
+  CHECK_FAILS(gradient(norm, F32(2, 3), F32(2), F32(2, 3), "epsilon=0"),
+              "layer_norm_gradient(f32[2, 3], f32[2], f32[2, 3])",
+              "operand 1 is the scale: expected f32[3]");
+  CHECK_FAILS(gradient(norm, F32(2, 3), F32(3), F32(3), "epsilon=0"),
+              "operand 2 is dy: expected f32[2, 3]");
+  CHECK_FAILS(gradient(norm, F32(2, 3), F32(3), F32(2, 3), "epsilon=-1"), "epsilon -1");
+}
+
 TEST(layer_norm) {
   CHECK_TYPE(mica_layer_norm(F32(2, 3), F32(3), F32(3), 1e-5), "f32[2, 3]");
   CHECK_TYPE(mica_layer_norm(F32(2, 3), (mica_value){0}, F32(3), 0), "f32[2, 3]");
@@ -218,5 +239,6 @@ TEST(vmap_folds_shared_keys) {
 }
 
 TEST_MAIN(TEST_CASE(softmax_family), TEST_CASE(one_hot), TEST_CASE(cross_entropy),
-          TEST_CASE(layer_norm), TEST_CASE(attention), TEST_CASE(batched_composites_stay_whole),
-          TEST_CASE(random_numbers), TEST_CASE(random_messages), TEST_CASE(vmap_folds_shared_keys))
+          TEST_CASE(gradients), TEST_CASE(layer_norm), TEST_CASE(attention),
+          TEST_CASE(batched_composites_stay_whole), TEST_CASE(random_numbers),
+          TEST_CASE(random_messages), TEST_CASE(vmap_folds_shared_keys))

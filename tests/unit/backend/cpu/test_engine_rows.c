@@ -57,6 +57,74 @@ TEST(forward) {
   }
 }
 
+static void build_gradients(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  mica_value y = mica_layer_norm(in[0], in[1], in[2], 1e-5);
+  mica_value loss = mica_softmax_cross_entropy(in[0], in[3]), cotangents[2] = {in[4], in[5]};
+  mica_vjp(&y, cotangents, 1, in, 3, out);
+  mica_vjp(&loss, cotangents + 1, 1, in, 1, out + 3);
+  mica_gradients(mica_reduce_mean(loss, MICA_ALL), in, 1, out + 4);
+}
+static void build_gradient_of_x(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  mica_value y = mica_layer_norm(in[0], (mica_value){0}, in[2], 0.1);
+  mica_vjp(&y, in + 4, 1, in, 1, out);
+}
+TEST(gradients) {
+  const int64_t shapes[][2] = {{1, 1},   {1, 5},     {7, 1},    {3, 16},    {5, 33},
+                               {64, 10}, {17, 1025}, {2000, 6}, {40, 4099}, {20, 70000}};
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+    const int64_t rows = shapes[i][0], length = shapes[i][1];
+    engine_case test = {.in = {ENGINE_F32(rows, length),
+                               ENGINE_F32(length),
+                               ENGINE_F32(length),
+                               {i % 2 == 0 ? MICA_I64 : MICA_I32, MICA_DIMS(rows)},
+                               ENGINE_F32(rows, length),
+                               ENGINE_F32(rows)},
+                        .in_count = 6,
+                        .out_count = 5,
+                        .integers = length + 1,
+                        .tolerance = length == 1 ? 1 : 1e-4}; /* the variance of one is 0 */
+    char name[64];
+    snprintf(name, sizeof name, "gradients [%d, %d]", (int)rows, (int)length);
+    engine_check(name, &test, build_gradients);
+    CHECK_EQ_INT(count_steps(&test, build_gradients, "layer_norm_gradient"), 1);
+    CHECK_EQ_INT(count_steps(&test, build_gradients, "softmax_cross_entropy_gradient"), 2);
+    CHECK_EQ_INT(count_steps(&test, build_gradients, NULL), 3);
+    test.out_count = 1;
+    engine_check(name, &test, build_gradient_of_x);
+    CHECK_EQ_INT(count_steps(&test, build_gradient_of_x, NULL), 1);
+  }
+}
+
+/* A residual block: the gradient of x joins on the rows. In the other one what joins needs a sum over all
+ * rows first, so that it has to wait. */
+static void build_residual(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  mica_value y = mica_layer_norm(in[0], in[1], in[2], 1e-5), d[3];
+  mica_vjp(&y, in + 3, 1, in, 3, d);
+  out[0] = mica_add(d[0], in[3]);
+  out[1] = d[1];
+}
+static void build_waiting(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  mica_value y = mica_layer_norm(in[0], in[1], in[2], 1e-5), d[3];
+  mica_vjp(&y, in + 3, 1, in, 3, d);
+  out[0] = mica_mul(mica_add(d[0], in[3]), d[1]);
+  out[1] = mica_sub(mica_mul(d[0], in[0]), mica_reduce_sum(mica_square(d[2]), MICA_ALL));
+}
+TEST(finished_gradients) {
+  engine_case test = {
+      .in = {ENGINE_F32(50, 70), ENGINE_F32(70), ENGINE_F32(70), ENGINE_F32(50, 70)},
+      .in_count = 4,
+      .out_count = 2,
+      .tolerance = 1e-4,
+      .donate = 8};
+  engine_check("residual", &test, build_residual);
+  CHECK_EQ_INT(count_steps(&test, build_residual, NULL), 1);
+  engine_check("waiting", &test, build_waiting);
+}
+
 /* Results that go around the caches. */
 static void build_large(mica_graph *graph, const mica_value *in, mica_value *out) {
   (void)graph;
@@ -169,5 +237,5 @@ TEST(special) {
   engine_check("special values", &test, build_special);
 }
 
-TEST_MAIN(TEST_CASE(forward), TEST_CASE(large), TEST_CASE(others), TEST_CASE(finished),
-          TEST_CASE(choices), TEST_CASE(special))
+TEST_MAIN(TEST_CASE(forward), TEST_CASE(gradients), TEST_CASE(finished_gradients), TEST_CASE(large),
+          TEST_CASE(others), TEST_CASE(finished), TEST_CASE(choices), TEST_CASE(special))
