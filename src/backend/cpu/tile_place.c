@@ -10,6 +10,7 @@ typedef struct {
   int32_t begin[2 * MICA_TILE_MAX_LOOPS + 4]; /* of each stage in `sorted` */
   int32_t stage_count;
   int32_t *register_end, *register_value; /* last use and holder of each register */
+  bool *register_aliases;                 /* holds what is_alias says, and nothing else */
   int32_t registers, splats, states;
 } tile_placement;
 
@@ -20,7 +21,9 @@ static bool sort_code(tile_placement *p) {
       mica_arena_allocate_zeroed(e->arena, (size_t)e->value_count + 1, sizeof(int32_t));
   p->register_value =
       mica_arena_allocate_zeroed(e->arena, (size_t)e->value_count + 1, sizeof(int32_t));
-  if (!p->sorted || !p->register_end || !p->register_value) {
+  p->register_aliases =
+      mica_arena_allocate_zeroed(e->arena, (size_t)e->value_count + 1, sizeof(bool));
+  if (!p->sorted || !p->register_end || !p->register_value || !p->register_aliases) {
     e->status = MICA_OUT_OF_MEMORY;
     return false;
   }
@@ -111,10 +114,19 @@ static bool can_take_over(const tile_placement *p, int32_t reg, int32_t position
          before->size_log2 == value->size_log2 && before->extent == value->extent;
 }
 
+/* Whether the value may be read where it lies in memory, its register pointing there (run_gather): a
+ * computed value in the same register would be written there. */
+static bool is_alias(const tile_placement *p, int32_t id, int32_t position) {
+  const mica_tile_instruction *code = &p->sorted[position].code;
+  return p->e->graph->block && code->out == id && code->kind == MICA_TILE_GATHER && !code->kernel;
+}
+
 static void allocate_register(tile_placement *p, int32_t id, int32_t position) {
   tile_value *value = &p->e->values[id];
+  const bool alias = is_alias(p, id, position);
   int32_t reg = 0;
   for (; reg < p->registers; reg++) {
+    if (p->register_aliases[reg] != alias) continue;
     if (p->register_end[reg] < position) break;
     if (p->register_end[reg] == position && can_take_over(p, reg, position, value)) break;
   }
@@ -122,6 +134,7 @@ static void allocate_register(tile_placement *p, int32_t id, int32_t position) {
   value->index = reg;
   p->register_end[reg] = value->last_use;
   p->register_value[reg] = id;
+  p->register_aliases[reg] = alias;
 }
 
 static void allocate_values(tile_placement *p) {

@@ -237,5 +237,26 @@ TEST(special) {
   engine_check("special values", &test, build_special);
 }
 
-TEST_MAIN(TEST_CASE(forward), TEST_CASE(gradients), TEST_CASE(finished_gradients), TEST_CASE(large),
-          TEST_CASE(others), TEST_CASE(finished), TEST_CASE(choices), TEST_CASE(special))
+/* What works on a kept result must leave it alone, products' results too. */
+static void build_kept(mica_graph *graph, const mica_value *in, mica_value *out) {
+  (void)graph;
+  mica_value y = mica_matmul(in[0], in[1]), n = mica_layer_norm(in[0], in[2], in[2], 1e-5);
+  out[0] = y;
+  out[1] = mica_mul(y, 2);
+  out[2] = n;
+  out[3] = mica_mul(n, 2);
+  out[4] = mica_reduce_sum(mica_square(mica_mul(n, 2)), MICA_AXES(0));
+}
+TEST(kept_results) {
+  for (int64_t n = 40; n < 3000; n *= 5) {
+    engine_case test = {.in = {ENGINE_F32(50, n), ENGINE_F32(n, 300), ENGINE_F32(n)},
+                        .in_count = 3,
+                        .out_count = 5,
+                        .tolerance = 1e-4};
+    engine_check("kept results", &test, build_kept);
+  }
+}
+
+TEST_MAIN(TEST_CASE(kept_results), TEST_CASE(forward), TEST_CASE(gradients),
+          TEST_CASE(finished_gradients), TEST_CASE(large), TEST_CASE(others), TEST_CASE(finished),
+          TEST_CASE(choices), TEST_CASE(special))
