@@ -11,4 +11,5 @@
 #include "mica/ops/random.h"
 #include "mica/ops/reduce.h"
 #include "mica/ops/shape.h"
+#include "mica/ops/sort.h"
 #endif

@@ -136,6 +136,18 @@ typedef struct {
   bool reverse;
 } mica_linear_recurrence_attr;
 
+typedef struct {
+  int64_t axis, keys; /* operands [0, keys) decide, the first one first */
+  bool descending;
+} mica_sort_attr;
+typedef struct {
+  int64_t axis, k;
+  bool smallest;
+} mica_top_k_attr;
+typedef struct {
+  bool right;
+} mica_search_sorted_attr;
+
 /* One entry for each axis of the operand. */
 typedef struct {
   int32_t kind; /* mica_reduce_kind: SUM, MAX, MIN, PROD */

@@ -176,6 +176,8 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
   mica_type small_types[SMALL], small_results[SMALL], *types = small_types,
                                                       *results = small_results;
   size_t wanted = out_count ? out_count : 1;
+  /* Without regions, an operator with any number of results has one for each operand. */
+  if (def->results < 0 && in_count > wanted) wanted = in_count;
   if (in_count > SMALL) {
     ids = mica_arena_allocate(&graph->arena, in_count * sizeof *ids);
     types = mica_arena_allocate(&graph->arena, in_count * sizeof *types);

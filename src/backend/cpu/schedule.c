@@ -19,6 +19,8 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_window,
     mica_plan_draw,
     mica_plan_cumulative,
+    mica_plan_sort,
+    mica_plan_search,
     mica_plan_reference_node,
 };
 /* clang-format on */
