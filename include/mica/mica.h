@@ -4,6 +4,7 @@
 #define MICA_H
 #include "mica/core.h"
 #include "mica/graph.h"
+#include "mica/custom.h"
 #include "mica/backend.h"
 #include "mica/jit.h"
 #include "mica/data.h"

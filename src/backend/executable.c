@@ -2,6 +2,7 @@
 /* executable.c: compiling a graph for a device, and the life of the result. Running it is in run.c. */
 #include "backend/executable_internal.h"
 #include "graph/attributes.h"
+#include "graph/custom.h"
 
 #include <string.h>
 
@@ -27,7 +28,8 @@ static mica_status check_graph(const mica_graph *graph, mica_error *error) {
   if (graph->output_count == 0 && !assigns)
     return mica_error_set(error, MICA_INVALID,
                           "the graph computes nothing: it has no outputs and assigns no variable");
-  return mica_graph_verify(graph, error);
+  status = mica_custom_check_bound(graph, error);
+  return status == MICA_OK ? mica_graph_verify(graph, error) : status;
 }
 
 /* ---- building the executable ------------------------------------------------------------------ */

@@ -15,6 +15,7 @@ static size_t field_size(mica_attr_kind kind) {
     case MICA_ATTR_INTS: return sizeof(mica_ints);
     case MICA_ATTR_TENSOR: return sizeof(mica_tensor *);
     case MICA_ATTR_VARIABLE: return sizeof(mica_variable *);
+    case MICA_ATTR_CUSTOM: return sizeof(struct mica_custom_operator *);
     case MICA_ATTR_TEXT: return sizeof(const char *);
   }
   return 0;
@@ -136,7 +137,7 @@ void mica_attr_print(const mica_op_def *def, const void *attr, mica_text *text) 
   bool first = true;
   for (const mica_attr_field *f = def->fields; f && f->name; f++) {
     const char *x = (const char *)attr + f->offset;
-    if (f->kind == MICA_ATTR_VARIABLE) continue; /* its name is a field of its own */
+    if (mica_attr_hidden(f->kind)) continue;
     mica_text_format(text, "%s%s=", first ? "" : ", ", f->name);
     first = false;
     switch (f->kind) {
@@ -164,7 +165,8 @@ void mica_attr_print(const mica_op_def *def, const void *attr, mica_text *text) 
         break;
       }
       case MICA_ATTR_TENSOR: mica_print_tensor(pointer_at(x), text); break;
-      case MICA_ATTR_VARIABLE: break;
+      case MICA_ATTR_VARIABLE:
+      case MICA_ATTR_CUSTOM: break;
       case MICA_ATTR_TEXT: mica_print_quoted(pointer_at(x), text); break;
     }
   }

@@ -41,6 +41,15 @@ typedef struct {
 typedef struct {
   const char *label;
 } mica_mark_attr; /* the value goes to the log; an effect */
+/* `custom` is NULL in a parsed graph until mica_graph_bind_custom. */
+typedef struct {
+  struct mica_custom_operator *custom;
+  const char *name, *config;
+  const char *results; /* their types: "f32[2, 3], i32[]" */
+} mica_custom_attr;
+typedef struct {
+  const char *message;
+} mica_assert_attr;
 typedef enum {
   MICA_COMPARE_EQ,
   MICA_COMPARE_NE,

@@ -33,7 +33,7 @@ static void describe_operator(mica_json_writer *w, const mica_op_def *def) {
   mica_json_key(w, "formula"), mica_json_string(w, def->formula);
   mica_json_key(w, "attributes"), mica_json_array_begin(w);
   for (const mica_attr_field *f = def->fields; f && f->name; f++) {
-    if (f->kind == MICA_ATTR_VARIABLE) continue;
+    if (mica_attr_hidden(f->kind)) continue;
     mica_json_object_begin(w);
     mica_json_key(w, "name"), mica_json_string(w, f->name);
     mica_json_key(w, "kind"), mica_json_string(w, field_kind_names[f->kind]);

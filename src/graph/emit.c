@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "graph/attributes.h"
-#include "graph/graph_internal.h"
+#include "graph/custom.h"
 
 bool mica_infer_fail(mica_infer *infer, const char *format, ...) {
   va_list arguments;
@@ -92,13 +92,15 @@ static bool retain_attribute(mica_graph *graph, const mica_op_def *def, void *at
       if (!copy) return false;
       memcpy((char *)attr + field->offset, &copy, sizeof copy);
     }
-    if (field->kind != MICA_ATTR_TENSOR) continue;
-    mica_tensor *tensor;
-    memcpy(&tensor, (const char *)attr + field->offset, sizeof tensor);
-    if (!mica_grow(&graph->allocator, &graph->retained, &graph->retained_capacity,
-                   graph->retained_count + 1u, sizeof *graph->retained))
-      return false;
-    graph->retained[graph->retained_count++] = mica_tensor_retain(tensor);
+    mica_retained kept = {0};
+    if (field->kind == MICA_ATTR_TENSOR) {
+      memcpy(&kept.tensor, (const char *)attr + field->offset, sizeof kept.tensor);
+      mica_tensor_retain(kept.tensor);
+    } else if (field->kind == MICA_ATTR_CUSTOM) {
+      memcpy(&kept.custom, (const char *)attr + field->offset, sizeof kept.custom);
+      mica_custom_retain(kept.custom);
+    }
+    if ((kept.tensor || kept.custom) && !mica_graph_keep(graph, kept)) return false;
   }
   return true;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* graph.c: the life of a graph, its first error, its scopes, and what can be asked of a value. */
-#include "graph/graph_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "graph/attributes.h"
+#include "graph/custom.h"
 
 /* Stands in for a graph that could not be allocated: reports why and ignores all building. It is
  * never written, since every function returns first on a graph in error. */
@@ -56,8 +56,23 @@ bool mica_graph_init(mica_graph *graph, const mica_allocator *allocator) {
   return false;
 }
 
+static void release_retained(mica_retained retained) {
+  mica_tensor_release(retained.tensor);
+  mica_custom_release(retained.custom);
+}
+
+bool mica_graph_keep(mica_graph *graph, mica_retained retained) {
+  if (mica_grow(&graph->allocator, &graph->retained, &graph->retained_capacity,
+                graph->retained_count + 1u, sizeof *graph->retained)) {
+    graph->retained[graph->retained_count++] = retained;
+    return true;
+  }
+  release_retained(retained);
+  return false;
+}
+
 static void release_contents(mica_graph *graph) {
-  for (uint32_t i = 0; i < graph->retained_count; i++) mica_tensor_release(graph->retained[i]);
+  for (uint32_t i = 0; i < graph->retained_count; i++) release_retained(graph->retained[i]);
   graph->retained_count = 0;
   for (uint32_t i = 0; i < graph->variable_count; i++)
     mica_variable_release(graph->variables[i].variable);

@@ -38,6 +38,7 @@ typedef enum {
   MICA_ATTR_INTS,     /* mica_ints */
   MICA_ATTR_TENSOR,   /* mica_tensor *, retained by the graph */
   MICA_ATTR_VARIABLE, /* mica_variable *, retained by the graph; printed as its name */
+  MICA_ATTR_CUSTOM,   /* mica_custom_operator *, retained by the graph; its name is a field */
   MICA_ATTR_TEXT      /* const char *, in the graph's arena */
 } mica_attr_kind;
 
@@ -153,6 +154,10 @@ const mica_op_def *mica_op_definition(mica_op op);
 mica_op mica_op_find(const char *name); /* MICA_OP_NONE if unknown */
 static inline bool mica_op_is_composite(const mica_op_def *def) { return def->expand != NULL; }
 
+/* Pointers to what outlives the graph do not stand in texts; their names are fields of their own. */
+static inline bool mica_attr_hidden(mica_attr_kind kind) {
+  return kind == MICA_ATTR_VARIABLE || kind == MICA_ATTR_CUSTOM;
+}
 bool mica_attr_equal(const mica_op_def *def, const void *a, const void *b);
 uint64_t mica_attr_hash(const mica_op_def *def, const void *attr);
 void mica_attr_print(const mica_op_def *def, const void *attr,
@@ -225,6 +230,12 @@ typedef struct {
   uint32_t assign; /* node of the newest assigned value in the root, 0: none */
 } mica_graph_variable;
 
+/* What an attribute points to and the graph keeps alive: one of them. */
+typedef struct {
+  mica_tensor *tensor;
+  struct mica_custom_operator *custom;
+} mica_retained;
+
 struct mica_graph {
   mica_allocator allocator;
   uint32_t epoch;
@@ -254,7 +265,7 @@ struct mica_graph {
   uint32_t output_count, output_capacity;
   mica_graph_variable *variables;
   uint32_t variable_count, variable_capacity;
-  void **retained; /* tensors of constants, to release */
+  mica_retained *retained; /* to release */
   uint32_t retained_count, retained_capacity;
 };
 
@@ -262,6 +273,8 @@ struct mica_graph {
  * back to empty with the next epoch (all values become stale). */
 bool mica_graph_init(mica_graph *graph, const mica_allocator *allocator);
 void mica_graph_deinit(mica_graph *graph);
+/* Releases it with the graph, at once when there is no memory (false). */
+bool mica_graph_keep(mica_graph *graph, mica_retained retained);
 void mica_graph_reset(mica_graph *graph);
 
 static inline const mica_node *mica_node_at(const mica_graph *graph, uint32_t id) {

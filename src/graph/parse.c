@@ -164,14 +164,8 @@ static bool parse_tensor(mica_graph_parser *p, mica_tensor **out) {
   }
   if (!*out) return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
   /* The graph's list releases it, whatever becomes of the node. */
-  mica_graph *graph = p->graph;
-  if (!mica_grow(&graph->allocator, &graph->retained, &graph->retained_capacity,
-                 graph->retained_count + 1u, sizeof *graph->retained)) {
-    mica_tensor_release(*out);
-    return mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
-  }
-  graph->retained[graph->retained_count++] = *out;
-  return true;
+  if (mica_graph_keep(p->graph, (mica_retained){.tensor = *out})) return true;
+  return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
 }
 
 static bool parse_field(mica_graph_parser *p, const mica_attr_field *f, char *attr) {
@@ -202,7 +196,8 @@ static bool parse_field(mica_graph_parser *p, const mica_attr_field *f, char *at
     case MICA_ATTR_SHAPE: return parse_shape(p, to);
     case MICA_ATTR_INTS: return mica_parse_list(p, to);
     case MICA_ATTR_TENSOR: return parse_tensor(p, to);
-    case MICA_ATTR_VARIABLE: return true;
+    case MICA_ATTR_VARIABLE:
+    case MICA_ATTR_CUSTOM: return true;
     case MICA_ATTR_TEXT: {
       char *text;
       if (!mica_parse_quoted(p, &text)) return false;
@@ -223,7 +218,7 @@ bool mica_parse_attributes(mica_graph_parser *p, const mica_op_def *def, void *a
     if (!mica_parse_word(p, name, sizeof name) || !expect(p, "=")) return false;
     const mica_attr_field *f = def->fields;
     while (f && f->name && strcmp(f->name, name)) f++;
-    if (!f || !f->name || f->kind == MICA_ATTR_VARIABLE)
+    if (!f || !f->name || mica_attr_hidden(f->kind))
       return mica_parse_fail(p, "%s has no attribute \"%s\"", def->name, name);
     uint32_t bit = 1u << (f - def->fields);
     if (seen & bit) return mica_parse_fail(p, "attribute \"%s\" is given twice", name);

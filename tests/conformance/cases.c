@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conformance/cases/host.h"
 #include "conformance/conformance.h"
 #include "graph/attributes.h"
 

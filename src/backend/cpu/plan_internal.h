@@ -195,6 +195,7 @@ uint32_t mica_plan_copy(mica_plan *plan, uint32_t node, mica_dtype dtype, mica_s
 bool mica_plan_reference_node(mica_plan *plan,
                               uint32_t id); /* step_reference.c: whatever has no regions */
 bool mica_plan_mark(mica_plan *plan, uint32_t id);
+bool mica_plan_custom(mica_plan *plan, uint32_t id);
 bool mica_plan_control(mica_plan *plan, uint32_t id); /* control.c: while, switch, scan */
 bool mica_plan_takes(const mica_graph *graph,
                      uint32_t id); /* takes.c: composites that are not expanded */

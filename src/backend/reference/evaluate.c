@@ -5,6 +5,7 @@
  * of regions are bound to the places of what is handed in before the region runs. A loop's state has two
  * buffers that change roles, since the next state may be made of the present one in any order. */
 #include "backend/reference/program_internal.h"
+#include "graph/custom.h"
 
 #include <string.h>
 
@@ -206,7 +207,12 @@ static mica_status evaluate_kernel(const reference_program *program, reference_f
   const mica_node *node = mica_node_at(graph, id);
   for (uint32_t i = 0; i < node->operand_count; i++)
     frame->in[i] = frame->place[mica_node_operands(graph, node)[i]];
-  mica_reference_node(graph, id, frame->in, &frame->place[id], frame->arena + program->scratch);
+  if (mica_is_custom((mica_op)node->op)) {
+    mica_status status = mica_custom_run(graph, id, frame->in, &frame->place[id], frame->error);
+    if (status != MICA_OK) return status;
+  } else {
+    mica_reference_node(graph, id, frame->in, &frame->place[id], frame->arena + program->scratch);
+  }
   if (node->op == MICA_OP_MARK) {
     const mica_mark_attr *attr = node->attr;
     mica_call_mark(frame->call, attr->label, node->type, frame->place[id]);

@@ -5,6 +5,7 @@
  * owner's operands need, and no region runs twice at once, so every value of the whole graph can have one
  * fixed place: it lives from its id to its last use, or to the owner's id when it is a result of a region.
  * What an owner keeps while its regions run (results, loop states) lives from the first region on. */
+#include "graph/custom.h"
 #include "backend/reference/program_internal.h"
 
 #include <string.h>
@@ -134,7 +135,7 @@ static mica_status plan_node(plan_work *work, uint32_t id) {
   const mica_graph *graph = work->graph;
   const mica_node *node = mica_node_at(graph, id);
   mica_op op = (mica_op)node->op;
-  if (node->region_count == 0 && mica_reference_row(op)->kernel == NULL)
+  if (node->region_count == 0 && mica_reference_row(op)->kernel == NULL && !mica_is_custom(op))
     return mica_error_set(work->error, MICA_UNSUPPORTED,
                           "operator %s has no kernel on the reference backend",
                           mica_op_definition(op)->name);
@@ -218,7 +219,8 @@ static mica_status plan_scratch(plan_work *work) {
   size_t most = 0;
   for (uint32_t id = 1; id < work->graph->count; id++) {
     size_t size;
-    if (!is_step(work, id) || mica_node_at(work->graph, id)->region_count > 0) continue;
+    const mica_node *node = mica_node_at(work->graph, id);
+    if (!is_step(work, id) || node->region_count > 0 || mica_is_custom((mica_op)node->op)) continue;
     if (!mica_reference_scratch(work->graph, id, &size))
       return mica_error_set(work->error, MICA_OUT_OF_MEMORY, "a value is too large");
     if (size > most) most = size;
