@@ -21,6 +21,7 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_cumulative,
     mica_plan_sort,
     mica_plan_search,
+    mica_plan_custom,
     mica_plan_reference_node,
 };
 /* clang-format on */
