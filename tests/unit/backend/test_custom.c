@@ -236,7 +236,7 @@ TEST(assertions_end_the_call) {
   mica_value never = mica_assert(mica_scalar(graph, MICA_BOOL, 0), "the large branch");
   y = mica_select(never, x, mica_neg(x));
   mica_value picked;
-  mica_if_end(region, &y, &picked);
+  mica_if_end(region, &y, 1, &picked);
   error = (mica_error){0};
   CHECK_EQ_INT(run_graph(graph, &picked, 1, in, &error), MICA_INVALID);
   CHECK_EQ_STR(error.message, "assertion failed: the large branch");
