@@ -18,6 +18,7 @@
 // mica_value and back. Example: tests/cpp/test_programs.cc.
 #ifndef MICA_HPP
 #define MICA_HPP
+#include "mica/cpp/arrays.hpp"
 #include "mica/cpp/base.hpp"
 #include "mica/cpp/blocks.hpp"
 #include "mica/cpp/run.hpp"

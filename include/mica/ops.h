@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ops.h: the operators, one header for each family. All of them take and give values of one graph;
- * a
- * mistake makes the graph fail (graph.h). Nothing here runs anything. */
+ * a mistake makes the graph fail (graph.h). Nothing here runs anything. */
 #ifndef MICA_OPS_H
 #define MICA_OPS_H
+#include "mica/ops/arrange.h"
 #include "mica/ops/composite.h"
 #include "mica/ops/cumulative.h"
+#include "mica/ops/einsum.h"
 #include "mica/ops/elementwise.h"
 #include "mica/ops/product.h"
 #include "mica/ops/random.h"

@@ -418,11 +418,9 @@ int64_t mica_text_deliver(mica_text *from, char *text, size_t size);
 
 /* ---- helpers for rules ----------------------------------------------------------------------- */
 
-mica_value mica_zeros(mica_graph *graph, mica_type type);
 mica_value mica_add_values(mica_value x, mica_value y); /* {0} is zero on either side */
 /* Puts `size` examples in front: broadcasts an unbatched value, returns a batched one. */
 mica_value mica_batched(mica_value x, bool batched, int64_t size);
-mica_value mica_move_axis(mica_value x, int32_t from, int32_t to);
 mica_value mica_rule_failed(const mica_rule *rule, const char *format, ...) MICA_PRINTF(2, 3);
 bool mica_is_constant_number(const mica_graph *graph, uint32_t id,
                              double *out_number); /* splats seen through broadcast */

@@ -36,8 +36,6 @@ mica_value mica_mutated(mica_op op, mica_rule_kind rule, size_t operand, mica_va
 }
 #endif
 
-mica_value mica_zeros(mica_graph *graph, mica_type type) { return mica_full(graph, type, 0); }
-
 mica_value mica_add_values(mica_value x, mica_value y) {
   if (!x.id) return y;
   if (!y.id) return x;

@@ -31,22 +31,6 @@ mica_value mica_batched(mica_value x, bool batched, int64_t size) {
   return mica_emit(x.graph, MICA_OP_BROADCAST, &x, 1, &attr);
 }
 
-mica_value mica_move_axis(mica_value x, int32_t from, int32_t to) {
-  int32_t rank = mica_rank_of(x);
-  if (from == to || !x.id || from >= rank || to >= rank) return x;
-  mica_transpose_attr attr = {.permutation = {.count = rank}};
-  int32_t next = 0;
-  for (int32_t i = 0; i < rank; i++) {
-    if (i == to)
-      attr.permutation.at[i] = from;
-    else {
-      if (next == from) next++;
-      attr.permutation.at[i] = next++;
-    }
-  }
-  return mica_emit(x.graph, MICA_OP_TRANSPOSE, &x, 1, &attr);
-}
-
 static void batch_pointwise(const mica_rule *rule, const bool *batched, int64_t size,
                             mica_value *out) {
   mica_value in[4] = {{0}};

@@ -24,8 +24,10 @@ MICA_API mica_value mica_transpose(mica_value x, mica_axes permutation);
 MICA_API mica_value mica_swap_axes(mica_value x, int32_t a, int32_t b);
 MICA_API mica_value mica_reverse(mica_value x, mica_axes axes);
 
-/* "1:, ::2, -1, :3": one part per axis: start:stop:step with numpy's meaning (step > 0), or an
- * index, which drops the axis. "..." stands for the axes in between; missing ones are whole. */
+/* "1:, ::-2, -1, ..., None": numpy's notation. One part per axis: start:stop:step as in Python
+ * (the step may be negative), or an index, which drops the axis; "None" is a new axis of size 1,
+ * "..." the axes in between, and missing parts are whole axes. An index out of range is an error
+ * that names the part; a range is moved into the axis. */
 MICA_API mica_value mica_slice(mica_value x, const char *ranges);
 /* [start, limit) by stride along one axis. */
 MICA_API mica_value mica_slice_axis(mica_value x, int32_t axis, int64_t start, int64_t limit,

@@ -157,6 +157,16 @@ bool mica_builder_axes(const char *op, mica_value x, mica_axes axes, bool sorted
   return true;
 }
 
+/* A long text is shown from shortly before the place on. */
+void mica_fail_in_text(mica_graph *graph, const char *op, const mica_value *in, size_t count,
+                       const char *text, const char *at, const char *format, va_list arguments) {
+  char why[MICA_MESSAGE_SIZE];
+  vsnprintf(why, sizeof(why), format, arguments);
+  const char *from = at - text > 40 ? at - 20 : text;
+  mica_fail_operator(graph, op, in, count, "character %td of \"%s%.60s\": %s", at - text + 1,
+                     from > text ? "..." : "", from, why);
+}
+
 bool mica_builder_list(const char *op, const mica_value *in, size_t count, const char *name,
                        mica_axes axes, mica_ints *out_list) {
   *out_list = (mica_ints){.count = axes.count};

@@ -7,6 +7,8 @@
  * scope path. Inference checks everything again, since a parsed graph comes without builders. */
 #ifndef MICA_GRAPH_OPS_RULES_H
 #define MICA_GRAPH_OPS_RULES_H
+#include <stdarg.h>
+
 #include "graph/attributes.h"
 #include "graph/graph_internal.h"
 
@@ -60,6 +62,10 @@ bool mica_operands_usable(const char *op, const mica_value *in, size_t count);
 bool mica_builder_axis(const char *op, mica_value x, int32_t axis, int64_t *out_axis);
 bool mica_builder_axes(const char *op, mica_value x, mica_axes axes, bool sorted,
                        mica_ints *out_axes);
+/* Fails with the place in a text that the operator was given: `character 4 of "ij,jk": ...`. */
+void mica_fail_in_text(mica_graph *graph, const char *op, const mica_value *in, size_t count,
+                       const char *text, const char *at, const char *format, va_list arguments)
+    MICA_PRINTF(7, 0);
 /* A plain list of an argument struct (operator `op` with operands in[]); MICA_ALL makes no sense
  * there. */
 bool mica_builder_list(const char *op, const mica_value *in, size_t count, const char *name,

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* slicing.c: slices whose start is known when running, and the conveniences made of reshape,
- * transpose, slice and concatenate, numpy's slice notation among them. */
+ * transpose, slice and concatenate. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "core/text.h"
 #include "graph/ops/rules.h"
 
 /* ---- dynamic_slice --------------------------------------------------------------------------- */
@@ -295,129 +293,6 @@ mica_value mica_slice_axis(mica_value x, int32_t axis, int64_t start, int64_t li
     attr.stride.at[i] = i == at ? stride : 1;
   }
   return mica_emit(x.graph, MICA_OP_SLICE, &x, 1, &attr);
-}
-
-/* ---- numpy's slice notation ------------------------------------------------------------------ */
-
-/* One part between commas. */
-typedef struct {
-  bool is_index, is_ellipsis, has_start, has_stop;
-  int64_t start, stop, step; /* an index is in start */
-} slice_part;
-
-static const char *skip_blanks(const char *at, const char *end) {
-  while (at < end && (*at == ' ' || *at == '\t')) at++;
-  return at;
-}
-
-/* A whole number and the blanks around it; false when there is something else. Absent is fine. */
-static bool parse_bound(const char **at, const char *end, bool *out_has, int64_t *out) {
-  *at = skip_blanks(*at, end);
-  *out_has = *at < end && **at != ':';
-  if (*out_has && !mica_parse_i64(at, end, out)) return false;
-  *at = skip_blanks(*at, end);
-  return *at == end || **at == ':';
-}
-
-/* Reads "start:stop:step", "index" or "..."; returns what was expected, or NULL. */
-static const char *parse_slice_part(const char *at, const char *end, slice_part *out) {
-  *out = (slice_part){.step = 1};
-  at = skip_blanks(at, end);
-  if (end - at >= 3 && !memcmp(at, "...", 3)) {
-    out->is_ellipsis = true;
-    return skip_blanks(at + 3, end) == end ? NULL : "expected \"...\" alone";
-  }
-  const char *expected = "expected start:stop:step, an index or \"...\"";
-  if (!parse_bound(&at, end, &out->has_start, &out->start)) return expected;
-  if (at == end) {
-    out->is_index = true;
-    return out->has_start ? NULL : expected;
-  }
-  at++;
-  if (!parse_bound(&at, end, &out->has_stop, &out->stop)) return expected;
-  if (at == end) return NULL;
-  at++;
-  bool has_step;
-  if (!parse_bound(&at, end, &has_step, &out->step) || at != end) return expected;
-  if (has_step && out->step < 1)
-    return "expected a step of at least 1 (mica_reverse turns an axis round)";
-  return NULL;
-}
-
-/* numpy's bounds: negative ones count from the end, those outside are moved to the edge. */
-static int64_t clamp_bound(int64_t bound, int64_t size) {
-  if (bound < 0) bound += size;
-  return bound < 0 ? 0 : bound > size ? size : bound;
-}
-
-static int32_t count_slice_parts(const char *ranges, bool *out_ellipsis) {
-  int32_t count = *skip_blanks(ranges, ranges + strlen(ranges)) ? 1 : 0;
-  *out_ellipsis = strstr(ranges, "...") != NULL;
-  for (const char *c = ranges; *c && count <= 2 * MICA_MAX_RANK; c++) count += *c == ',';
-  return count;
-}
-
-mica_value mica_slice(mica_value x, const char *ranges) {
-  if (!mica_operands_usable("slice", &x, 1)) return mica_no_value(x.graph);
-  if (!ranges)
-    return mica_fail_operator(x.graph, "slice", &x, 1,
-                              "the ranges are NULL: expected text as \"1:, :3\"");
-  mica_shape shape = mica_shape_of(x), kept = {0};
-  bool ellipsis, seen = false;
-  int32_t part_count = count_slice_parts(ranges, &ellipsis),
-          named = part_count - (ellipsis ? 1 : 0), axis = 0;
-  if (named > shape.rank)
-    return mica_fail_operator(x.graph, "slice", &x, 1,
-                              "\"%.60s\" has %" PRId32 " %s: expected at most %" PRId32
-                              ", one for each axis",
-                              ranges, named, mica_noun((size_t)named, "part", "parts"), shape.rank);
-  mica_slice_attr attr = {.start = {.count = shape.rank},
-                          .limit = {.count = shape.rank},
-                          .stride = {.count = shape.rank}};
-  for (int32_t i = 0; i < shape.rank; i++) {
-    attr.limit.at[i] = shape.dim[i];
-    attr.stride.at[i] = 1;
-  }
-  const char *at = ranges;
-  bool dropped[MICA_MAX_RANK] = {false};
-  for (int32_t part_index = 0; part_index < part_count; part_index++) {
-    const char *end = at + strcspn(at, ",");
-    slice_part part;
-    const char *expected = parse_slice_part(at, end, &part);
-    if (!expected && part.is_ellipsis && seen) expected = "expected \"...\" once";
-    if (expected)
-      return mica_fail_operator(x.graph, "slice", &x, 1,
-                                "part %" PRId32 " \"%.*s\" of \"%.60s\": %s", part_index,
-                                end - at > 40 ? 40 : (int)(end - at), at, ranges, expected);
-    if (part.is_ellipsis) {
-      seen = true;
-      axis += shape.rank - named;
-    } else if (part.is_index) {
-      int64_t size = shape.dim[axis], index = part.start < 0 ? part.start + size : part.start;
-      if (index < 0 || index >= size)
-        return mica_fail_operator(
-            x.graph, "slice", &x, 1,
-            "part %" PRId32 " \"%.*s\" of \"%.60s\": index out of range for axis %" PRId32
-            ", expected %" PRId64 " to %" PRId64,
-            part_index, end - at > 40 ? 40 : (int)(end - at), at, ranges, axis, -size, size - 1);
-      attr.start.at[axis] = index;
-      attr.limit.at[axis] = index + 1;
-      dropped[axis++] = true;
-    } else {
-      int64_t size = shape.dim[axis];
-      int64_t start = part.has_start ? clamp_bound(part.start, size) : 0;
-      int64_t stop = part.has_stop ? clamp_bound(part.stop, size) : size;
-      attr.start.at[axis] = start;
-      attr.limit.at[axis] = stop < start ? start : stop;
-      attr.stride.at[axis++] = part.step;
-    }
-    at = *end ? end + 1 : end;
-  }
-  mica_value cut = mica_emit(x.graph, MICA_OP_SLICE, &x, 1, &attr);
-  mica_shape whole = mica_shape_of(cut);
-  for (int32_t i = 0; i < whole.rank; i++)
-    if (!dropped[i]) kept.dim[kept.rank++] = whole.dim[i];
-  return mica_reshape_if_needed(cut, kept);
 }
 
 /* ---- rank and order -------------------------------------------------------------------------- */

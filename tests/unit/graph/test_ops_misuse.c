@@ -67,6 +67,22 @@ typedef struct {
   BESIDE(index_axis_x, mica_index_axis(b, o, 0))                                       \
   BESIDE(update_axis, mica_update_axis(o, b, o, 0))                                    \
   BESIDE(update_axis_index, mica_update_axis(o, o, b, 0))                              \
+  ALONE(move_axis, mica_move_axis(b, 0, 1))                                            \
+  ALONE(roll, mica_roll(b, 1, 0))                                                      \
+  ALONE(tile, mica_tile(b, MICA_DIMS(2, 2)))                                           \
+  ALONE(repeat, mica_repeat(b, 2, 0))                                                  \
+  ALONE(diagonal, mica_diagonal(b, 0, 0, 1))                                           \
+  ALONE(diag_embed, mica_diag_embed(b, 1))                                             \
+  ALONE(diag, mica_diag(b, 0))                                                         \
+  ALONE(tril, mica_tril(b, 0))                                                         \
+  ALONE(triu, mica_triu(b, 0))                                                         \
+  ALONE(rearrange, mica_rearrange(b, "h w -> w h"))                                    \
+  BESIDE(einsum, mica_einsum("ij,jk", ((mica_value[]){o, b}), 2))                      \
+  BESIDE(einsum_first, mica_einsum("ij,jk", ((mica_value[]){b, o}), 2))                \
+  BESIDE(put_along_axis, mica_put_along_axis(o, b, o, 0))                              \
+  BESIDE(add_along_axis, mica_add_along_axis(b, o, o, 0))                              \
+  BESIDE(meshgrid, misused_meshgrid(o, b))                                             \
+  ALONE(unstack, misused_unstack(b))                                                   \
   ALONE(relu, mica_relu(b))                                                            \
   ALONE(gelu, mica_gelu(b))                                                            \
   ALONE(silu, mica_silu(b))                                                            \
@@ -92,6 +108,16 @@ typedef struct {
 static mica_value misused_split(mica_value b) {
   mica_value out[2];
   mica_split(b, 0, 2, out);
+  return out[1];
+}
+static mica_value misused_meshgrid(mica_value o, mica_value b) {
+  mica_value out[2];
+  mica_meshgrid((mica_value[]){o, b}, 2, false, out);
+  return out[0];
+}
+static mica_value misused_unstack(mica_value b) {
+  mica_value out[2];
+  mica_unstack(b, 0, 2, out);
   return out[1];
 }
 MISUSES

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// arrays.hpp: arrays made of numbers and of others, and axes by name, as in mica/ops/arrange.h and einsum.h.
+#ifndef MICA_CPP_ARRAYS_HPP
+#define MICA_CPP_ARRAYS_HPP
+#include "mica/cpp/values.hpp"
+
+namespace mica {
+
+// ---- axes by name ---------------------------------------------------------------------------------------
+
+inline value einsum(const char *equation, const std::vector<value> &x,
+                    mica_dtype dtype = MICA_DTYPE_NONE) {
+  std::vector<mica_value> in = detail::plain(x);
+  mica_einsum_args args{};
+  args.struct_size = sizeof args;
+  args.equation = equation, args.x = in.data(), args.count = in.size(), args.dtype = dtype;
+  return mica_einsum_with(&args);
+}
+
+// rearrange(x, "(h w) c -> h w c", rearrange_options().with_size("h", 4)); names live until the call.
+struct rearrange_options : mica_rearrange_args {
+  rearrange_options() : mica_rearrange_args{} {}
+  rearrange_options &with_size(const char *name, std::int64_t size) {
+    for (mica_named_size &entry : sizes)
+      if (!entry.name) return entry = {name, size}, *this;
+    return *this;
+  }
+  rearrange_options &with_reduce(mica_rearrange_kind kind) { return reduce = kind, *this; }
+};
+inline value rearrange(value x, const char *pattern, const rearrange_options &options = {}) {
+  mica_rearrange_args args = detail::arguments_of<mica_rearrange_args>(options);
+  args.x = x, args.pattern = pattern;
+  return mica_rearrange_with(&args);
+}
+
+// ---- arrays ---------------------------------------------------------------------------------------------
+
+inline value zeros(mica_graph *graph, type of) { return mica_zeros(graph, of); }
+inline value ones(mica_graph *graph, type of) { return mica_ones(graph, of); }
+inline value eye(mica_graph *graph, mica_dtype dtype, std::int64_t rows, std::int64_t columns,
+                 std::int64_t offset = 0) {
+  return mica_eye(graph, dtype, rows, columns, offset);
+}
+inline value arange(mica_graph *graph, mica_dtype dtype, double start, double stop,
+                    double step = 1) {
+  return mica_arange(graph, dtype, start, stop, step);
+}
+inline value linspace(mica_graph *graph, mica_dtype dtype, double start, double stop,
+                      std::int64_t count) {
+  return mica_linspace(graph, dtype, start, stop, count);
+}
+inline std::vector<value> meshgrid(const std::vector<value> &x, bool xy = false) {
+  std::vector<mica_value> out(x.size());
+  mica_meshgrid(detail::plain(x).data(), x.size(), xy, out.data());
+  return detail::made<std::vector<value>>(out);
+}
+inline value move_axis(value x, std::int32_t from, std::int32_t to) {
+  return mica_move_axis(x, from, to);
+}
+inline std::vector<value> unstack(value x, std::int32_t axis = 0) {
+  std::vector<mica_value> out(static_cast<std::size_t>(x.dim(axis)));
+  mica_unstack(x, axis, out.size(), out.data());
+  return detail::made<std::vector<value>>(out);
+}
+inline std::vector<value> split_sizes(value x, std::int32_t axis,
+                                      const std::vector<std::int64_t> &sizes) {
+  std::vector<mica_value> out(sizes.size());
+  mica_split_sizes(x, axis, sizes.data(), sizes.size(), out.data());
+  return detail::made<std::vector<value>>(out);
+}
+inline value roll(value x, std::int64_t shift, std::int32_t axis) {
+  return mica_roll(x, shift, axis);
+}
+inline value tile(value x, shape times) { return mica_tile(x, times); }
+inline value repeat(value x, std::int64_t times, std::int32_t axis) {
+  return mica_repeat(x, times, axis);
+}
+inline value diagonal(value x, std::int64_t offset = 0, std::int32_t a = -2, std::int32_t b = -1) {
+  return mica_diagonal(x, offset, a, b);
+}
+inline value diag_embed(value x, std::int64_t offset = 0) { return mica_diag_embed(x, offset); }
+inline value diag(value x, std::int64_t offset = 0) { return mica_diag(x, offset); }
+inline value tril(value x, std::int64_t offset = 0) { return mica_tril(x, offset); }
+inline value triu(value x, std::int64_t offset = 0) { return mica_triu(x, offset); }
+inline value put_along_axis(value x, value indices, value updates, std::int32_t axis) {
+  return mica_put_along_axis(x, indices, updates, axis);
+}
+inline value add_along_axis(value x, value indices, value updates, std::int32_t axis) {
+  return mica_add_along_axis(x, indices, updates, axis);
+}
+
+}  // namespace mica
+#endif
