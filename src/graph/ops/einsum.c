@@ -194,7 +194,7 @@ static uint64_t labels_of(const einsum_term *term) {
   return set;
 }
 
-static void remove_axis(einsum_term *term, int32_t axis) {
+static void remove_label(einsum_term *term, int32_t axis) {
   for (int32_t i = axis; i + 1 < term->rank; i++) term->label[i] = term->label[i + 1];
   term->rank--;
 }
@@ -215,8 +215,8 @@ static void separate_labels(einsum_term *term) {
       if (term->label[a] == term->label[b]) {
         int32_t label = term->label[a];
         term->value = mica_diagonal(term->value, 0, a, b); /* its axis is the last one */
-        remove_axis(term, b);
-        remove_axis(term, a);
+        remove_label(term, b);
+        remove_label(term, a);
         term->label[term->rank++] = label;
         b = term->rank;
         break;
@@ -233,7 +233,7 @@ static void sum_alone(const einsum_plan *plan, einsum_term *term, uint64_t neede
   for (int32_t axis = term->rank - 1; axis >= 0; axis--)
     if (!(needed & LABEL_BIT(term->label[axis]))) {
       alone.axis[alone.count++] = axis;
-      remove_axis(term, axis);
+      remove_label(term, axis);
     }
   term->set = labels_of(term);
   if (!alone.count) return;

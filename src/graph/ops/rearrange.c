@@ -61,7 +61,7 @@ static bool rearrange_failed(const rearrangement *r, const char *at, const char 
 static bool is_name_start(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_size_digit(char c) { return c >= '0' && c <= '9'; }
 
 static int32_t find_named(const rearrangement *r, const char *name, int32_t length) {
   for (int32_t i = 0; i < r->axis_count; i++)
@@ -71,7 +71,7 @@ static int32_t find_named(const rearrangement *r, const char *name, int32_t leng
   return -1;
 }
 
-static bool add_member(rearrangement *r, pattern_side *side, int32_t member) {
+static bool add_group_member(rearrangement *r, pattern_side *side, int32_t member) {
   if (side->member_count > MAX_NAMED)
     return rearrange_failed(r, r->at, "expected at most %d axes", MAX_NAMED);
   side->member[side->member_count++] = member;
@@ -93,13 +93,13 @@ static bool read_named(rearrangement *r, pattern_side *side) {
   const char *begin = r->at, *end = begin;
   int64_t size = -1;
   bool is_left = side == &r->left;
-  if (is_digit(*begin)) {
+  if (is_size_digit(*begin)) {
     end += strspn(begin, "0123456789");
     const char *digits = begin;
     if (end - begin > 18 || !mica_parse_i64(&digits, end, &size) || size < 1)
       return rearrange_failed(r, begin, "expected a size of at least 1");
   } else {
-    while (is_name_start(*end) || is_digit(*end)) end++;
+    while (is_name_start(*end) || is_size_digit(*end)) end++;
   }
   if (is_name_start(*end) || end - begin > 60)
     return rearrange_failed(r, begin, "expected a name of letters, digits and \"_\"");
@@ -120,7 +120,7 @@ static bool read_named(rearrangement *r, pattern_side *side) {
     r->axis[found].left = true;
   else
     r->axis[found].right = true;
-  return add_member(r, side, found);
+  return add_group_member(r, side, found);
 }
 
 static bool read_side(rearrangement *r, pattern_side *side) {
@@ -146,11 +146,12 @@ static bool read_side(rearrangement *r, pattern_side *side) {
       if (inside && side == &r->left)
         return rearrange_failed(r, r->at, "expected \"...\" in parentheses on the right only");
       side->ellipsis = true;
-      if ((!inside && !begin_group(r, side)) || !add_member(r, side, ELLIPSIS_MEMBER)) return false;
+      if ((!inside && !begin_group(r, side)) || !add_group_member(r, side, ELLIPSIS_MEMBER))
+        return false;
       /* Alone it is as many groups as it stands for: see lay_groups. */
       if (!inside) side->group[side->group_count - 1].count = -1;
       r->at += 3;
-    } else if (is_name_start(c) || is_digit(c)) {
+    } else if (is_name_start(c) || is_size_digit(c)) {
       if ((!inside && !begin_group(r, side)) || !read_named(r, side)) return false;
     } else {
       return rearrange_failed(r, r->at,
