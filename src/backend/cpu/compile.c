@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* compile.c: from a verified graph to a program: passes, lowering, memory plan, and the final arrays. */
-#include "backend/cpu/plan_internal.h"
+#include "backend/cpu/evaluate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +40,7 @@ static void dump_text(const mica_cpu_device *device, uint32_t number, int order,
 
 static void dump_graph(const mica_cpu_device *device, uint32_t number, int order, const char *name,
                        const mica_graph *graph) {
-  if (device->dump[0] == '\0') return;
+  if (number == UINT32_MAX) return;
   int64_t length = mica_graph_format(graph, NULL, 0);
   char *text = length < 0 ? NULL : mica_allocate(&device->allocator, (size_t)length + 1);
   if (text == NULL) return;
@@ -51,12 +51,12 @@ static void dump_graph(const mica_cpu_device *device, uint32_t number, int order
 
 static void dump_program(const mica_cpu_program *program, uint32_t number) {
   const mica_cpu_device *device = program->device;
-  if (device->dump[0] == '\0') return;
+  if (number == UINT32_MAX) return;
   int64_t length = mica_cpu_format(NULL, program, NULL, 0);
   char *text = length < 0 ? NULL : mica_allocate(&device->allocator, (size_t)length + 1);
   if (text == NULL) return;
   mica_cpu_format(NULL, program, text, (size_t)length + 1);
-  dump_text(device, number, COMPILE_PASS_COUNT + 1, "steps", text, length);
+  dump_text(device, number, COMPILE_PASS_COUNT + 2, "steps", text, length);
   mica_free(&device->allocator, text, (size_t)length + 1);
 }
 
@@ -310,10 +310,30 @@ static mica_status build_program(mica_cpu_program *program, const mica_graph *gi
   return plan.status;
 }
 
-mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph *graph,
-                             uint64_t donate, void **out_program, mica_error *error) {
-  mica_cpu_device *engine = state;
-  (void)device;
+/* Constant values of the passed graph are computed, and what only they needed is dropped. */
+static mica_status evaluate_program(mica_cpu_program *program, uint32_t number, mica_error *error) {
+  mica_cpu_device *engine = program->engine;
+  mica_graph evaluated;
+  if (!mica_graph_init(&evaluated, &engine->allocator)) {
+    mica_graph_deinit(&evaluated);
+    return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
+  }
+  mica_status status =
+      mica_cpu_evaluate(engine, &program->graph, &evaluated, &program->evaluated_bytes, error);
+  if (status == MICA_OK && program->evaluated_bytes > 0) {
+    mica_graph_reset(&program->graph);
+    status = mica_pass_drop(&evaluated, &program->graph, error);
+    if (status == MICA_OK)
+      dump_graph(engine, number, COMPILE_PASS_COUNT + 1, "evaluate", &program->graph);
+  }
+  mica_graph_deinit(&evaluated);
+  return status;
+}
+
+/* number: of the texts that are dumped; UINT32_MAX: none are. */
+static mica_status compile_program(mica_cpu_device *engine, const mica_graph *graph,
+                                   uint64_t donate, bool evaluate, uint32_t number,
+                                   void **out_program, mica_error *error) {
   *out_program = NULL;
   mica_cpu_program *program = mica_allocate_zeroed(&engine->allocator, 1, sizeof(*program));
   if (program == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a program");
@@ -330,8 +350,8 @@ mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph 
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a program");
   }
   for (int i = 0; i < MICA_CPU_CONTEXT_LIMIT; i++) atomic_init(&program->contexts[i], NULL);
-  uint32_t number = engine->dump[0] == '\0' ? 0 : atomic_fetch_add(&engine->dump_count, 1);
   mica_status status = run_passes(engine, graph, &program->graph, number, error);
+  if (status == MICA_OK && evaluate) status = evaluate_program(program, number, error);
   if (status == MICA_OK) status = build_program(program, graph, donate, error);
   if (status != MICA_OK) {
     mica_cpu_program_destroy(engine, program);
@@ -340,4 +360,17 @@ mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph 
   dump_program(program, number);
   *out_program = program;
   return MICA_OK;
+}
+
+mica_status mica_cpu_compile_plain(mica_cpu_device *engine, const mica_graph *graph,
+                                   void **out_program, mica_error *error) {
+  return compile_program(engine, graph, 0, false, UINT32_MAX, out_program, error);
+}
+
+mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph *graph,
+                             uint64_t donate, void **out_program, mica_error *error) {
+  mica_cpu_device *engine = state;
+  (void)device;
+  uint32_t number = engine->dump[0] == '\0' ? UINT32_MAX : atomic_fetch_add(&engine->dump_count, 1);
+  return compile_program(engine, graph, donate, true, number, out_program, error);
 }

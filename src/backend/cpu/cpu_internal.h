@@ -106,7 +106,8 @@ struct mica_cpu_program {
   uint32_t *out_pair; /* [out_count] the input whose memory this output may share, or UINT32_MAX */
   size_t *in_bytes;   /* [in_count] */
   size_t arena_bytes;
-  int64_t cost; /* rough nanoseconds of a run on one thread */
+  size_t evaluated_bytes; /* of constants that were computed by compiling */
+  int64_t cost;           /* rough nanoseconds of a run on one thread */
   bool donates; /* some input was donated when compiling, so that addresses may coincide */
   struct mica_cpu_cleanup *cleanups; /* what steps own beside arena memory */
   struct mica_cpu_pack *packs;       /* of weights; guarded by `mutex` */

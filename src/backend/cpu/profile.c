@@ -61,6 +61,9 @@ int64_t mica_cpu_format(void *state, const void *program_pointer, char *text, si
   mica_text_format(&out,
                    "%" PRIu32 " steps, arena of %zu bytes, about %" PRId64 " us on one thread\n",
                    program->step_count, program->arena_bytes, program->cost / 1000);
+  if (program->evaluated_bytes > 0)
+    mica_text_format(&out, "%zu bytes of constants, computed when compiled\n",
+                     program->evaluated_bytes);
   size_t packed = mica_cpu_pack_bytes(program);
   if (packed > 0) mica_text_format(&out, "%zu bytes of packed weights\n", packed);
   for (uint32_t i = 0; i < program->step_count; i++) {
