@@ -23,7 +23,8 @@ typedef void mica_log_callback(void *user, const char *text);
 typedef struct {
   size_t struct_size;
   /* "cpu", "reference"; NULL: $MICA_BACKEND, else the fastest here. Options follow behind commas:
-   * "cpu, threads=2, pin_threads, find_nan=0, profile" and the backend's own. Of cpu: pack_cache=N,
+   * "cpu, threads=2, pin_threads, find_nan=0, profile", "expand", which runs composites
+   * by their expansions, and the backend's own. Of cpu: pack_cache=N,
    * the MiB in which weights that stay the same over calls are kept as the kernels read them (256;
    * 0: none are). */
   const char *backend;

@@ -21,6 +21,7 @@ struct mica_device {
   mica_allocator allocator;
   int32_t threads;
   bool pin_threads, find_nan, profile;
+  bool expand; /* composites run by their expansions, whatever the backend could take whole */
   mica_log_callback *log;
   void *log_user;
   uint64_t process; /* that opened it: no other can use it, threads do not survive a fork */

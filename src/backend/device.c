@@ -90,6 +90,7 @@ static mica_status parse_options(mica_device *device, const char *text, char *re
     if (parse_switch(part, "pin_threads", &device->pin_threads)) continue;
     if (parse_switch(part, "find_nan", &device->find_nan)) continue;
     if (parse_switch(part, "profile", &device->profile)) continue;
+    if (parse_switch(part, "expand", &device->expand)) continue;
     if (used + part.length + 2 > DEVICE_TEXT_SIZE)
       return mica_error_set(error, MICA_INVALID, "the options of the backend are too long");
     if (used > 0) rest[used++] = ',';

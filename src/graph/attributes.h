@@ -186,6 +186,13 @@ typedef struct {
 } mica_convolution_backward_attr;
 
 typedef struct {
+  bool lower, transpose, unit_diagonal;
+} mica_triangular_solve_attr; /* op(a) x = b, a [..., n, n], b [..., n, m] */
+typedef struct {
+  bool transpose;
+} mica_solve_attr; /* op(a) x = b */
+
+typedef struct {
   mica_shape shape;
 } mica_random_bits_attr; /* key u32 [batch..., 2] -> u32 [batch..., shape...] */
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conformance/cases/host.h"
+#include "conformance/cases/linalg.h"
 #include "conformance/conformance.h"
 #include "graph/attributes.h"
 

@@ -160,6 +160,29 @@ MICA_HPP_AXES_LIST(MICA_HPP_AXES)
 #undef MICA_HPP_AXES
 #undef MICA_HPP_AXES_LIST
 inline value matmul(value x, value y) { return mica_matmul(x, y); }
+inline value cholesky(value x, bool upper = false) { return mica_cholesky(x, upper); }
+struct triangular_solve_options {
+  bool upper = false, transpose = false, unit_diagonal = false, right = false;
+};
+inline value triangular_solve(value a, value b, triangular_solve_options options = {}) {
+  mica_triangular_solve_args args{};
+  args.struct_size = sizeof(args);
+  args.a = a, args.b = b;
+  args.upper = options.upper, args.transpose = options.transpose;
+  args.unit_diagonal = options.unit_diagonal, args.right = options.right;
+  return mica_triangular_solve_with(&args);
+}
+inline value solve(value a, value b) { return mica_solve(a, b); }
+inline value inverse(value x) { return mica_inverse(x); }
+inline value det(value x) { return mica_det(x); }
+struct slogdet_result {
+  value sign, log;
+};
+inline slogdet_result slogdet(value x) {
+  mica_value sign, log;
+  mica_slogdet(x, &sign, &log);
+  return {sign, log};
+}
 inline value convert(value x, mica_dtype dtype) { return mica_convert(x, dtype); }
 inline value select(value condition, value x, value y) { return mica_select(condition, x, y); }
 inline value full_like(value x, double number) { return mica_full_like(x, number); }

@@ -17,6 +17,10 @@ static mica_status pass_expand(const mica_graph *from, mica_graph *to, mica_erro
   return mica_pass_expand(from, to, keep_composite, NULL, error);
 }
 
+static mica_status pass_expand_all(const mica_graph *from, mica_graph *to, mica_error *error) {
+  return mica_pass_expand(from, to, NULL, NULL, error);
+}
+
 static const struct {
   const char *name;
   mica_status (*run)(const mica_graph *from, mica_graph *to, mica_error *error);
@@ -76,7 +80,8 @@ static mica_status run_passes(const mica_cpu_device *device, const mica_graph *g
   for (int i = 0; i < COMPILE_PASS_COUNT && status == MICA_OK; i++) {
     mica_graph *to = i + 1 == COMPILE_PASS_COUNT ? out : &between[i % 2];
     if (to != out && i >= 2) mica_graph_reset(to);
-    status = compile_passes[i].run(from, to, error);
+    bool all = i == 0 && device->device->expand;
+    status = all ? pass_expand_all(from, to, error) : compile_passes[i].run(from, to, error);
     if (status == MICA_OK) dump_graph(device, number, i + 1, compile_passes[i].name, to);
     from = to;
   }

@@ -2,6 +2,7 @@
 /* schedule.c: the order of steps: that of the graph, but for what a fused group needs earlier. Values that
  * only change a view are made when somebody reads them. */
 #include "backend/cpu/fusion_internal.h"
+#include "backend/cpu/linalg_internal.h"
 #include "backend/cpu/moves_internal.h"
 #include "backend/cpu/products_internal.h"
 
@@ -23,6 +24,9 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_search,
     mica_plan_custom,
     mica_plan_reference_node,
+    mica_plan_view,        mica_plan_control, mica_plan_mark,           mica_plan_dot,
+    mica_plan_convolution, mica_plan_move,    mica_plan_indexed,        mica_plan_window,
+    mica_plan_draw,        mica_plan_linalg,  mica_plan_reference_node,
 };
 /* clang-format on */
 

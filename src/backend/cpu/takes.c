@@ -139,6 +139,9 @@ bool mica_plan_takes(const mica_graph *graph, uint32_t id) {
   mica_dtype dtype = node->type.dtype;
   if (mica_shape_count(node->type.shape) == 0) return false; /* nothing to fuse or to run */
   switch ((mica_op)node->op) {
+    case MICA_OP_CHOLESKY:
+    case MICA_OP_TRIANGULAR_SOLVE:
+    case MICA_OP_LU: return true;
     case MICA_OP_RELU: return mica_tile_supports(MICA_TILE_RELU, dtype, dtype);
     case MICA_OP_GELU: return mica_tile_supports(MICA_TILE_GELU, dtype, dtype);
     case MICA_OP_CONVOLUTION_BACKWARD_DATA:

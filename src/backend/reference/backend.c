@@ -11,10 +11,10 @@
 /* ---- kernels ---------------------------------------------------------------------------------- */
 
 static const reference_row *const kernel_families[] = {
-    mica_reference_elementwise, mica_reference_shape,  mica_reference_gather,
-    mica_reference_reduce,      mica_reference_window, mica_reference_dot,
-    mica_reference_convolution, mica_reference_random, mica_reference_cumulative,
-    mica_reference_sort,
+    mica_reference_elementwise, mica_reference_shape,         mica_reference_gather,
+    mica_reference_reduce,      mica_reference_window,        mica_reference_dot,
+    mica_reference_convolution, mica_reference_random,        mica_reference_cumulative,
+    mica_reference_sort,        mica_reference_linalg_factor,
 };
 
 const reference_row *mica_reference_row(mica_op op) {
@@ -123,9 +123,10 @@ static void reference_destroy(void *state, void *pointer) {
   mica_free(&allocator, program, sizeof(*program));
 }
 
-static bool keep_no_composite(void *context, const mica_graph *graph, uint32_t id) {
-  (void)context, (void)graph, (void)id;
-  return false;
+/* Composites with a kernel of their own, unless the device is to show what the expansions give. */
+static bool keep_with_kernel(void *context, const mica_graph *graph, uint32_t id) {
+  const mica_device *device = context;
+  return !device->expand && mica_reference_has((mica_op)mica_node_at(graph, id)->op);
 }
 
 static bool size_frame(reference_program *program) {
@@ -150,7 +151,7 @@ static mica_status reference_compile(void *state, mica_device *device, const mic
   if (!mica_graph_init(&program->graph, &device->allocator))
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
   if (status == MICA_OK)
-    status = mica_pass_expand(graph, &program->graph, keep_no_composite, NULL, error);
+    status = mica_pass_expand(graph, &program->graph, keep_with_kernel, device, error);
   if (status == MICA_OK) status = mica_reference_plan(program, error);
   if (status == MICA_OK && !size_frame(program))
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "the graph is too large");

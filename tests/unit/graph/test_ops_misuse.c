@@ -97,6 +97,13 @@ typedef struct {
   BESIDE(attention_q, mica_attention(b, o, o))                                         \
   BESIDE(attention_k, mica_attention(o, b, o))                                         \
   BESIDE(attention_v, mica_attention(o, o, b))                                         \
+  ALONE(cholesky, mica_cholesky(b, true))                                              \
+  BESIDE(solve_a, mica_solve(b, o))                                                    \
+  BESIDE(solve_b, mica_solve(o, b))                                                    \
+  BESIDE(triangular_a, mica_triangular_solve(b, o))                                    \
+  BESIDE(triangular_b, mica_triangular_solve(o, b, .right = true))                     \
+  ALONE(inverse, mica_inverse(b))                                                      \
+  ALONE(det, mica_det(b))                                                              \
   ALONE(random_bits, mica_random_bits(b, MICA_DIMS(3)))                                \
   BESIDE(random_fold, mica_random_fold(k, b))                                          \
   BESIDE(random_fold_key, mica_random_fold(b, o))                                      \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The row for AVX2, FMA and F16C. Nothing on other machines. */
+#include <math.h>
 #include <string.h>
 
 #include "backend/cpu/kernels/kernels.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The row for AVX-512 F, BW, DQ and VL. Nothing on other machines. */
+#include <math.h>
 #include <string.h>
 
 #include "backend/cpu/kernels/kernels.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The row that every machine has: 128-bit vectors, compiled for whatever the compiler's command line
  * allows (SSE2, NEON, simd128, or plain code made of the vector types by the compiler). */
+#include <math.h>
 #include <string.h>
 
 #include "backend/cpu/kernels/kernels.h"

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* linalg.h: well-conditioned matrices for the rows of linalg.def. */
+#ifndef CONFORMANCE_CASES_LINALG_H
+#define CONFORMANCE_CASES_LINALG_H
+#include "mica/ops.h"
+
+static mica_value square_eye(mica_value x) {
+  mica_type type = {MICA_I32, {.rank = 2, .dim = {mica_dim_of(x, -2), mica_dim_of(x, -1)}}};
+  return mica_convert(mica_equal(mica_iota(x.graph, type, 0), mica_iota(x.graph, type, 1)),
+                      mica_dtype_of(x));
+}
+/* x + n I: far from singular for x in [-1, 1), without symmetry. */
+static mica_value regular(mica_value x) {
+  return mica_add(x, mica_mul(square_eye(x), (double)mica_dim_of(x, -1)));
+}
+/* The factors without their order of rows mattering: L U packed, weighted. */
+static mica_value lu_of(mica_value x) {
+  mica_value out[3];
+  mica_lu(x, out);
+  return out[0];
+}
+static void slogdet_of(mica_value x, mica_value *out) { mica_slogdet(x, &out[0], &out[1]); }
+static mica_value plus_product(mica_value x) { /* x + x x' + n I: its symmetric part counts */
+  return mica_add(regular(x), mica_matmul(x, mica_swap_axes(x, -1, -2)));
+}
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Linear algebra: types and messages. Values are judged in tests/conformance and in
+ * tests/unit/backend/test_linalg.c. */
+#include "unit/graph/ops_testing.h"
+
+#define F64(...) input(g, MICA_F64, MICA_DIMS(__VA_ARGS__))
+#define F16(...) input(g, MICA_F16, MICA_DIMS(__VA_ARGS__))
+
+static mica_value lu_result(mica_value x, int which) {
+  mica_value out[3];
+  mica_lu(x, out);
+  return out[which];
+}
+static mica_value slogdet_result(mica_value x, bool sign) {
+  mica_value out[2];
+  mica_slogdet(x, &out[0], &out[1]);
+  return out[sign ? 0 : 1];
+}
+
+TEST(factors) {
+  CHECK_TYPE(mica_cholesky(F32(3, 3), false), "f32[3, 3]");
+  CHECK_TYPE(mica_cholesky(F64(2, 0, 4, 4), true), "f64[2, 0, 4, 4]");
+  CHECK_TYPE(lu_result(F64(2, 3, 3), 0), "f64[2, 3, 3]");
+  CHECK_TYPE(lu_result(F64(2, 3, 3), 1), "i32[2, 3]");
+  CHECK_TYPE(lu_result(F32(0, 0), 2), "i32[0]");
+  CHECK_FAILS(mica_cholesky(F32(2, 3), false), "cholesky(f32[2, 3])", "2 rows and 3 columns",
+              "square");
+  CHECK_FAILS(mica_cholesky(F32(3), false), "rank 1", "[..., n, n]");
+  CHECK_FAILS(mica_cholesky(F16(3, 3), false), "dtype f16", "mica_convert");
+  CHECK_FAILS(mica_cholesky(I32(3, 3), false), "cholesky(i32[3, 3])", "mica_convert");
+  CHECK_FAILS(lu_result(F32(3, 4), 0), "lu(f32[3, 4])", "square");
+}
+
+TEST(systems) {
+  CHECK_TYPE(mica_solve(F32(3, 3), F32(3)), "f32[3]");
+  CHECK_TYPE(mica_solve(F32(3, 3), F32(3, 2)), "f32[3, 2]");
+  CHECK_TYPE(mica_solve(F32(5, 3, 3), F32(3)), "f32[5, 3]");
+  CHECK_TYPE(mica_solve(F32(3, 3), F32(5, 3, 2)), "f32[5, 3, 2]");
+  CHECK_TYPE(mica_solve(F32(4, 1, 3, 3), F32(5, 3, 2)), "f32[4, 5, 3, 2]");
+  CHECK_TYPE(mica_triangular_solve(F32(3, 3), F32(4, 2, 3), .right = true), "f32[4, 2, 3]");
+  CHECK_TYPE(mica_triangular_solve(F32(3, 3), F32(3), .right = true), "f32[3]");
+  CHECK_TYPE(mica_inverse(F64(2, 3, 3)), "f64[2, 3, 3]");
+  CHECK_FAILS(mica_solve(F32(3, 3), F64(3)), "solve(f32[3, 3], f64[3])", "different dtypes");
+  CHECK_FAILS(mica_solve(F32(3, 2), F32(3)), "operand 0", "square matrix");
+  CHECK_FAILS(mica_solve(F32(3, 3), F32(4, 2)), "operand 1", "[..., 3, m]", "[3]");
+  CHECK_FAILS(mica_solve(F32(2, 3, 3), F32(4, 3, 2)), "leading axis -3 clashes");
+  CHECK_FAILS(mica_solve(F16(3, 3), F16(3)), "expected f32 or f64");
+  CHECK_FAILS(mica_triangular_solve(F32(3), F32(3)), "triangular_solve(f32[3], f32[3])");
+  CHECK_FAILS(mica_triangular_solve(F32(3, 3), F32(3, 4), .right = true), "operand 1",
+              "[..., 3, m]");
+  CHECK_FAILS(mica_inverse(F32(3, 2)), "inverse(f32[3, 2])", "square");
+  CHECK_FAILS(mica_build_operator(g, "solve", (mica_value[]){F32(3, 3), F32(2, 3, 1)}, 2, ""),
+              "operand 1");
+  CHECK_FAILS(
+      mica_build_operator(g, "triangular_solve", (mica_value[]){F32(3, 3), F32(4, 3)}, 2, ""),
+      "operand 1");
+}
+
+TEST(determinants) {
+  CHECK_TYPE(mica_det(F32(3, 3)), "f32[]");
+  CHECK_TYPE(mica_det(F64(2, 0, 0)), "f64[2]");
+  CHECK_TYPE(slogdet_result(F64(2, 3, 3), true), "f64[2]");
+  CHECK_TYPE(slogdet_result(F64(2, 3, 3), false), "f64[2]");
+  CHECK_FAILS(mica_det(F32(3, 2)), "det(f32[3, 2])", "square");
+  CHECK_FAILS(slogdet_result(I32(3, 3), true), "slogdet(i32[3, 3])", "f32 or f64");
+}
+
+TEST_MAIN(TEST_CASE(factors), TEST_CASE(systems), TEST_CASE(determinants))
