@@ -4,6 +4,8 @@
 #ifndef MICA_OPS_H
 #define MICA_OPS_H
 #include "mica/ops/arrange.h"
+#include "mica/ops/bits.h"
+#include "mica/ops/complex.h"
 #include "mica/ops/composite.h"
 #include "mica/ops/cumulative.h"
 #include "mica/ops/einsum.h"
@@ -14,4 +16,5 @@
 #include "mica/ops/reduce.h"
 #include "mica/ops/shape.h"
 #include "mica/ops/sort.h"
+#include "mica/ops/special.h"
 #endif

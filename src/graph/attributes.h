@@ -62,6 +62,20 @@ typedef struct {
   int32_t kind;
 } mica_compare_attr; /* mica_compare_kind; NaN is unordered */
 
+enum { MICA_POLYGAMMA_MOST = 64 };
+typedef struct {
+  int64_t order;
+} mica_polygamma_attr; /* 1 to MICA_POLYGAMMA_MOST */
+typedef struct {
+  int64_t parameter;
+} mica_betainc_slope_attr; /* operand that the slope is by: 0 or 1 */
+typedef struct {
+  mica_dtype dtype;
+} mica_bitcast_attr;
+typedef struct {
+  int64_t exponent_bits, mantissa_bits;
+} mica_reduce_precision_attr;
+
 /* Operand axis i becomes result axis axes[i] (strictly increasing); its size is 1 or the
  * result's. */
 typedef struct {

@@ -68,31 +68,86 @@ MICA_API mica_value mica_greater_equal_number(mica_value x, double y);
 #endif
 
 MICA_API mica_value mica_neg(mica_value x);
-MICA_API mica_value mica_abs(mica_value x);
-MICA_API mica_value mica_sign(mica_value x); /* -1, 0, 1; NaN stays; derivative 0 */
+MICA_API mica_value mica_abs(mica_value x); /* of complex numbers real */
+MICA_API mica_value
+mica_sign(mica_value x); /* -1, 0, 1; NaN stays; derivative 0. Complex: x / |x| */
 MICA_API mica_value mica_exp(mica_value x);
 MICA_API mica_value mica_expm1(mica_value x);
 MICA_API mica_value mica_log(mica_value x);
 MICA_API mica_value mica_log1p(mica_value x);
 MICA_API mica_value mica_tanh(mica_value x);
 MICA_API mica_value mica_logistic(mica_value x); /* 1 / (1 + exp(-x)) */
-MICA_API mica_value mica_erf(mica_value x);
 MICA_API mica_value mica_sqrt(mica_value x);
 MICA_API mica_value mica_rsqrt(mica_value x); /* 1 / sqrt(x) */
-MICA_API mica_value mica_sin(mica_value x);
-MICA_API mica_value mica_cos(mica_value x);
-MICA_API mica_value mica_floor(mica_value x);
-MICA_API mica_value mica_ceil(mica_value x);
-MICA_API mica_value mica_round(mica_value x);     /* to nearest, ties to even */
-MICA_API mica_value mica_is_finite(mica_value x); /* -> bool */
-MICA_API mica_value mica_is_nan(mica_value x);    /* -> bool */
+MICA_API mica_value mica_cbrt(mica_value x);  /* the cube root, of x's sign; derivative inf at 0 */
+MICA_API mica_value mica_exp2(mica_value x);  /* 2^x */
+MICA_API mica_value mica_log2(mica_value x);  /* -inf at 0, NaN below; exact at powers of 2 */
+MICA_API mica_value mica_log10(mica_value x); /* -inf at 0, NaN below */
 MICA_API mica_value mica_square(mica_value x);
 MICA_API mica_value mica_reciprocal(mica_value x);
+
+/* Angles in radians. asin and acos: NaN beyond [-1, 1]. */
+MICA_API mica_value mica_sin(mica_value x);
+MICA_API mica_value mica_cos(mica_value x);
+MICA_API mica_value mica_tan(mica_value x);
+MICA_API mica_value mica_asin(mica_value x);
+MICA_API mica_value mica_acos(mica_value x);
+MICA_API mica_value mica_atan(mica_value x);
+/* The angle of the point (x, y) in [-pi, pi], as C's atan2: by the signs of zeros at the origin and on the
+ * axis; NaN if either is. */
+MICA_API mica_value mica_atan2(mica_value y, mica_value x);
+/* sqrt(x^2 + y^2) without overflow; infinite if either is, even beside NaN; derivative 0 at the origin. */
+MICA_API mica_value mica_hypot(mica_value x, mica_value y);
+MICA_API mica_value mica_sinc(mica_value x); /* sin(pi x) / (pi x), 1 at 0 (numpy.sinc) */
+
+/* acosh: NaN below 1; atanh: infinite at -1 and 1, NaN beyond. */
+MICA_API mica_value mica_sinh(mica_value x);
+MICA_API mica_value mica_cosh(mica_value x);
+MICA_API mica_value mica_asinh(mica_value x);
+MICA_API mica_value mica_acosh(mica_value x);
+MICA_API mica_value mica_atanh(mica_value x);
+
+/* Logarithms of sums, without overflow, and products with logarithms. */
+MICA_API mica_value mica_softplus(mica_value x); /* log(1 + e^x) */
+MICA_API mica_value mica_logit(mica_value x);    /* log(x / (1 - x)); NaN beyond [0, 1] */
+MICA_API mica_value mica_logaddexp(mica_value x, mica_value y); /* log(e^x + e^y) */
+MICA_API mica_value mica_xlogy(mica_value x, mica_value y);   /* x log(y), 0 at x = 0 but for NaN */
+MICA_API mica_value mica_xlog1py(mica_value x, mica_value y); /* x log(1 + y), likewise */
+/* c[0] + c[1] x + c[2] x^2 + .. by Horner's rule; 0 without coefficients. Copied during the call. */
+MICA_API mica_value mica_polynomial(mica_value x, const double *coefficients, size_t count);
+
+/* To whole numbers; derivative 0, infinities and -0 stay. */
+MICA_API mica_value mica_floor(mica_value x);
+MICA_API mica_value mica_ceil(mica_value x);
+MICA_API mica_value mica_trunc(mica_value x);           /* towards 0 */
+MICA_API mica_value mica_round(mica_value x);           /* to nearest, ties to even */
+MICA_API mica_value mica_round_half_away(mica_value x); /* to nearest, ties away from 0 */
+/* Python's // and %: the quotient rounded down, and the remainder with the sign of y (a zero too). Integers:
+ * by zero -1 (all bits set) and x. Floats: by zero x / 0 and NaN. d mod / dy is -floor(x / y). */
+MICA_API mica_value mica_floor_divide(mica_value x, mica_value y);
+MICA_API mica_value mica_mod(mica_value x, mica_value y);
+MICA_API mica_value mica_floor_divide_number(mica_value x, double y);
+MICA_API mica_value mica_mod_number(mica_value x, double y);
+#ifndef __cplusplus
+#define mica_floor_divide(x, y) MICA_VALUE_OR_NUMBER(y, mica_floor_divide)((x), (y))
+#define mica_mod(x, y)          MICA_VALUE_OR_NUMBER(y, mica_mod)((x), (y))
+#endif
+/* min(max(x, low), high): high where low is above it, NaN if any is; half of the derivative at a bound. */
+MICA_API mica_value mica_clamp(mica_value x, mica_value low, mica_value high);
+MICA_API mica_value mica_clamp_numbers(mica_value x, double low, double high);
+
+/* Floats -> bool. */
+MICA_API mica_value mica_is_finite(mica_value x);
+MICA_API mica_value mica_is_inf(mica_value x);
+MICA_API mica_value mica_is_nan(mica_value x);
 
 /* To another dtype, by the rules of mica_convert_elements. The same dtype gives x. */
 MICA_API mica_value mica_convert(mica_value x, mica_dtype dtype);
 /* condition (bool) ? x : y, all broadcast together. */
 MICA_API mica_value mica_select(mica_value condition, mica_value x, mica_value y);
+/* x[i] -> out[i], which no optimization looks through, moves or shares anything across: out[] is computed once all
+ * of x[] is. Derivatives pass through barriers of their own. */
+MICA_API void mica_barrier(const mica_value *x, size_t count, mica_value *out);
 /* x, whose derivative is zero. */
 MICA_API mica_value mica_stop_gradient(mica_value x);
 /* x, with its value reported to the device's log callback after each run, as "label: values". */

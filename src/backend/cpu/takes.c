@@ -143,6 +143,7 @@ bool mica_plan_takes(const mica_graph *graph, uint32_t id) {
     case MICA_OP_TRIANGULAR_SOLVE:
     case MICA_OP_LU: return true;
     case MICA_OP_RELU: return mica_tile_supports(MICA_TILE_RELU, dtype, dtype);
+    case MICA_OP_SOFTPLUS: return mica_tile_supports(MICA_TILE_SOFTPLUS, dtype, dtype);
     case MICA_OP_GELU: return mica_tile_supports(MICA_TILE_GELU, dtype, dtype);
     case MICA_OP_CONVOLUTION_BACKWARD_DATA:
     case MICA_OP_CONVOLUTION_BACKWARD_KERNEL: return mica_convolution_fits(graph, id);

@@ -345,6 +345,7 @@ static bool can_leave_range(mica_tile_op op) {
     case MICA_TILE_ADD:
     case MICA_TILE_SUB:
     case MICA_TILE_MUL:
+    case MICA_TILE_SHIFT_LEFT:
     case MICA_TILE_DIV:
     case MICA_TILE_POW:
     case MICA_TILE_REDUCE_SUM:

@@ -23,6 +23,20 @@ mica_dtype mica_tile_class_dtype(mica_tile_class type) {
 
 static bool is_comparison(mica_tile_op op) { return op >= MICA_TILE_EQ && op <= MICA_TILE_GE; }
 
+/* Whether the operator sees bits that a narrow dtype does not have, or has elsewhere, in its class. */
+static bool sees_class_bits(mica_tile_op op, mica_dtype dtype) {
+  const bool is_signed = mica_dtype_is_signed(dtype);
+  switch ((int)op) {
+    case MICA_TILE_COUNT_LEADING_ZEROS:
+    case MICA_TILE_NEXTAFTER:
+    case MICA_TILE_BITCAST: return true;
+    case MICA_TILE_POPCOUNT:
+    case MICA_TILE_SHIFT_RIGHT_LOGICAL: return is_signed;
+    case MICA_TILE_SHIFT_RIGHT_ARITHMETIC: return !is_signed;
+    default: return false;
+  }
+}
+
 bool mica_tile_supports(mica_tile_op op, mica_dtype dtype, mica_dtype source_dtype) {
   const mica_tile_kernels *kernels = mica_cpu_kernels_baseline.tile;
   const mica_tile_class type = mica_tile_class_of(dtype), source = mica_tile_class_of(source_dtype);
@@ -33,9 +47,14 @@ bool mica_tile_supports(mica_tile_op op, mica_dtype dtype, mica_dtype source_dty
     case MICA_TILE_INDEX: return known && dtype != MICA_BOOL;
     case MICA_TILE_STORE: return source_known;
     case MICA_TILE_CONVERT: return known && source_known;
+    case MICA_TILE_BITCAST:
+      return known && source_known && dtype != MICA_BOOL && source_dtype != MICA_BOOL &&
+             mica_dtype_bits(dtype) >= 32 &&
+             mica_dtype_bits(dtype) == mica_dtype_bits(source_dtype);
     default: break;
   }
   if (!source_known) return false;
+  if (mica_dtype_bits(dtype) < 32 && sees_class_bits(op, dtype)) return false;
   if (is_comparison(op) || op == MICA_TILE_IS_FINITE)
     return dtype == MICA_BOOL && kernels->compute[op][source] != NULL;
   if (dtype != source_dtype) return false;
@@ -140,7 +159,10 @@ static mica_status check_node(const mica_tile_spec *spec, int32_t i, mica_error 
     return mica_error_set(error, MICA_UNSUPPORTED,
                           "tile program: operator %d of %s to %s at node %d", (int)node->op,
                           mica_dtype_name(source), mica_dtype_name(node->dtype), (int)i);
-  const bool two = arity == 2 && spec->nodes[node->source[1]].dtype != source;
+  const bool two =
+      (arity == 2 && spec->nodes[node->source[1]].dtype != source) ||
+      (node->op == MICA_TILE_BETAINC && (spec->nodes[node->source[1]].dtype != source ||
+                                         spec->nodes[node->source[2]].dtype != source));
   const bool three =
       node->op == MICA_TILE_SELECT && (spec->nodes[node->source[2]].dtype != source ||
                                        spec->nodes[node->source[0]].dtype != MICA_BOOL);

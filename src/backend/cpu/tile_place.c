@@ -309,6 +309,21 @@ static int64_t element_cost(const tile_emitter *e, const mica_tile_instruction *
       MICA_TILE_EXP,      MICA_TILE_EXPM1, MICA_TILE_LOG,  MICA_TILE_LOG1P,     MICA_TILE_TANH,
       MICA_TILE_LOGISTIC, MICA_TILE_ERF,   MICA_TILE_GELU, MICA_TILE_GELU_TANH, MICA_TILE_SIN,
       MICA_TILE_COS,      MICA_TILE_POW,   MICA_TILE_REM};
+  static const mica_tile_op slower[] = {
+      MICA_TILE_TAN,      MICA_TILE_ASIN,  MICA_TILE_ACOS,    MICA_TILE_ATAN,   MICA_TILE_SINH,
+      MICA_TILE_COSH,     MICA_TILE_ASINH, MICA_TILE_ACOSH,   MICA_TILE_ATANH,  MICA_TILE_EXP2,
+      MICA_TILE_LOG2,     MICA_TILE_LOG10, MICA_TILE_CBRT,    MICA_TILE_ERFC,   MICA_TILE_ERF_INV,
+      MICA_TILE_SOFTPLUS, MICA_TILE_HYPOT, MICA_TILE_DIGAMMA, MICA_TILE_LGAMMA, MICA_TILE_ATAN2};
+  static const mica_tile_op slowest[] = {MICA_TILE_BESSEL_I0E, MICA_TILE_BESSEL_I1E,
+                                         MICA_TILE_IGAMMA,     MICA_TILE_IGAMMAC,
+                                         MICA_TILE_BETAINC,    MICA_TILE_IGAMMA_SLOPE};
+  for (size_t i = 0; i < sizeof slower / sizeof slower[0]; i++) {
+    if (code->kernel == e->kernels->compute[slower[i]][MICA_TILE_CLASS_F32]) return 2000;
+    if (code->kernel == e->kernels->compute[slower[i]][MICA_TILE_CLASS_F64]) return 20000;
+  }
+  for (size_t i = 0; i < sizeof slowest / sizeof slowest[0]; i++)
+    for (int32_t type = MICA_TILE_CLASS_F32; type <= MICA_TILE_CLASS_F64; type++)
+      if (code->kernel == e->kernels->compute[slowest[i]][type]) return 200000;
   if (code->kernel == e->kernels->pairs[MICA_TILE_SUB_EXP]) return 300;
   for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++) {
     if (code->kernel == e->kernels->compute[slow[i]][MICA_TILE_CLASS_F32]) return 500;

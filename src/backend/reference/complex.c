@@ -99,6 +99,24 @@ reference_complex mica_reference_complex_cos(reference_complex z) {
   return (reference_complex){cos(z.re) * cosh(z.im), -sin(z.re) * sinh(z.im)};
 }
 
+/* f(iz) = i f(z) for sin and sinh, tan and tanh; cosh(z) = cos(iz). */
+reference_complex mica_reference_complex_tan(reference_complex z) {
+  reference_complex y = mica_reference_complex_tanh((reference_complex){-z.im, z.re});
+  return (reference_complex){y.im, -y.re};
+}
+
+reference_complex mica_reference_complex_sinh(reference_complex z) {
+  return (reference_complex){sinh(z.re) * cos(z.im), cosh(z.re) * sin(z.im)};
+}
+
+reference_complex mica_reference_complex_cosh(reference_complex z) {
+  return (reference_complex){cosh(z.re) * cos(z.im), sinh(z.re) * sin(z.im)};
+}
+
+reference_complex mica_reference_complex_conj(reference_complex z) {
+  return (reference_complex){z.re, -z.im};
+}
+
 reference_complex mica_reference_complex_pow(reference_complex x, reference_complex y) {
   if (y.re == 0 && y.im == 0) return (reference_complex){1, 0};
   if (x.re == 0 && x.im == 0 && y.re > 0) return (reference_complex){0, 0};

@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* elementwise.c: out[i] from in[*][i], a block of elements at a time. Real functions are the C library's
  * in f64; integers follow StableHLO and XLA where C would trap or say nothing. */
-#include "backend/reference/reference_internal.h"
+#include "backend/reference/elementwise_internal.h"
 #include "backend/reference/complex_internal.h"
+#include "core/special.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { WIDE_BLOCK = 256 }; /* elements, an even number for 4-bit dtypes */
-
-typedef union {
-  int64_t i64[WIDE_BLOCK];
-  uint64_t u64[WIDE_BLOCK];
-  double f64[WIDE_BLOCK];
-  reference_complex c128[WIDE_BLOCK];
-} wide_block;
 
 /* ---- one operand ------------------------------------------------------------------------------ */
 
@@ -62,6 +54,26 @@ static const unary_functions unary_table[MICA_OP_COUNT] = {
     [MICA_OP_FLOOR] = {NULL, NULL, floor, NULL},
     [MICA_OP_CEIL] = {NULL, NULL, ceil, NULL},
     [MICA_OP_ROUND] = {NULL, NULL, real_round, NULL},
+    [MICA_OP_TAN] = {NULL, NULL, tan, mica_reference_complex_tan},
+    [MICA_OP_ASIN] = {NULL, NULL, asin, NULL},
+    [MICA_OP_ACOS] = {NULL, NULL, acos, NULL},
+    [MICA_OP_ATAN] = {NULL, NULL, atan, NULL},
+    [MICA_OP_SINH] = {NULL, NULL, sinh, mica_reference_complex_sinh},
+    [MICA_OP_COSH] = {NULL, NULL, cosh, mica_reference_complex_cosh},
+    [MICA_OP_ASINH] = {NULL, NULL, asinh, NULL},
+    [MICA_OP_ACOSH] = {NULL, NULL, acosh, NULL},
+    [MICA_OP_ATANH] = {NULL, NULL, atanh, NULL},
+    [MICA_OP_EXP2] = {NULL, NULL, exp2, NULL},
+    [MICA_OP_LOG2] = {NULL, NULL, log2, NULL},
+    [MICA_OP_LOG10] = {NULL, NULL, log10, NULL},
+    [MICA_OP_CBRT] = {NULL, NULL, cbrt, NULL},
+    [MICA_OP_ERFC] = {NULL, NULL, erfc, NULL},
+    [MICA_OP_ERF_INV] = {NULL, NULL, mica_special_erf_inv, NULL},
+    [MICA_OP_LGAMMA] = {NULL, NULL, mica_special_lgamma, NULL},
+    [MICA_OP_DIGAMMA] = {NULL, NULL, mica_special_digamma, NULL},
+    [MICA_OP_BESSEL_I0E] = {NULL, NULL, mica_special_bessel_i0e, NULL},
+    [MICA_OP_BESSEL_I1E] = {NULL, NULL, mica_special_bessel_i1e, NULL},
+    [MICA_OP_CONJ] = {NULL, NULL, NULL, mica_reference_complex_conj},
 };
 
 static void apply_unary(const unary_functions *f, mica_element_class kind, wide_block *x,
@@ -100,6 +112,12 @@ static void unary_kernel(const reference_step *step) {
     for (int64_t i = 0; is_bool && i < n; i++) x.i64[i] &= 1;
     mica_reference_narrow(type.dtype, step->out[0], begin, n, &x);
   }
+}
+
+/* |x| of complex numbers is real. */
+static void abs_kernel(const reference_step *step) {
+  bool complex = mica_dtype_is_complex(reference_in_type(step, 0).dtype);
+  (complex ? mica_reference_part : unary_kernel)(step);
 }
 
 static void is_finite_kernel(const reference_step *step) {
@@ -184,6 +202,12 @@ static const binary_functions binary_table[MICA_OP_COUNT] = {
     [MICA_OP_AND] = {integer_and, NULL, NULL, NULL},
     [MICA_OP_OR] = {integer_or, NULL, NULL, NULL},
     [MICA_OP_XOR] = {integer_xor, NULL, NULL, NULL},
+    [MICA_OP_ATAN2] = {NULL, NULL, atan2, NULL},
+    [MICA_OP_HYPOT] = {NULL, NULL, hypot, NULL},
+    [MICA_OP_COPYSIGN] = {NULL, NULL, copysign, NULL},
+    [MICA_OP_IGAMMA] = {NULL, NULL, mica_special_igamma, NULL},
+    [MICA_OP_IGAMMAC] = {NULL, NULL, mica_special_igammac, NULL},
+    [MICA_OP_IGAMMA_SLOPE] = {NULL, NULL, mica_special_igamma_slope, NULL},
 };
 
 static void apply_binary(const binary_functions *f, mica_element_class kind, wide_block *x,
@@ -288,7 +312,7 @@ static void select_kernel(const reference_step *step) {
 
 const reference_row mica_reference_elementwise[MICA_OP_COUNT] = {
     [MICA_OP_NEG] = {unary_kernel, NULL},
-    [MICA_OP_ABS] = {unary_kernel, NULL},
+    [MICA_OP_ABS] = {abs_kernel, NULL},
     [MICA_OP_SIGN] = {unary_kernel, NULL},
     [MICA_OP_EXP] = {unary_kernel, NULL},
     [MICA_OP_EXPM1] = {unary_kernel, NULL},
@@ -305,6 +329,45 @@ const reference_row mica_reference_elementwise[MICA_OP_COUNT] = {
     [MICA_OP_CEIL] = {unary_kernel, NULL},
     [MICA_OP_ROUND] = {unary_kernel, NULL},
     [MICA_OP_NOT] = {unary_kernel, NULL},
+    [MICA_OP_TAN] = {unary_kernel, NULL},
+    [MICA_OP_ASIN] = {unary_kernel, NULL},
+    [MICA_OP_ACOS] = {unary_kernel, NULL},
+    [MICA_OP_ATAN] = {unary_kernel, NULL},
+    [MICA_OP_SINH] = {unary_kernel, NULL},
+    [MICA_OP_COSH] = {unary_kernel, NULL},
+    [MICA_OP_ASINH] = {unary_kernel, NULL},
+    [MICA_OP_ACOSH] = {unary_kernel, NULL},
+    [MICA_OP_ATANH] = {unary_kernel, NULL},
+    [MICA_OP_EXP2] = {unary_kernel, NULL},
+    [MICA_OP_LOG2] = {unary_kernel, NULL},
+    [MICA_OP_LOG10] = {unary_kernel, NULL},
+    [MICA_OP_CBRT] = {unary_kernel, NULL},
+    [MICA_OP_ERFC] = {unary_kernel, NULL},
+    [MICA_OP_ERF_INV] = {unary_kernel, NULL},
+    [MICA_OP_LGAMMA] = {unary_kernel, NULL},
+    [MICA_OP_DIGAMMA] = {unary_kernel, NULL},
+    [MICA_OP_BESSEL_I0E] = {unary_kernel, NULL},
+    [MICA_OP_BESSEL_I1E] = {unary_kernel, NULL},
+    [MICA_OP_CONJ] = {unary_kernel, NULL},
+    [MICA_OP_ATAN2] = {binary_kernel, NULL},
+    [MICA_OP_HYPOT] = {binary_kernel, NULL},
+    [MICA_OP_COPYSIGN] = {binary_kernel, NULL},
+    [MICA_OP_IGAMMA] = {binary_kernel, NULL},
+    [MICA_OP_IGAMMAC] = {binary_kernel, NULL},
+    [MICA_OP_IGAMMA_SLOPE] = {binary_kernel, NULL},
+    [MICA_OP_SHIFT_LEFT] = {mica_reference_shift, NULL},
+    [MICA_OP_SHIFT_RIGHT_LOGICAL] = {mica_reference_shift, NULL},
+    [MICA_OP_SHIFT_RIGHT_ARITHMETIC] = {mica_reference_shift, NULL},
+    [MICA_OP_POPCOUNT] = {mica_reference_count_bits, NULL},
+    [MICA_OP_COUNT_LEADING_ZEROS] = {mica_reference_count_bits, NULL},
+    [MICA_OP_BITCAST] = {mica_reference_bitcast, NULL},
+    [MICA_OP_NEXTAFTER] = {mica_reference_nextafter, NULL},
+    [MICA_OP_REAL] = {mica_reference_part, NULL},
+    [MICA_OP_IMAG] = {mica_reference_part, NULL},
+    [MICA_OP_COMPLEX] = {mica_reference_complex_of, NULL},
+    [MICA_OP_POLYGAMMA] = {mica_reference_polygamma, NULL},
+    [MICA_OP_BETAINC] = {mica_reference_betainc, NULL},
+    [MICA_OP_BETAINC_SLOPE] = {mica_reference_betainc, NULL},
     [MICA_OP_IS_FINITE] = {is_finite_kernel, NULL},
     [MICA_OP_CONVERT] = {convert_kernel, NULL},
     [MICA_OP_STOP_GRADIENT] = {identity_kernel, NULL},

@@ -4,11 +4,14 @@
  * operand. */
 #include "graph/ops/rules.h"
 
+mica_value mica_emit_broadcast(mica_op op, mica_value *in, size_t count, const void *attr) {
+  if (!mica_broadcast_operands(mica_op_definition(op)->name, in, count, 0))
+    return mica_no_value(mica_graph_of(in, count));
+  return mica_emit(in[0].graph, op, in, count, attr);
+}
+
 static mica_value emit_binary(mica_op op, mica_value x, mica_value y, const void *attr) {
-  mica_value in[2] = {x, y};
-  if (!mica_broadcast_operands(mica_op_definition(op)->name, in, 2, 0))
-    return mica_no_value(mica_graph_of(in, 2));
-  return mica_emit(in[0].graph, op, in, 2, attr);
+  return mica_emit_broadcast(op, (mica_value[2]){x, y}, 2, attr);
 }
 
 static mica_value emit_binary_number(mica_op op, mica_value x, double y, const void *attr) {

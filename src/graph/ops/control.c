@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "graph/attributes.h"
+#include "graph/ops/rules.h"
 
 static const mica_region_data *owned_region(const mica_infer *infer, size_t index) {
   return &infer->graph->regions[infer->regions[index]];
@@ -279,3 +279,9 @@ const mica_op_def mica_op_barrier = {
     .jvp = barrier_on,
     .vjp = barrier_on,
     .batch = barrier_batch};
+void mica_barrier(const mica_value *x, size_t count, mica_value *out) {
+  mica_graph *graph = mica_graph_of(x, count);
+  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
+  if (count > 0 && mica_operands_usable("barrier", x, count))
+    mica_emit_results(graph, MICA_OP_BARRIER, x, count, NULL, out, count);
+}

@@ -73,6 +73,8 @@ bool mica_builder_list(const char *op, const mica_value *in, size_t count, const
 /* Checks that in[dtype_from .. count) have one dtype, then broadcasts all of them to one shape
  * in place (nodes only where needed). The graph fails otherwise. */
 bool mica_broadcast_operands(const char *op, mica_value *in, size_t count, size_t dtype_from);
+/* The operator on operands of one dtype, broadcast in place. */
+mica_value mica_emit_broadcast(mica_op op, mica_value *in, size_t count, const void *attr);
 /* x in `shape`, the value itself when it has that shape already (the public builder appends a
  * node). */
 mica_value mica_broadcast_if_needed(mica_value x, mica_shape shape);

@@ -32,12 +32,52 @@ static mica_value derive_neg(const mica_rule *rule, size_t operand, mica_value t
 }
 UNARY(NEG, neg, NUMBER, derive_neg, "-x; integers wrap")
 
+/* 0 at 0. Of a complex number the tangent is Re(conj(x) t) / |x|, and a cotangent c, which is real, gives
+ * c conj(x) / |x| (complex.c says how they pair). */
 static mica_value derive_abs(const mica_rule *rule, size_t operand, mica_value t) {
-  return mica_mul(t, mica_sign(rule->in[operand])); /* 0 at 0 */
+  mica_value direction = mica_sign(rule->in[operand]);
+  if (!mica_dtype_is_complex(mica_dtype_of(direction))) return mica_mul(t, direction);
+  bool tangent = mica_dtype_is_complex(mica_dtype_of(t));
+  mica_value turned = mica_conj(direction);
+  if (tangent) return mica_real(mica_mul(t, turned));
+  return mica_mul(mica_convert(t, mica_dtype_of(turned)), turned);
 }
-UNARY(ABS, abs, REAL, derive_abs, "|x|; the smallest integer stays")
+static bool infer_abs(mica_infer *infer) {
+  mica_type type = infer->in[0];
+  if (type.dtype == MICA_C64) type.dtype = MICA_F32;
+  if (type.dtype == MICA_C128) type.dtype = MICA_F64;
+  return mica_infer_one(infer, type);
+}
+const mica_op_def mica_op_abs = {
+    .name = "abs",
+    .kind = MICA_KIND_POINTWISE,
+    .dtypes = MICA_CLASS_NUMBER,
+    .arity = 1,
+    .results = 1,
+    .formula = "x [a...] -> [a...]: |x|, real; the smallest integer stays",
+    .infer = infer_abs,
+    .derivative = derive_abs,
+};
+mica_value mica_abs(mica_value x) { return emit_unary(MICA_OP_ABS, x); }
 
-UNARY(SIGN, sign, REAL, mica_derivative_zero, "-1, 0 or 1 by the sign of x; NaN stays, -0 stays")
+const mica_op_def mica_op_sign = {
+    .name = "sign",
+    .kind = MICA_KIND_POINTWISE,
+    .dtypes = MICA_CLASS_REAL,
+    .arity = 1,
+    .results = 1,
+    .formula = "x [a...] -> [a...]: -1, 0 or 1 by the sign of x; NaN stays, -0 stays",
+    .infer = mica_infer_same,
+    .derivative = mica_derivative_zero,
+};
+/* A complex number's is x / |x|, and 0 at 0; its derivative is that of the quotient. */
+mica_value mica_sign(mica_value x) {
+  if (!mica_operands_usable("sign", &x, 1)) return mica_no_value(x.graph);
+  if (!mica_dtype_is_complex(mica_dtype_of(x))) return emit_unary(MICA_OP_SIGN, x);
+  mica_value size = mica_abs(x);
+  size = mica_select(mica_equal(size, 0), mica_ones_like(size), size);
+  return mica_div(x, mica_convert(size, mica_dtype_of(x)));
+}
 
 static mica_value derive_exp(const mica_rule *rule, size_t operand, mica_value t) {
   (void)operand;
@@ -191,12 +231,4 @@ mica_value mica_mark(mica_value x, const char *label) {
   mica_mark_attr attr = {.label = label ? mica_arena_text(&x.graph->arena, label) : NULL};
   if (label && !attr.label) return mica_fail(x.graph, MICA_OUT_OF_MEMORY, "out of memory");
   return mica_emit(x.graph, MICA_OP_MARK, &x, 1, &attr);
-}
-
-/* ---- made of others -------------------------------------------------------------------------- */
-
-mica_value mica_is_nan(mica_value x) { return mica_not_equal(x, x); }
-mica_value mica_square(mica_value x) { return mica_mul(x, x); }
-mica_value mica_reciprocal(mica_value x) {
-  return mica_div(mica_number_like("reciprocal", x, 1), x);
 }

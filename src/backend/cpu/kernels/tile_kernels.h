@@ -40,6 +40,29 @@
   X(RELU, 1)                                                                              \
   X(GELU, 1) /* by erf */                                                                 \
   X(GELU_TANH, 1)                                                                         \
+  X(TAN, 1)                                                                               \
+  X(ASIN, 1)                                                                              \
+  X(ACOS, 1)                                                                              \
+  X(ATAN, 1)                                                                              \
+  X(SINH, 1)                                                                              \
+  X(COSH, 1)                                                                              \
+  X(ASINH, 1)                                                                             \
+  X(ACOSH, 1)                                                                             \
+  X(ATANH, 1)                                                                             \
+  X(EXP2, 1)                                                                              \
+  X(LOG2, 1)                                                                              \
+  X(LOG10, 1)                                                                             \
+  X(CBRT, 1)                                                                              \
+  X(SOFTPLUS, 1)                                                                          \
+  X(ERFC, 1)                                                                              \
+  X(ERF_INV, 1)                                                                           \
+  X(LGAMMA, 1)                                                                            \
+  X(DIGAMMA, 1)                                                                           \
+  X(BESSEL_I0E, 1)                                                                        \
+  X(BESSEL_I1E, 1)                                                                        \
+  X(POPCOUNT, 1)                                                                          \
+  X(COUNT_LEADING_ZEROS, 1)                                                               \
+  X(BITCAST, 1) /* the same bits: between dtypes of 32 or of 64 bits */                   \
   X(ADD, 2)                                                                               \
   X(SUB, 2)                                                                               \
   X(MUL, 2)                                                                               \
@@ -51,6 +74,16 @@
   X(AND, 2)                                                                               \
   X(OR, 2)                                                                                \
   X(XOR, 2)                                                                               \
+  X(ATAN2, 2)                                                                             \
+  X(HYPOT, 2)                                                                             \
+  X(COPYSIGN, 2)                                                                          \
+  X(NEXTAFTER, 2)                                                                         \
+  X(IGAMMA, 2)                                                                            \
+  X(IGAMMAC, 2)                                                                           \
+  X(IGAMMA_SLOPE, 2)                                                                      \
+  X(SHIFT_LEFT, 2)                                                                        \
+  X(SHIFT_RIGHT_LOGICAL, 2)                                                               \
+  X(SHIFT_RIGHT_ARITHMETIC, 2)                                                            \
   X(EQ, 2) /* comparisons -> bool */                                                      \
   X(NE, 2)                                                                                \
   X(LT, 2)                                                                                \
@@ -58,6 +91,7 @@
   X(GT, 2)                                                                                \
   X(GE, 2)                                                                                \
   X(SELECT, 3) /* bool, x, y */                                                           \
+  X(BETAINC, 3)                                                                           \
   X(REDUCE_SUM, 1)                                                                        \
   X(REDUCE_PROD, 1)                                                                       \
   X(REDUCE_MAX, 1)                                                                        \

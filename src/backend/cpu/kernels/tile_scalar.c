@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "core/special.h"
+
 #define SCALAR_UNARY(name, type, E, expression)                                                \
   void mica_tile_##name##_##type(int64_t count, void *out, const void *in_a, const void *in_b, \
                                  const void *in_c, uint32_t splat) {                           \
@@ -29,6 +31,19 @@
     }                                                                                          \
   }
 
+#define SCALAR_TERNARY(name, type, E, expression)                                              \
+  void mica_tile_##name##_##type(int64_t count, void *out, const void *in_a, const void *in_b, \
+                                 const void *in_c, uint32_t splat) {                           \
+    const E *pa = in_a, *pb = in_b, *pc = in_c;                                                \
+    E *po = out;                                                                               \
+    const int64_t step_a = splat & 1 ? 0 : 1, step_b = splat & 2 ? 0 : 1;                      \
+    const int64_t step_c = splat & 4 ? 0 : 1;                                                  \
+    for (int64_t i = 0; i < count; i++, pa += step_a, pb += step_b, pc += step_c) {            \
+      const E a = *pa, b = *pb, c = *pc;                                                       \
+      po[i] = expression;                                                                      \
+    }                                                                                          \
+  }
+
 static double scalar_logistic(double x) {
   const double e = exp(-fabs(x));
   return (x < 0 ? e : 1) / (1 + e);
@@ -39,6 +54,8 @@ static double scalar_gelu(double x) { return 0.5 * x * erfc(x * -0.7071067811865
 static double scalar_gelu_tanh(double x) {
   return x / (1 + exp(-2 * 0.79788456080286536 * (x + 0.044715 * x * x * x)));
 }
+
+static double scalar_softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
 
 SCALAR_UNARY(exp, f64, double, exp(a))
 SCALAR_UNARY(expm1, f64, double, expm1(a))
@@ -54,6 +71,39 @@ SCALAR_UNARY(ceil, f64, double, ceil(a))
 SCALAR_UNARY(round, f64, double, nearbyint(a))
 SCALAR_UNARY(gelu, f64, double, scalar_gelu(a))
 SCALAR_UNARY(gelu_tanh, f64, double, scalar_gelu_tanh(a))
+SCALAR_UNARY(tan, f64, double, tan(a))
+SCALAR_UNARY(asin, f64, double, asin(a))
+SCALAR_UNARY(acos, f64, double, acos(a))
+SCALAR_UNARY(atan, f64, double, atan(a))
+SCALAR_UNARY(sinh, f64, double, sinh(a))
+SCALAR_UNARY(cosh, f64, double, cosh(a))
+SCALAR_UNARY(asinh, f64, double, asinh(a))
+SCALAR_UNARY(acosh, f64, double, acosh(a))
+SCALAR_UNARY(atanh, f64, double, atanh(a))
+SCALAR_UNARY(exp2, f64, double, exp2(a))
+SCALAR_UNARY(log2, f64, double, log2(a))
+SCALAR_UNARY(log10, f64, double, log10(a))
+SCALAR_UNARY(cbrt, f64, double, cbrt(a))
+SCALAR_UNARY(erfc, f64, double, erfc(a))
+SCALAR_UNARY(softplus, f64, double, isnan(a) ? a : scalar_softplus(a))
+SCALAR_UNARY(erf_inv, f64, double, mica_special_erf_inv(a))
+SCALAR_UNARY(lgamma, f64, double, mica_special_lgamma(a))
+SCALAR_UNARY(digamma, f64, double, mica_special_digamma(a))
+SCALAR_UNARY(bessel_i0e, f64, double, mica_special_bessel_i0e(a))
+SCALAR_UNARY(bessel_i1e, f64, double, mica_special_bessel_i1e(a))
+SCALAR_UNARY(bessel_i0e, f32, float, (float)mica_special_bessel_i0e((double)a))
+SCALAR_UNARY(bessel_i1e, f32, float, (float)mica_special_bessel_i1e((double)a))
+SCALAR_BINARY(atan2, f64, double, atan2(a, b))
+SCALAR_BINARY(hypot, f64, double, hypot(a, b))
+SCALAR_BINARY(nextafter, f64, double, nextafter(a, b))
+SCALAR_BINARY(igamma, f64, double, mica_special_igamma(a, b))
+SCALAR_BINARY(igamma, f32, float, (float)mica_special_igamma((double)a, (double)b))
+SCALAR_BINARY(igammac, f64, double, mica_special_igammac(a, b))
+SCALAR_BINARY(igammac, f32, float, (float)mica_special_igammac((double)a, (double)b))
+SCALAR_BINARY(igamma_slope, f64, double, mica_special_igamma_slope(a, b))
+SCALAR_BINARY(igamma_slope, f32, float, (float)mica_special_igamma_slope((double)a, (double)b))
+SCALAR_TERNARY(betainc, f64, double, mica_special_betainc(a, b, c))
+SCALAR_TERNARY(betainc, f32, float, (float)mica_special_betainc((double)a, (double)b, (double)c))
 SCALAR_BINARY(rem, f64, double, fmod(a, b))
 SCALAR_BINARY(pow, f64, double, pow(a, b))
 SCALAR_BINARY(rem, f32, float, fmodf(a, b))
@@ -103,6 +153,7 @@ SCALAR_INTEGERS(u64, uint64_t)
 
 #undef SCALAR_UNARY
 #undef SCALAR_BINARY
+#undef SCALAR_TERNARY
 #undef SCALAR_SIGNED
 #undef SCALAR_UNSIGNED
 #undef SCALAR_INTEGERS

@@ -7,6 +7,33 @@
 
 /* clang-format off */
 #define MICA_TILE_SCALAR_LIST(X)                                                               \
+  X(tan, f64)                                                                                  \
+  X(asin, f64)                                                                                 \
+  X(acos, f64)                                                                                 \
+  X(atan, f64)                                                                                 \
+  X(sinh, f64)                                                                                 \
+  X(cosh, f64)                                                                                 \
+  X(asinh, f64)                                                                                \
+  X(acosh, f64)                                                                                \
+  X(atanh, f64)                                                                                \
+  X(exp2, f64)                                                                                 \
+  X(log2, f64)                                                                                 \
+  X(log10, f64)                                                                                \
+  X(cbrt, f64)                                                                                 \
+  X(softplus, f64)                                                                             \
+  X(erfc, f64)                                                                                 \
+  X(erf_inv, f64)                                                                              \
+  X(lgamma, f64)                                                                               \
+  X(digamma, f64)                                                                              \
+  X(atan2, f64)                                                                                \
+  X(hypot, f64)                                                                                \
+  X(nextafter, f64)                                                                            \
+  X(bessel_i0e, f32) X(bessel_i0e, f64)                                                        \
+  X(bessel_i1e, f32) X(bessel_i1e, f64)                                                        \
+  X(igamma, f32) X(igamma, f64)                                                                \
+  X(igammac, f32) X(igammac, f64)                                                              \
+  X(igamma_slope, f32) X(igamma_slope, f64)                                                    \
+  X(betainc, f32) X(betainc, f64)                                                              \
   X(exp, f64)                                                                                  \
   X(expm1, f64)                                                                                \
   X(log, f64)                                                                                  \
