@@ -37,8 +37,8 @@ static bool dual_settled(dual factor) { /* a factor of 1 that changes neither pa
  * c and d are the ratios of neighboring numerators and denominators. */
 typedef struct {
   dual y, c, d;
-} fraction;
-static dual fraction_round(fraction *f, dual a, dual b) {
+} lentz_fraction;
+static dual lentz_round(lentz_fraction *f, dual a, dual b) {
   const dual one = {1, 0};
   f->d = dual_div(one, dual_nonzero(dual_add(b, dual_mul(a, f->d))));
   f->c = dual_nonzero(dual_add(b, dual_div(a, f->c)));
@@ -86,11 +86,11 @@ static dual lower_gamma(double a, double x) {
 /* igammac, by a continued fraction. */
 static dual upper_gamma(double a, double x) {
   dual b = {x + 1 - a, -1}, tiny = {1e-290, 0};
-  fraction f = {.y = tiny, .c = tiny, .d = {0, 0}};
-  fraction_round(&f, dual_number(1, 0), b);
+  lentz_fraction f = {.y = tiny, .c = tiny, .d = {0, 0}};
+  lentz_round(&f, dual_number(1, 0), b);
   for (int n = 1; n < INCOMPLETE_LIMIT; n++) {
     b.v += 2;
-    if (dual_settled(fraction_round(&f, dual_number(-n * (n - a), n), b))) break;
+    if (dual_settled(lentz_round(&f, dual_number(-n * (n - a), n), b))) break;
   }
   return dual_mul(dual_mul(gamma_weight(a, x), dual_number(a, 1)), f.y);
 }
@@ -179,16 +179,16 @@ static dual lower_beta(double a_value, double da, double b_value, double db, dou
   if (da != 0) slope += log(x) - mica_special_digamma(a_value) + both;
   if (db != 0) slope += (x < 0.5 ? log1p(-x) : log(y)) - mica_special_digamma(b_value) + both;
   const dual one = {1, 0}, tiny = {1e-290, 0};
-  fraction f = {.y = tiny, .c = tiny, .d = {0, 0}};
-  fraction_round(&f, one, one);
+  lentz_fraction f = {.y = tiny, .c = tiny, .d = {0, 0}};
+  lentz_round(&f, one, one);
   for (int m = 0; m < INCOMPLETE_LIMIT; m++) {
     dual at = dual_add(a, dual_number(2 * m, 0)), up = dual_add(at, one);
     dual odd = dual_mul(dual_add(a, dual_number(m, 0)), dual_add(sum, dual_number(m, 0)));
     odd = dual_div(dual_mul(odd, dual_number(-x, 0)), dual_mul(at, up));
-    dual change = fraction_round(&f, odd, one);
+    dual change = lentz_round(&f, odd, one);
     dual even = dual_mul(dual_number((m + 1) * x, 0), dual_add(b, dual_number(-m - 1, 0)));
     even = dual_div(even, dual_mul(up, dual_add(up, one)));
-    change = dual_mul(change, fraction_round(&f, even, one));
+    change = dual_mul(change, lentz_round(&f, even, one));
     if (dual_settled(change)) break;
   }
   return dual_div(dual_mul(dual_number(weight, weight * slope), f.y), a);

@@ -29,6 +29,11 @@ static mica_value mica_floor_any(mica_value x) {
   return mica_dtype_is_float(mica_dtype_of(x)) ? mica_floor(x) : x;
 }
 
+static void parts_of(mica_value z, mica_value *out) {
+  out[0] = mica_real(z);
+  out[1] = mica_imag(z);
+}
+
 static mica_value conv_backward(mica_graph *g, const char *which, const mica_value *in,
                                 mica_shape shape) {
   char name[64], attributes[512];

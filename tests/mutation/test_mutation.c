@@ -24,7 +24,7 @@ static const mica_rule_kind rule_of[ORACLES] = {MICA_RULE_VJP, MICA_RULE_JVP, MI
 static const char *const rule_names[MICA_RULE_KINDS] = {"", "vjp", "jvp", "batch"};
 static const char *const kind_names[] = {"", "negated", "doubled", "dropped"};
 
-enum { MOST_CASES = 512 };
+enum { MOST_CASES = 2048 };
 /* Bit i: the rule of this operator is reached for operand i (batch: result i). */
 static uint64_t reached[MOST_CASES][ORACLES][MICA_OP_COUNT];
 /* Bit i: operand i, or result i, is of a dtype that rules give something for, in some case. */
@@ -138,6 +138,11 @@ static bool is_flat(mica_op op) {
   return mica_op_definition(op)->derivative == mica_derivative_zero;
 }
 
+/* Steps in one operand, with a slope in the other. */
+static bool is_flat_in(mica_op op, uint32_t operand) {
+  return operand == 1 && (op == MICA_OP_COPYSIGN || op == MICA_OP_NEXTAFTER);
+}
+
 TEST(every_rule_is_reached) {
   if (!CHECK(conformance_case_count <= MOST_CASES)) return;
   find_what_is_reached();
@@ -146,7 +151,7 @@ TEST(every_rule_is_reached) {
       uint64_t missing = demanded(op, rule) & ~reached_by_any(op, rule);
       if (rule != MICA_RULE_BATCH && is_flat(op)) continue;
       for (uint32_t i = 0; i < 64; i++)
-        if (missing >> i & 1)
+        if (missing >> i & 1 && (rule == MICA_RULE_BATCH || !is_flat_in(op, i)))
           CHECK_FAIL("no case reaches the %s rule of %s for %s %u", rule_names[rule],
                      mica_op_definition(op)->name, rule == MICA_RULE_BATCH ? "result" : "operand",
                      i);

@@ -129,7 +129,11 @@ inline value &operator/=(value &x, value y) { return x = x / y; }
   X(sin)                                                                                       \
   X(cos)                                                                                       \
   X(floor)                                                                                     \
-  X(ceil) X(round) X(is_finite) X(is_nan) X(square) X(reciprocal) X(relu) X(gelu) X(gelu_tanh) \
+  X(ceil) X(round) X(cbrt) X(exp2) X(log2) X(log10) X(tan) X(asin) X(acos) X(atan) X(sinc)     \
+  X(sinh) X(cosh) X(asinh) X(acosh) X(atanh) X(softplus) X(logit) X(trunc) X(round_half_away)  \
+  X(is_inf) X(erfc) X(erf_inv) X(lgamma) X(digamma) X(bessel_i0) X(bessel_i1) X(bessel_i0e)    \
+  X(bessel_i1e) X(popcount) X(count_leading_zeros) X(sign_bit) X(real) X(imag) X(conj) X(angle) \
+  X(is_finite) X(is_nan) X(square) X(reciprocal) X(relu) X(gelu) X(gelu_tanh) \
       X(silu) X(stop_gradient) X(zeros_like) X(ones_like)
 /* clang-format on */
 #define MICA_HPP_UNARY(name) \
@@ -138,7 +142,11 @@ MICA_HPP_UNARY_LIST(MICA_HPP_UNARY)
 #undef MICA_HPP_UNARY
 #undef MICA_HPP_UNARY_LIST
 // Two operands, or a number as the second one.
-#define MICA_HPP_BINARY_LIST(X) X(rem) X(pow) X(max) X(min)
+/* clang-format off */
+#define MICA_HPP_BINARY_LIST(X)                                                                    \
+  X(rem) X(pow) X(max) X(min) X(mod) X(floor_divide) X(shift_left) X(shift_right_logical)          \
+  X(shift_right_arithmetic)
+/* clang-format on */
 #define MICA_HPP_BINARY(name)                                       \
   inline value name(value x, value y) { return mica_##name(x, y); } \
   inline value name(value x, double y) { return mica_##name##_number(x, y); }
@@ -159,6 +167,32 @@ MICA_HPP_BINARY_LIST(MICA_HPP_BINARY)
 MICA_HPP_AXES_LIST(MICA_HPP_AXES)
 #undef MICA_HPP_AXES
 #undef MICA_HPP_AXES_LIST
+inline value atan2(value y, value x) { return mica_atan2(y, x); }
+inline value hypot(value x, value y) { return mica_hypot(x, y); }
+inline value logaddexp(value x, value y) { return mica_logaddexp(x, y); }
+inline value xlogy(value x, value y) { return mica_xlogy(x, y); }
+inline value xlog1py(value x, value y) { return mica_xlog1py(x, y); }
+inline value copysign(value x, value y) { return mica_copysign(x, y); }
+inline value nextafter(value x, value y) { return mica_nextafter(x, y); }
+inline value igamma(value a, value x) { return mica_igamma(a, x); }
+inline value igammac(value a, value x) { return mica_igammac(a, x); }
+inline value betainc(value a, value b, value x) { return mica_betainc(a, b, x); }
+inline value polygamma(std::int32_t order, value x) { return mica_polygamma(order, x); }
+inline value polynomial(value x, const std::vector<double> &coefficients) {
+  return mica_polynomial(x, coefficients.data(), coefficients.size());
+}
+inline value clamp(value x, value low, value high) { return mica_clamp(x, low, high); }
+inline value clamp(value x, double low, double high) { return mica_clamp_numbers(x, low, high); }
+inline value complex(value x, value y) { return mica_complex(x, y); }
+inline value bitcast(value x, mica_dtype dtype) { return mica_bitcast(x, dtype); }
+inline value reduce_precision(value x, std::int32_t exponent_bits, std::int32_t mantissa_bits) {
+  return mica_reduce_precision(x, exponent_bits, mantissa_bits);
+}
+inline std::vector<value> barrier(const std::vector<value> &x) {
+  std::vector<mica_value> in = detail::plain(x), out(x.size());
+  mica_barrier(in.data(), in.size(), out.data());
+  return detail::made<std::vector<value>>(out);
+}
 inline value matmul(value x, value y) { return mica_matmul(x, y); }
 inline value cholesky(value x, bool upper = false) { return mica_cholesky(x, upper); }
 struct triangular_solve_options {

@@ -7,14 +7,14 @@
  * function of z = x + iy is d/dx - i d/dy. */
 #include "graph/ops/pointwise.h"
 
-static mica_dtype part_dtype(mica_dtype dtype) { return dtype == MICA_C64 ? MICA_F32 : MICA_F64; }
+static mica_dtype part_of_complex(mica_dtype dtype) { return dtype == MICA_C64 ? MICA_F32 : MICA_F64; }
 
 static bool infer_part(mica_infer *infer) {
   mica_type x = infer->in[0];
   if (!mica_dtype_is_complex(x.dtype))
     return mica_infer_fail(infer, "dtype %s has no parts: expected c64 or c128",
                            mica_dtype_name(x.dtype));
-  return mica_infer_one(infer, (mica_type){part_dtype(x.dtype), x.shape});
+  return mica_infer_one(infer, (mica_type){part_of_complex(x.dtype), x.shape});
 }
 static mica_value complex_of(mica_value re, mica_value im) {
   mica_value in[2] = {re, im};

@@ -42,6 +42,42 @@ typedef struct {
   BESIDE(select_condition, mica_select(b, o, o))                                       \
   BESIDE(select_first, mica_select(o, b, o))                                           \
   BESIDE(select_second, mica_select(o, o, b))                                          \
+  ALONE(tan, mica_tan(b))                                                              \
+  ALONE(acosh, mica_acosh(b))                                                          \
+  ALONE(softplus, mica_softplus(b))                                                    \
+  ALONE(lgamma, mica_lgamma(b))                                                        \
+  ALONE(polygamma, mica_polygamma(2, b))                                               \
+  ALONE(bitcast, mica_bitcast(b, MICA_U8))                                             \
+  ALONE(reduce_precision, mica_reduce_precision(b, 5, 3))                              \
+  ALONE(popcount, mica_popcount(b))                                                    \
+  ALONE(sign_bit, mica_sign_bit(b))                                                    \
+  ALONE(sign, mica_sign(b))                                                            \
+  ALONE(abs, mica_abs(b))                                                              \
+  ALONE(real, mica_real(b))                                                            \
+  ALONE(imag, mica_imag(b))                                                            \
+  ALONE(conj, mica_conj(b))                                                            \
+  ALONE(angle, mica_angle(b))                                                          \
+  ALONE(is_inf, mica_is_inf(b))                                                        \
+  ALONE(trunc, mica_trunc(b))                                                          \
+  ALONE(round_half_away, mica_round_half_away(b))                                      \
+  ALONE(polynomial, mica_polynomial(b, NULL, 0))                                       \
+  ALONE(mod_number, mica_mod(b, 2))                                                    \
+  ALONE(floor_divide_number, mica_floor_divide(b, 2))                                  \
+  ALONE(clamp_numbers, mica_clamp_numbers(b, 0, 1))                                    \
+  ALONE(barrier, misused_barrier(b))                                                   \
+  BESIDE(atan2, mica_atan2(o, b))                                                      \
+  BESIDE(hypot, mica_hypot(b, o))                                                      \
+  BESIDE(logaddexp, mica_logaddexp(b, o))                                              \
+  BESIDE(xlogy, mica_xlogy(o, b))                                                      \
+  BESIDE(igamma, mica_igamma(b, o))                                                    \
+  BESIDE(betainc, mica_betainc(o, o, b))                                               \
+  BESIDE(shift_left, mica_shift_left(o, b))                                            \
+  BESIDE(copysign, mica_copysign(o, b))                                                \
+  BESIDE(nextafter, mica_nextafter(b, o))                                              \
+  BESIDE(complex, mica_complex(b, o))                                                  \
+  BESIDE(mod, mica_mod(o, b))                                                          \
+  BESIDE(floor_divide, mica_floor_divide(b, o))                                        \
+  BESIDE(clamp, mica_clamp(o, o, b))                                                   \
   ALONE(broadcast_to, mica_broadcast_to(b, MICA_DIMS(2, 2)))                           \
   ALONE(broadcast_in_dim, mica_broadcast_in_dim(b, MICA_DIMS(2, 2), MICA_AXES(0, 1)))  \
   ALONE(reshape, mica_reshape(b, MICA_DIMS(-1)))                                       \
@@ -126,6 +162,11 @@ static mica_value misused_unstack(mica_value b) {
   mica_value out[2];
   mica_unstack(b, 0, 2, out);
   return out[1];
+}
+static mica_value misused_barrier(mica_value b) {
+  mica_value out;
+  mica_barrier(&b, 1, &out);
+  return out;
 }
 MISUSES
 #undef ALONE
