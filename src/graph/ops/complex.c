@@ -7,7 +7,9 @@
  * function of z = x + iy is d/dx - i d/dy. */
 #include "graph/ops/pointwise.h"
 
-static mica_dtype part_of_complex(mica_dtype dtype) { return dtype == MICA_C64 ? MICA_F32 : MICA_F64; }
+static mica_dtype part_of_complex(mica_dtype dtype) {
+  return dtype == MICA_C64 ? MICA_F32 : MICA_F64;
+}
 
 static bool infer_part(mica_infer *infer) {
   mica_type x = infer->in[0];
