@@ -97,7 +97,7 @@ typedef struct {
 #define NUMBERS "expected integers, f16, bf16, f32, f64, c64 or c128"
 static const unary_case unary_cases[] = {
     {"neg", mica_neg, MICA_U8, MICA_U8, MICA_BOOL, NUMBERS},
-    {"abs", mica_abs, MICA_I16, MICA_I16, MICA_C64, REALS},
+    {"abs", mica_abs, MICA_I16, MICA_I16, MICA_BOOL, NUMBERS},
     {"sign", mica_sign, MICA_BF16, MICA_BF16, MICA_BOOL, REALS},
     {"exp", mica_exp, MICA_C64, MICA_C64, MICA_I32, INEXACT},
     {"expm1", mica_expm1, MICA_F16, MICA_F16, MICA_I32, INEXACT},
