@@ -15,6 +15,7 @@ enum {
   FILTER_DEPTH = 256,        /* pixels of a block of k; at most one segment for each */
   FILTER_CHUNKS = 16,        /* most chunks of pixels, and fewest tasks where dw has the rows */
   FILTER_CHUNK_PIXELS = 256, /* fewest in a chunk: adding the chunks up must stay cheap */
+  FILTER_DIRECT_STRIPS = 6   /* most strips of a task that read dy where it lies */
 };
 static const int64_t filter_slab_bytes = 256 << 10;
 static const int64_t filter_sum_bytes = 16 << 20; /* of all chunks' dw together */
@@ -24,8 +25,9 @@ typedef struct filter_plan {
   const mica_gemm_kernels *kernels;
   mica_conv_view view;
   mica_conv_slab slab;
-  bool strided;                      /* the view's pixels are not all of y's */
-  bool strip_copied;                 /* a strip of x is copied for all panels to share */
+  bool strided;      /* the view's pixels are not all of y's */
+  bool strip_copied; /* a strip of x is copied for all panels to share */
+  bool y_direct;     /* dy is read where it lies: few strips do not pay for packing */
   int64_t images, x_image, y_image;  /* number; elements of x, pixels of y between them */
   int64_t slab_image;                /* elements between images of a group, in the slab or x */
   int64_t last_width;                /* output columns of an image's last row */
@@ -138,6 +140,8 @@ static bool filter_make_plan(filter_plan *plan, const mica_cpu_kernels *table,
   plan->chunks = mica_kernel_max(1, mica_kernel_min(plan->chunks, most));
   plan->chunks = mica_kernel_min(plan->chunks, plan->units);
   plan->strip_blocks = mica_kernel_min(plan->strips, mica_kernel_ceil(FILTER_CHUNKS, plan->chunks));
+  plan->y_direct =
+      plan->columns % vector == 0 && plan->strips <= FILTER_DIRECT_STRIPS * plan->strip_blocks;
   mica_gemm_reserve(&plan->sum_bytes, plan->chunk_elements, plan->chunks, size);
 
   const int64_t block = plan->block_rows * plan->block_columns;
@@ -209,9 +213,9 @@ static void filter_copy_strip(const filter_plan *plan, const filter_block *block
   }
 }
 
-/* Adds a block of k to the strips [strip, strip_end) of dw. */
+/* Adds a block of k to the strips [strip, strip_end) of dw; dy in panels, or where it lies. */
 static void filter_add_block(const filter_plan *plan, const filter_block *block, int64_t strip,
-                             int64_t strip_end, const float *panels, float *copy, float *sum) {
+                             int64_t strip_end, const float *dy, float *copy, float *sum) {
   const mica_gemm_kernels *kernels = plan->kernels;
   const int64_t panel = 2 * kernels->vector;
   const mica_gemm_segment whole = {0, block->depth};
@@ -239,8 +243,9 @@ static void filter_add_block(const filter_plan *plan, const filter_block *block,
     }
     for (int64_t column = 0; column < plan->columns; column += panel) {
       const int64_t width = mica_kernel_min(panel, plan->columns - column);
-      tile.b = panels + column * block->depth;
+      tile.b = dy + (plan->y_direct ? column : column * block->depth);
       tile.b_step = width > kernels->vector ? panel : kernels->vector;
+      if (plan->y_direct) tile.b_step = plan->view.y_step[2] * plan->conv->output_channels;
       tile.c = sum + row * plan->columns + column;
       tile.columns = width;
       kernels->tile[rows - 1][width > kernels->vector](&tile);
@@ -285,10 +290,13 @@ static void filter_add_part(const filter_run *run, const filter_part *part, int6
       }
       const int64_t pixel =
           part->y_pixel + (part->row + r) * view->y_step[1] + column * view->y_step[2];
-      plan->kernels->pack(block.depth, plan->columns,
-                          run->dy + pixel * outputs + group * plan->columns,
-                          view->y_step[2] * outputs, 1, panels, block.depth, 0);
-      filter_add_block(plan, &block, part->strip, part->strip_end, panels, copy, sum);
+      const float *dy = run->dy + pixel * outputs + group * plan->columns;
+      if (!plan->y_direct) {
+        plan->kernels->pack(block.depth, plan->columns, dy, view->y_step[2] * outputs, 1, panels,
+                            block.depth, 0);
+        dy = panels;
+      }
+      filter_add_block(plan, &block, part->strip, part->strip_end, dy, copy, sum);
       first = false;
     }
   }
