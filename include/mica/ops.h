@@ -11,6 +11,7 @@
 #include "mica/ops/einsum.h"
 #include "mica/ops/elementwise.h"
 #include "mica/ops/linalg.h"
+#include "mica/ops/fft.h"
 #include "mica/ops/product.h"
 #include "mica/ops/random.h"
 #include "mica/ops/reduce.h"

@@ -199,6 +199,13 @@ typedef struct {
   mica_shape shape;
 } mica_convolution_backward_attr;
 
+typedef enum { MICA_FFT_FFT, MICA_FFT_IFFT, MICA_FFT_RFFT, MICA_FFT_IRFFT } mica_fft_kind;
+typedef struct {
+  int32_t kind;      /* mica_fft_kind */
+  mica_ints lengths; /* of the transform along each of the last axes */
+  double scale;      /* of every result */
+} mica_fft_attr;
+
 typedef struct {
   bool lower, transpose, unit_diagonal;
 } mica_triangular_solve_attr; /* op(a) x = b, a [..., n, n], b [..., n, m] */

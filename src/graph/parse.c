@@ -144,8 +144,7 @@ static bool parse_tensor(mica_graph_parser *p, mica_tensor **out) {
   mica_parse_space(p);
   if (!accept_token(p, "0x")) {
     double number;
-    if (mica_shape_count(type.shape) != 1 || mica_dtype_is_complex(type.dtype) ||
-        !mica_parse_double(&p->at, p->end, &number))
+    if (mica_shape_count(type.shape) != 1 || !mica_parse_double(&p->at, p->end, &number))
       return mica_parse_fail(
           p, "expected 0x and the bytes of the tensor, or the number of one with a single element");
     *out = mica_tensor_from_doubles(type.dtype, type.shape, &number);

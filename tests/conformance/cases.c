@@ -5,6 +5,7 @@
 
 #include "conformance/cases/host.h"
 #include "conformance/cases/linalg.h"
+#include "conformance/cases/fft.h"
 #include "conformance/conformance.h"
 #include "graph/attributes.h"
 
