@@ -98,6 +98,7 @@ typedef struct mica_cpu_kernels {
   const mica_linalg_kernels *linalg[MICA_GEMM_TYPE_COUNT]; /* NULL for integers */
   /* Words of Philox blocks [block, block + count), four each (core.h). */
   void (*philox)(const uint32_t key[2], uint64_t block, int64_t count, uint32_t *out);
+  const struct mica_fft_kernels *fft[2]; /* fft.h: f32, f64 */
   double (*limit_fma)(int64_t rounds,
                       float *sink); /* multiply-adds in registers: returns how many flops */
 } mica_cpu_kernels;
