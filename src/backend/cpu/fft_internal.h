@@ -17,12 +17,13 @@ void *mica_fft_roots(bool twice, int64_t n, int64_t count, mica_arena *memory);
  * hierarchical memory", 1990). Where n has a large prime factor it is a convolution of length m. */
 typedef struct {
   const mica_fft_kernels *kernels;
-  int64_t n, m, n1, n2; /* m = n1 n2; m = n without a chirp */
+  int64_t n, m, n1, n2;               /* m = n1 n2; m = n without a chirp */
   mica_fft_plan first, second, chirp; /* chirp.chirp NULL: none */
-  const void *turns; /* for each block of columns [n1][2][lanes] */
+  const void *turns;                  /* for each block of columns [n1][2][lanes] */
 } mica_fft_core;
 /* Whether a length is worth it; its parts. */
-bool mica_fft_core_fits(const mica_fft_kernels *kernels, int64_t n, int64_t *out_m, int64_t *out_n1);
+bool mica_fft_core_fits(const mica_fft_kernels *kernels, int64_t n, int64_t *out_m,
+                        int64_t *out_n1);
 bool mica_fft_core_build(const mica_cpu_kernels *kernels, bool twice, int64_t n, mica_arena *memory,
                          mica_arena *scratch, mica_fft_core *out);
 /* Bytes of two blocks for one worker, whose longest plan has `elements`; SIZE_MAX on overflow. */

@@ -79,13 +79,15 @@ void *mica_fft_roots(bool twice, int64_t n, int64_t count, mica_arena *memory) {
 
 /* ---- passes ----------------------------------------------------------------------------------- */
 
-/* The radices of n, product n; 0 when a prime factor has no butterfly. */
+/* The radices of n, product n; 0 when a prime factor is above the limit. */
 static int32_t find_radices(int64_t n, int64_t radices[MICA_FFT_PASS_LIMIT]) {
   static const int64_t odd[] = {13, 11, 7, 5, 3};
   int32_t count = 0, twos = 0;
   for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
     for (; n % odd[i] == 0; n /= odd[i]) radices[count++] = odd[i];
   for (; n % 2 == 0; n /= 2) twos++;
+  for (int64_t prime = 17; prime <= MICA_FFT_PRIME_LIMIT; prime += 2)
+    for (; n % prime == 0; n /= prime) radices[count++] = prime;
   if (n != 1) return 0;
   int32_t fours = twos % 3 == 2 ? 1 : twos % 3 == 1 && twos > 1 ? 2 : 0;
   if (twos == 1) radices[count++] = 2;
@@ -127,7 +129,9 @@ static bool build_passes(bool twice, int64_t n, mica_arena *memory, mica_arena *
         put_root(twice, table, p * (r - 1) + k - 1, root);
       }
     }
-    plan->pass[plan->pass_count++] = (mica_fft_pass){r, m, s, table};
+    void *roots = r > 13 ? mica_fft_roots(twice, r, r, memory) : NULL;
+    if (r > 13 && roots == NULL) return false;
+    plan->pass[plan->pass_count++] = (mica_fft_pass){r, m, s, table, roots};
     s *= r;
   }
   return true;
@@ -262,12 +266,13 @@ bool mica_fft_core_build(const mica_cpu_kernels *kernels, bool twice, int64_t n,
   if (around == NULL || matrix == NULL ||
       !mica_fft_core_build(kernels, true, out->m, scratch, scratch, &accurate))
     return false;
-  mica_fft_rows rows = {.core = &accurate,
-                        .parallel = &mica_cpu_serial,
-                        .worker_bytes = mica_fft_worker_bytes(
-                            accurate.kernels, accurate.n1 > accurate.n2 ? accurate.n1 : accurate.n2),
-                        .matrix = matrix,
-                        .scale = 1};
+  mica_fft_rows rows = {
+      .core = &accurate,
+      .parallel = &mica_cpu_serial,
+      .worker_bytes = mica_fft_worker_bytes(accurate.kernels,
+                                            accurate.n1 > accurate.n2 ? accurate.n1 : accurate.n2),
+      .matrix = matrix,
+      .scale = 1};
   rows.blocks = allocate_table(true, (int64_t)rows.worker_bytes / 16 + 1, scratch);
   if (rows.blocks == NULL) return false;
   mica_fft_rows_run(&rows, 1, (const char *)around, 2 * out->m, (char *)around, 2 * out->m);

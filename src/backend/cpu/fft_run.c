@@ -121,7 +121,8 @@ static void do_row_piece(void *context, int64_t index, int32_t worker) {
 static void run_stage(const mica_fft_rows *rows, row_stage stage, int64_t count, const char *from,
                       char *to) {
   row_job job = {rows, stage, from, to, count};
-  rows->parallel->run(rows->parallel->self, (count + ROW_PIECE - 1) / ROW_PIECE, do_row_piece, &job);
+  rows->parallel->run(rows->parallel->self, (count + ROW_PIECE - 1) / ROW_PIECE, do_row_piece,
+                      &job);
 }
 
 void mica_fft_rows_run(const mica_fft_rows *rows, int64_t count, const char *from, int64_t from_row,

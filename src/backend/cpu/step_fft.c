@@ -100,8 +100,8 @@ static void run_lanes(const fft_argument *argument, const fft_axis *axis,
   int32_t lanes = argument->kernels->lanes;
   lane_job job = {argument, axis, from, to, blocks, 0};
   if (axis->inner >= lanes) job.per_outer = (axis->inner + lanes - 1) / lanes;
-  int64_t count = job.per_outer ? axis->outer * job.per_outer
-                                : (axis->outer * axis->inner + lanes - 1) / lanes;
+  int64_t count =
+      job.per_outer ? axis->outer * job.per_outer : (axis->outer * axis->inner + lanes - 1) / lanes;
   parallel->run(parallel->self, count, transform_block, &job);
 }
 
@@ -227,7 +227,8 @@ static bool build_axis(mica_plan *plan, bool twice, fft_axis *axis) {
   axis->whole = axis->inner == 1 && rows_are_whole(fft, axis->length, axis->outer);
   if (!axis->whole)
     return mica_fft_plan_build(kernels, twice, axis->length, memory, scratch, &axis->plan);
-  if (!mica_fft_core_build(kernels, twice, axis->length, memory, scratch, &axis->core)) return false;
+  if (!mica_fft_core_build(kernels, twice, axis->length, memory, scratch, &axis->core))
+    return false;
   const mica_fft_core *core = &axis->core;
   size_t row = (size_t)core->m * 2 * (size_t)fft->element_size;
   axis->group = 1;
@@ -248,7 +249,8 @@ static int64_t axis_elements(const fft_axis *axis) {
 
 /* The transform along one axis of `shape`, the shape of the complex array that it works on; along the
  * last one of real arrays `n` numbers. */
-static fft_axis describe_axis(const mica_fft_attr *attr, mica_shape shape, int32_t axis, int64_t n) {
+static fft_axis describe_axis(const mica_fft_attr *attr, mica_shape shape, int32_t axis,
+                              int64_t n) {
   bool last = axis == shape.rank - 1;
   bool inverse = attr->kind == MICA_FFT_IFFT || attr->kind == MICA_FFT_IRFFT;
   fft_axis a = {.mode = FFT_COMPLEX, .inverse = inverse, .scale = 1, .outer = 1, .inner = 1};
@@ -298,8 +300,7 @@ bool mica_plan_fourier(mica_plan *plan, uint32_t id) {
   /* The last axis first, but for irfft, where it is the one that changes the size. */
   for (int32_t i = 0; i < count; i++) {
     int32_t which = real_out ? i : count - 1 - i;
-    argument->axis[i] =
-        describe_axis(attr, complex, rank - count + which, attr->lengths.at[which]);
+    argument->axis[i] = describe_axis(attr, complex, rank - count + which, attr->lengths.at[which]);
   }
   argument->axis[count - 1].scale = attr->scale;
   size_t parts[5] = {0}; /* array, blocks, matrix, row, line */

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MICA_FFT_PASS_LIMIT = 48, MICA_FFT_LANE_LIMIT = 16 };
+enum { MICA_FFT_PASS_LIMIT = 48, MICA_FFT_LANE_LIMIT = 16, MICA_FFT_PRIME_LIMIT = 61 };
 
 /* One pass of a transform that sorts itself (Stockham; Cochran et al. 1967, decimation in frequency):
  * with n = radix * m * s, y[q + s (radix p + k)] = w^(p k) sum over j of x[q + s (p + m j)] e^(-2 pi i
@@ -16,6 +16,7 @@ enum { MICA_FFT_PASS_LIMIT = 48, MICA_FFT_LANE_LIMIT = 16 };
 typedef struct mica_fft_pass {
   int64_t radix, m, s;
   const void *twiddles; /* w^(p k): [m][radix - 1] complex */
+  const void *roots;    /* e^(-2 pi i j / radix): [radix] complex, of primes without a butterfly */
 } mica_fft_pass;
 
 /* Length n; with a chirp as a convolution of length `padded`, which the passes are for. */
