@@ -11,10 +11,6 @@ bool mica_plan_cumulative(mica_plan *plan, uint32_t id); /* cumulative, linear_r
 bool mica_plan_sort(mica_plan *plan, uint32_t id);       /* sort, top_k */
 bool mica_plan_search(mica_plan *plan, uint32_t id);     /* search_sorted */
 bool mica_plan_window(mica_plan *plan, uint32_t id);     /* reduce_window, select_and_scatter */
-bool mica_plan_move(mica_plan *plan, uint32_t id);    /* concatenate, pad, dynamic slices */
-bool mica_plan_indexed(mica_plan *plan, uint32_t id); /* gather, scatter */
-bool mica_plan_draw(mica_plan *plan, uint32_t id);    /* random bits, places of extremes */
-bool mica_plan_fourier(mica_plan *plan, uint32_t id); /* fft */
-bool mica_plan_window(mica_plan *plan, uint32_t id);  /* reduce_window, select_and_scatter */
+bool mica_plan_fourier(mica_plan *plan, uint32_t id);    /* fft */
 
 #endif
