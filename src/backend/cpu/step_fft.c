@@ -249,8 +249,8 @@ static int64_t axis_elements(const fft_axis *axis) {
 
 /* The transform along one axis of `shape`, the shape of the complex array that it works on; along the
  * last one of real arrays `n` numbers. */
-static fft_axis describe_axis(const mica_fft_attr *attr, mica_shape shape, int32_t axis,
-                              int64_t n) {
+static fft_axis describe_transform(const mica_fft_attr *attr, mica_shape shape, int32_t axis,
+                                   int64_t n) {
   bool last = axis == shape.rank - 1;
   bool inverse = attr->kind == MICA_FFT_IFFT || attr->kind == MICA_FFT_IRFFT;
   fft_axis a = {.mode = FFT_COMPLEX, .inverse = inverse, .scale = 1, .outer = 1, .inner = 1};
@@ -300,7 +300,8 @@ bool mica_plan_fourier(mica_plan *plan, uint32_t id) {
   /* The last axis first, but for irfft, where it is the one that changes the size. */
   for (int32_t i = 0; i < count; i++) {
     int32_t which = real_out ? i : count - 1 - i;
-    argument->axis[i] = describe_axis(attr, complex, rank - count + which, attr->lengths.at[which]);
+    argument->axis[i] =
+        describe_transform(attr, complex, rank - count + which, attr->lengths.at[which]);
   }
   argument->axis[count - 1].scale = attr->scale;
   size_t parts[5] = {0}; /* array, blocks, matrix, row, line */
