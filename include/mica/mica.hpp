@@ -22,5 +22,6 @@
 #include "mica/cpp/base.hpp"
 #include "mica/cpp/blocks.hpp"
 #include "mica/cpp/run.hpp"
+#include "mica/cpp/sorting.hpp"
 #include "mica/cpp/values.hpp"
 #endif

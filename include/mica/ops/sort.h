@@ -33,6 +33,43 @@ MICA_API void mica_top_k(mica_value x, int64_t k, int32_t axis, bool smallest,
  * Each takes log n steps. */
 MICA_API mica_value mica_search_sorted(mica_value sorted, mica_value values, bool right);
 
+/* The value below which the part q of each line lies: x [a...] of floats, q [] or [m] floats, of
+ * which what is outside 0 .. 1 counts as its end -> [rest...] or [m, rest...], in x's dtype. It is
+ * read from the sorted line of n elements at place q (n - 1), between two elements by `method`
+ * (Hyndman and Fan 1996, definition 7, and numpy's discrete ones; nearest: halves to the even
+ * place). A line with NaN gives NaN, or is taken without them; without anything left: NaN. Time
+ * n log n. */
+typedef enum {
+  MICA_QUANTILE_LINEAR,
+  MICA_QUANTILE_LOWER,
+  MICA_QUANTILE_HIGHER,
+  MICA_QUANTILE_NEAREST,
+  MICA_QUANTILE_MIDPOINT
+} mica_quantile_method;
+typedef struct {
+  size_t struct_size;
+  mica_value x, q;
+  const struct mica_names_only *named_;
+  mica_axes axes; /* reduced together, dropped or kept with size 1; none: each element is a line */
+  mica_quantile_method method;
+  bool ignore_nan;
+} mica_quantile_args;
+MICA_API mica_value mica_quantile_with(const mica_quantile_args *args);
+#define mica_quantile(...) \
+  mica_quantile_with(&(mica_quantile_args){.struct_size = sizeof(mica_quantile_args), __VA_ARGS__})
+MICA_API mica_value mica_median(mica_value x, mica_axes axes); /* the quantile 0.5, linear */
+
+/* The different elements of x [a...], ascending; all NaN are one, and so are 0 and -0. Shapes are
+ * fixed, so there is room for `size`: more are left out, fewer are followed by the filling ([] of
+ * x's dtype; {0}: 0), whose place and count are 0. Gradients go to the elements at `places`. */
+typedef struct {
+  mica_value values;  /* [size] */
+  mica_value places;  /* i32 [size]: where each stands first in x, flattened */
+  mica_value inverse; /* i32 [a...]: the number of each element's value; size or more: left out */
+  mica_value counts;  /* i32 [size]: how often each is there */
+} mica_unique_result;
+MICA_API mica_unique_result mica_unique(mica_value x, int64_t size, mica_value filling);
+
 #ifdef __cplusplus
 }
 #endif

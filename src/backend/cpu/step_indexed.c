@@ -187,6 +187,19 @@ COMBINE_WINDOWS(add_float, float, x + y)
 COMBINE_WINDOWS(add_double, double, x + y)
 COMBINE_WINDOWS(add_int, uint32_t, x + y)
 COMBINE_WINDOWS(add_long, uint64_t, x + y)
+COMBINE_WINDOWS(mul_float, float, x *y)
+COMBINE_WINDOWS(mul_double, double, x *y)
+COMBINE_WINDOWS(mul_int, uint32_t, x *y)
+COMBINE_WINDOWS(mul_long, uint64_t, x *y)
+/* NaN wins. */
+COMBINE_WINDOWS(max_float, float, x >= y || x != x ? x : y)
+COMBINE_WINDOWS(max_double, double, x >= y || x != x ? x : y)
+COMBINE_WINDOWS(max_int, int32_t, x >= y ? x : y)
+COMBINE_WINDOWS(max_long, int64_t, x >= y ? x : y)
+COMBINE_WINDOWS(min_float, float, x <= y || x != x ? x : y)
+COMBINE_WINDOWS(min_double, double, x <= y || x != x ? x : y)
+COMBINE_WINDOWS(min_int, int32_t, x <= y ? x : y)
+COMBINE_WINDOWS(min_long, int64_t, x <= y ? x : y)
 #undef COMBINE_WINDOWS
 
 static void combine_set(const mica_strided_copy *copy, const char *update, char *to) {
@@ -195,15 +208,25 @@ static void combine_set(const mica_strided_copy *copy, const char *update, char 
 
 static void (*combiner(int32_t kind, mica_dtype dtype))(const mica_strided_copy *, const char *,
                                                         char *) {
+  typedef void combine_windows(const mica_strided_copy *, const char *, char *);
+  static combine_windows *const table[][4] = {
+      [MICA_SCATTER_ADD] = {combine_add_float, combine_add_double, combine_add_int,
+                            combine_add_long},
+      [MICA_SCATTER_MUL] = {combine_mul_float, combine_mul_double, combine_mul_int,
+                            combine_mul_long},
+      [MICA_SCATTER_MAX] = {combine_max_float, combine_max_double, combine_max_int,
+                            combine_max_long},
+      [MICA_SCATTER_MIN] = {combine_min_float, combine_min_double, combine_min_int,
+                            combine_min_long}};
   if (kind == MICA_SCATTER_SET) return combine_set;
-  if (kind != MICA_SCATTER_ADD) return NULL;
+  bool ordered = kind == MICA_SCATTER_MAX || kind == MICA_SCATTER_MIN;
   switch (dtype) {
-    case MICA_F32: return combine_add_float;
-    case MICA_F64: return combine_add_double;
-    case MICA_I32:
-    case MICA_U32: return combine_add_int;
-    case MICA_I64:
-    case MICA_U64: return combine_add_long;
+    case MICA_F32: return table[kind][0];
+    case MICA_F64: return table[kind][1];
+    case MICA_I32: return table[kind][2];
+    case MICA_U32: return ordered ? NULL : table[kind][2];
+    case MICA_I64: return table[kind][3];
+    case MICA_U64: return ordered ? NULL : table[kind][3];
     default: return NULL;
   }
 }

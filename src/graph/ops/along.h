@@ -13,4 +13,6 @@ mica_value mica_places_along(mica_value x, int64_t axis);
  * transpose of mica_take_along_axis. */
 mica_value mica_add_along(mica_graph *graph, mica_type type, mica_value indices, mica_value updates,
                           int64_t axis);
+/* The value [] that `kind` starts with: 0, 1, or the least or largest of a real dtype or bool. */
+mica_value mica_neutral_number(mica_graph *graph, mica_dtype dtype, mica_reduce_kind kind);
 #endif
