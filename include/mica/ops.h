@@ -19,4 +19,5 @@
 #include "mica/ops/shape.h"
 #include "mica/ops/sort.h"
 #include "mica/ops/special.h"
+#include "mica/ops/statistics.h"
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cases.c: the table, made of cases.def, and the small programs with blocks that it names. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,11 @@ static mica_value mica_floor_any(mica_value x) {
 static void parts_of(mica_value z, mica_value *out) {
   out[0] = mica_real(z);
   out[1] = mica_imag(z);
+}
+
+/* x with NaN where the condition holds. */
+static mica_value nan_where(mica_value condition, mica_value x) {
+  return mica_select(condition, mica_full_like(x, (double)NAN), x);
 }
 
 static mica_value conv_backward(mica_graph *g, const char *which, const mica_value *in,

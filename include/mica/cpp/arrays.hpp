@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// arrays.hpp: arrays made of numbers and of others, and axes by name, as in mica/ops/arrange.h and einsum.h.
+// arrays.hpp: arrays made of numbers of others, axes by name, and statistics, as in
+// mica/ops/arrange.h, einsum.h and statistics.h.
 #ifndef MICA_CPP_ARRAYS_HPP
 #define MICA_CPP_ARRAYS_HPP
 #include "mica/cpp/values.hpp"
@@ -88,6 +89,57 @@ inline value put_along_axis(value x, value indices, value updates, std::int32_t 
 inline value add_along_axis(value x, value indices, value updates, std::int32_t axis) {
   return mica_add_along_axis(x, indices, updates, axis);
 }
+
+// ---- statistics -----------------------------------------------------------------------------------------
+
+// Over axes: all of them, {0, 1}, or keep({-1}).
+#define MICA_HPP_OVER(name) \
+  inline value name(value x, axes over = all()) { return mica_##name(x, over); }
+MICA_HPP_OVER(any)
+MICA_HPP_OVER(count_nonzero)
+MICA_HPP_OVER(ptp)
+MICA_HPP_OVER(nansum)
+MICA_HPP_OVER(nanprod)
+MICA_HPP_OVER(nanmean)
+MICA_HPP_OVER(nanmax)
+MICA_HPP_OVER(nanmin)
+#undef MICA_HPP_OVER
+// all() without a value means every axis.
+inline value all(value x, axes over = all()) { return mica_all(x, over); }
+#define MICA_HPP_SPREAD(name)                                      \
+  inline value name(value x, axes over = all(), double ddof = 0) { \
+    return mica_##name(x, over, ddof);                             \
+  }
+MICA_HPP_SPREAD(variance)
+MICA_HPP_SPREAD(nanvariance)
+MICA_HPP_SPREAD(nanstd)
+#undef MICA_HPP_SPREAD
+// Not `std`: inside of the namespace that would hide the standard library's.
+inline value standard_deviation(value x, axes over = all(), double ddof = 0) {
+  return mica_std(x, over, ddof);
+}
+inline value nonzero(value x, std::int64_t size, std::int64_t filling = -1) {
+  return mica_nonzero(x, size, filling);
+}
+inline value average(value x, value weights, axes over = all()) {
+  return mica_average(x, weights, over);
+}
+inline value covariance(value x, double ddof = 1) { return mica_covariance(x, ddof); }
+inline value corrcoef(value x) { return mica_corrcoef(x); }
+inline value norm(value x, double p = 2, axes over = all()) { return mica_norm(x, p, over); }
+inline value outer(value x, value y) { return mica_outer(x, y); }
+inline value kron(value x, value y) { return mica_kron(x, y); }
+inline value cross(value x, value y, std::int32_t axis = -1) { return mica_cross(x, y, axis); }
+inline value convolve(value x, value y, mica_padding padding = MICA_DEFAULT_PADDING) {
+  return mica_convolve(x, y, padding);
+}
+inline value trapezoid(value y, value x, std::int32_t axis = -1) {
+  return mica_trapezoid(y, x, 1, axis);
+}
+inline value trapezoid(value y, double spacing = 1, std::int32_t axis = -1) {
+  return mica_trapezoid(y, mica_value{}, spacing, axis);
+}
+inline value interp(value x, value xs, value ys) { return mica_interp(x, xs, ys); }
 
 }  // namespace mica
 #endif

@@ -11,6 +11,14 @@ extern "C" {
  * be a vector [k], whose axis is dropped from the result. */
 MICA_API mica_value mica_matmul(mica_value x, mica_value y);
 
+/* All products of an element of x and one of y: x [a...], y [b...] -> [m, n], both flattened. */
+MICA_API mica_value mica_outer(mica_value x, mica_value y);
+/* Kronecker's product, numpy.kron: each element of x times the whole of y, in place of the element;
+ * axes are aligned at the end. x and y together have at most 8 axes larger than 1. */
+MICA_API mica_value mica_kron(mica_value x, mica_value y);
+/* The cross product of vectors of 3 along an axis; the others broadcast. */
+MICA_API mica_value mica_cross(mica_value x, mica_value y, int32_t axis);
+
 /* StableHLO's dot_general: result axes are the batch axes, then x's free ones, then y's. */
 typedef struct {
   size_t struct_size;

@@ -119,6 +119,26 @@ typedef struct {
   BESIDE(add_along_axis, mica_add_along_axis(b, o, o, 0))                              \
   BESIDE(meshgrid, misused_meshgrid(o, b))                                             \
   ALONE(unstack, misused_unstack(b))                                                   \
+  ALONE(any, mica_any(b, MICA_ALL))                                                    \
+  ALONE(count_nonzero, mica_count_nonzero(b, MICA_ALL))                                \
+  ALONE(nonzero, mica_nonzero(b, 2, 0))                                                \
+  ALONE(variance, mica_variance(b, MICA_ALL, 0))                                       \
+  ALONE(std, mica_std(b, MICA_ALL, 0))                                                 \
+  BESIDE(average, mica_average(b, o, MICA_ALL))                                        \
+  BESIDE(average_weights, mica_average(o, b.graph ? b : mica_add(o, b), MICA_ALL))     \
+  ALONE(covariance, mica_covariance(b, 0))                                             \
+  ALONE(corrcoef, mica_corrcoef(b))                                                    \
+  ALONE(ptp, mica_ptp(b, MICA_ALL))                                                    \
+  ALONE(nanmean, mica_nanmean(b, MICA_ALL))                                            \
+  ALONE(nanmax, mica_nanmax(b, MICA_ALL))                                              \
+  ALONE(nanstd, mica_nanstd(b, MICA_ALL, 0))                                           \
+  ALONE(norm, mica_norm(b, 2, MICA_ALL))                                               \
+  BESIDE(outer, mica_outer(o, b))                                                      \
+  BESIDE(kron, mica_kron(b, o))                                                        \
+  BESIDE(cross, mica_cross(o, b, 0))                                                   \
+  BESIDE(convolve, mica_convolve(b, o, MICA_SAME))                                     \
+  BESIDE(trapezoid, mica_trapezoid(b, o, 1, 0))                                        \
+  BESIDE(interp, mica_interp(o, b, o))                                                 \
   ALONE(relu, mica_relu(b))                                                            \
   ALONE(gelu, mica_gelu(b))                                                            \
   ALONE(silu, mica_silu(b))                                                            \
