@@ -340,7 +340,9 @@ void mica_gemm_run(const mica_cpu_kernels *kernels, const mica_gemm *problem,
 bool mica_gemm_is_packed(const mica_cpu_kernels *kernels, const mica_gemm *problem) {
   mica_gemm plain = *problem;
   plain.b_packed = NULL;
-  return gemm_is_batch_shared(problem, problem->b_batch) && !mica_gemm_is_thin(kernels, &plain);
+  const mica_gemm_plan plan = {.kernels = kernels->gemm[problem->type]};
+  return gemm_is_batch_shared(problem, problem->b_batch) && !mica_gemm_is_thin(kernels, &plain) &&
+         gemm_choose_b(&plan, &plain) != MICA_GEMM_B_DIRECT;
 }
 
 size_t mica_gemm_any_scratch_size(const mica_cpu_kernels *kernels, const mica_gemm *problem,

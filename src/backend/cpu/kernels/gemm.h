@@ -81,8 +81,8 @@ size_t mica_gemm_scratch_size(const struct mica_cpu_kernels *kernels, const mica
 void mica_gemm_run(const struct mica_cpu_kernels *kernels, const mica_gemm *problem,
                    const mica_parallel *parallel, void *scratch);
 
-/* Whether B packed beforehand serves the product: it is one for the batch, and the product is not one of
- * those that read B where it lies whatever its layout. The bits of the result are the same. */
+/* Whether B packed beforehand serves the product: it is one for the batch, and would be packed otherwise. The
+ * bits of the result are the same. */
 bool mica_gemm_is_packed(const struct mica_cpu_kernels *kernels, const mica_gemm *problem);
 /* Scratch that is enough with b_packed and without. */
 size_t mica_gemm_any_scratch_size(const struct mica_cpu_kernels *kernels, const mica_gemm *problem,

@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-enum { ROWS = 24, INNER = 96, COLUMNS = 80, CHANNELS = 16, WEIGHTS = 3 };
+enum { ROWS = 100, INNER = 96, COLUMNS = 80, CHANNELS = 16, WEIGHTS = 3 };
 
 static mica_type weight_type(int index) {
   switch (index) {
@@ -177,12 +177,12 @@ TEST(what_is_assigned_is_not_kept) {
 TEST(bounded) {
   mica_device *device = open_with("pack_cache=1", 2);
   const mica_type type = ENGINE_F32(512, 400); /* 0.8 MB */
-  mica_tensor *value = random_tensor(type), *in = random_tensor((mica_type)ENGINE_F32(8, 512));
+  mica_tensor *value = random_tensor(type), *in = random_tensor((mica_type)ENGINE_F32(128, 512));
   mica_variable *w = mica_variable_create("w", value);
   mica_executable *executable[2] = {NULL, NULL};
   for (int i = 0; i < 2; i++) {
     mica_graph *graph = mica_graph_create(NULL);
-    mica_value x = mica_parameter(graph, (mica_type)ENGINE_F32(8, 512));
+    mica_value x = mica_parameter(graph, (mica_type)ENGINE_F32(128, 512));
     mica_value y = mica_matmul(x, mica_variable_read(graph, w));
     mica_graph_set_outputs(graph, &y, 1);
     CHECK_OK(mica_compile(device, graph, 0, &executable[i], NULL));
