@@ -47,9 +47,10 @@ static dual lentz_round(lentz_fraction *f, dual a, dual b) {
   return factor;
 }
 
-/* x - log(1 + x) without cancellation: with r = x / (2 + x) it is x r - 2 (r^3 / 3 + r^5 / 5 + ..). */
-static double excess_of_log(double x) {
-  if (!(fabs(x) < 0.5)) return x - log1p(x);
+/* x - log(1 + x) without cancellation: with r = x / (2 + x) it is x r - 2 (r^3 / 3 + r^5 / 5 + ..). `whole` is
+ * 1 + x without the rounding of x. */
+static double excess_of_log(double x, double whole) {
+  if (!(fabs(x) < 0.5)) return x - log(whole);
   double r = x / (2 + x), square = r * r, power = r * square, sum = 0;
   for (int k = 3; k < 60 && fabs(power) > fabs(sum) * 0x1p-56; k += 2) {
     sum += power / k;
@@ -66,7 +67,7 @@ static dual gamma_weight(double a, double x) {
   if (a < LARGE_PARAMETER) {
     size = exp(a * log(x) - x - mica_special_lgamma(a + 1));
   } else {
-    double off = excess_of_log((x - a) / a);
+    double off = excess_of_log((x - a) / a, x / a);
     size = exp(-a * off - mica_special_stirling_rest(a)) / sqrt(6.28318530717958647693 * a);
   }
   return dual_number(size, size * (log(x) - mica_special_digamma(a + 1)));
@@ -158,7 +159,8 @@ static double beta_weight(double a, double b, double x, double y) {
   if (small >= LARGE_PARAMETER) {
     double mean = a / (a + b), off = a - (a + b) * x; /* how far x is below the mean, times a + b */
     if (a > b) off = (a + b) * y - b;
-    double down = excess_of_log(-off / a), up = excess_of_log(off / b);
+    double down = excess_of_log(-off / a, x / mean);
+    double up = excess_of_log(off / b, y / (b / (a + b)));
     double rest = mica_special_stirling_rest(a) + mica_special_stirling_rest(b) -
                   mica_special_stirling_rest(a + b);
     return sqrt(b * mean / 6.28318530717958647693) * exp(-(a * down + b * up) - rest);

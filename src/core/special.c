@@ -192,7 +192,7 @@ static double bessel_scaled(int32_t n, double x) {
     term *= (odd * odd - square) / (k * 8 * x);
     sum += term;
   }
-  return sum / sqrt(2 * PI * x);
+  return sum / (sqrt(2 * PI) * sqrt(x));
 }
 
 double mica_special_bessel_i0e(double x) { return isnan(x) ? x : bessel_scaled(0, fabs(x)); }

@@ -60,7 +60,8 @@ mica_value mica_mod_number(mica_value x, double y) {
   return (mica_mod)(x, mica_number_for("mod", x, y));
 }
 
-/* Floats: x - mod(x, y) is a multiple of y up to rounding, so the quotient is rounded to a whole number. */
+/* Floats: x - mod(x, y) is a multiple of y up to rounding, so the quotient is rounded to a whole number; a zero
+ * has the sign of x / y. Infinite y leave a quotient of 0, or -1 on the other side of it. */
 mica_value(mica_floor_divide)(mica_value x, mica_value y) {
   mica_value in[2] = {x, y};
   if (!mica_broadcast_operands("floor_divide", in, 2, 0))
@@ -68,8 +69,13 @@ mica_value(mica_floor_divide)(mica_value x, mica_value y) {
   mica_value quotient = mica_div(in[0], in[1]);
   if (mica_dtype_is_float(mica_dtype_of(quotient))) {
     mica_value whole = mica_round(mica_div(mica_sub(in[0], (mica_mod)(in[0], in[1])), in[1]));
-    mica_value apart = mica_or(mica_equal(in[1], 0), mica_is_inf(in[1]));
-    return mica_select(apart, mica_floor(quotient), whole);
+    mica_value zero = mica_equal(whole, 0), infinite = mica_is_inf(in[1]);
+    mica_value rest = mica_rem(in[0], in[1]), number = mica_is_finite(rest);
+    mica_value below = mica_and(mica_and(infinite, number), points_away(rest, in[1]));
+    mica_value apart = mica_or(mica_equal(in[1], 0), infinite);
+    whole = mica_select(zero, mica_copysign(whole, quotient), whole);
+    whole = mica_select(apart, mica_floor(quotient), whole);
+    return mica_select(below, mica_number_like("floor_divide", whole, -1), whole);
   }
   if (!mica_dtype_is_signed(mica_dtype_of(quotient))) return quotient;
   mica_value away = points_away(mica_rem(in[0], in[1]), in[1]);

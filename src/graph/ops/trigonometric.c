@@ -86,6 +86,15 @@ POINTWISE_2(HYPOT, hypot, FLOAT, derive_hypot, NULL,
 
 enum { SINC_TERMS = 8 };
 
+/* sin or cos of pi x: of what is left of x beside the nearest whole number, which is exact, negated beside odd
+ * ones. */
+static mica_value wave_of_pi(mica_value (*function)(mica_value x), mica_value x) {
+  mica_value whole = mica_round(x), half = mica_mul(whole, 0.5);
+  mica_value odd = mica_not_equal(half, mica_round(half));
+  mica_value wave = function(mica_mul(mica_sub(x, whole), PI));
+  return mica_select(odd, mica_neg(wave), wave);
+}
+
 /* Near 0 the series of sin(u) / u in u^2 and its derivatives, elsewhere the quotient; u = pi x. The
  * operand of the branch that is not taken stays away from 0. */
 static void expand_sinc(const mica_rule *rule, mica_value *out) {
@@ -101,7 +110,8 @@ static void expand_sinc(const mica_rule *rule, mica_value *out) {
   mica_value u = mica_mul(x, PI), zero = mica_zeros_like(u), one = mica_ones_like(u);
   mica_value small = mica_polynomial(mica_square(mica_select(near, u, zero)), series, SINC_TERMS);
   mica_value far = mica_select(near, one, u), infinite = mica_is_inf(x);
-  mica_value y = mica_select(near, small, mica_div(mica_sin(far), far));
+  mica_value wave = wave_of_pi(mica_sin, mica_select(infinite, zero, x));
+  mica_value y = mica_select(near, small, mica_div(wave, far));
   out[0] = mica_convert(mica_select(infinite, zero, y), mica_dtype_of(rule->in[0]));
 }
 /* (cos(pi x) - sinc(x)) / x; near 0, where that cancels, the derivative of the series. */
@@ -113,9 +123,11 @@ static mica_value derive_sinc(const mica_rule *rule, size_t operand, mica_value 
   mica_value u = mica_mul(x, PI), zero = mica_zeros_like(u), one = mica_ones_like(u);
   mica_value inside = mica_select(near, u, zero), far = mica_select(near, one, u);
   mica_value small = mica_mul(inside, mica_polynomial(mica_square(inside), series, SINC_TERMS));
-  mica_value wave = mica_sub(mica_cos(far), mica_div(mica_sin(far), far));
-  mica_value slope = mica_mul(mica_select(near, small, mica_div(wave, far)), PI);
-  slope = mica_select(mica_is_inf(x), zero, slope);
+  mica_value infinite = mica_is_inf(x), finite = mica_select(infinite, zero, x);
+  mica_value share = mica_div(wave_of_pi(mica_sin, finite), far);
+  mica_value bend = mica_sub(wave_of_pi(mica_cos, finite), share);
+  mica_value slope = mica_mul(mica_select(near, small, mica_div(bend, far)), PI);
+  slope = mica_select(infinite, zero, slope);
   return mica_convert(mica_mul(mica_widen(t), slope), mica_dtype_of(t));
 }
 POINTWISE_1(SINC, sinc, FLOAT, derive_sinc, expand_sinc,
