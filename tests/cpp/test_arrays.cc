@@ -90,6 +90,39 @@ TEST(statistics_have_names) {
   mica_graph_destroy(g);
 }
 
+TEST(random_numbers_have_names) {
+  mica_graph *g = mica_graph_create(nullptr);
+  value key = mica_random_key(g, 1);
+  value x = mica_parameter(g, mica::type(MICA_F32, {3, 4}));
+  value row = mica_parameter(g, mica::type(MICA_F32, {4}));
+  value four = mica_parameter(g, mica::type(MICA_I32, {4}));
+  value two = mica_parameter(g, mica::type(MICA_I32, {2}));
+  mica::shape sizes = {3, 4};
+  SAME(mica::random_split(key, 1), mica_expand_dims(key, 0));
+  SAME(mica::random_integers(key, four.type(), 0, 9), four);
+  SAME(mica::random_bernoulli(key, row, sizes), mica_random_bernoulli(key, 0.5, sizes));
+  SAME(mica::random_rademacher(key, x.type()), x);
+  SAME(mica::random_categorical(key, mica::transpose(x)), four);
+  SAME(mica::random_poisson(key, row, {4}), four);
+  SAME(mica::random_permutation(key, 4), four);
+  SAME(mica::random_shuffle(key, x, 1), x);
+  SAME(mica::random_choice(key, 9, 4), four);
+  SAME(mica::random_choice_by(key, row, 2), two);
+  SAME(mica::random_uniform(key, x.type(), -1, 1), x);
+  SAME(mica::random_truncated_normal(key, x.type()), x);
+  SAME(mica::random_exponential(key, x.type()), x);
+  SAME(mica::random_gumbel(key, x.type()), x);
+  SAME(mica::random_laplace(key, x.type()), x);
+  SAME(mica::random_logistic(key, x.type()), x);
+  SAME(mica::random_cauchy(key, x.type()), x);
+  SAME(mica::random_gamma(key, row, sizes), x);
+  SAME(mica::random_log_gamma(key, row, sizes), x);
+  SAME(mica::random_beta(key, row, row, sizes), x);
+  SAME(mica::random_dirichlet(key, row, sizes), x);
+  mica_graph_destroy(g);
+}
+
 }  // namespace
 
-TEST_MAIN(TEST_CASE(arrays_have_names), TEST_CASE(statistics_have_names))
+TEST_MAIN(TEST_CASE(arrays_have_names), TEST_CASE(statistics_have_names),
+          TEST_CASE(random_numbers_have_names))

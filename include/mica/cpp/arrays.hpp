@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// arrays.hpp: arrays made of numbers of others, axes by name, and statistics, as in
-// mica/ops/arrange.h, einsum.h and statistics.h.
+// arrays.hpp: arrays made of numbers and of others, axes by name, statistics and random
+// numbers, as in mica/ops/arrange.h, einsum.h, statistics.h and random.h.
 #ifndef MICA_CPP_ARRAYS_HPP
 #define MICA_CPP_ARRAYS_HPP
 #include "mica/cpp/values.hpp"
@@ -140,6 +140,58 @@ inline value trapezoid(value y, double spacing = 1, std::int32_t axis = -1) {
   return mica_trapezoid(y, mica_value{}, spacing, axis);
 }
 inline value interp(value x, value xs, value ys) { return mica_interp(x, xs, ys); }
+
+// ---- random numbers, as in mica/ops/random.h ------------------------------------------------------------
+
+inline value random_split(value key, std::int64_t count) { return mica_random_split(key, count); }
+inline value random_integers(value key, type of, std::int64_t low, std::int64_t high) {
+  return mica_random_integers(key, of, low, high);
+}
+inline value random_bernoulli(value key, value p, shape sizes) {
+  return mica_random_bernoulli_each(key, p, sizes);
+}
+inline value random_rademacher(value key, type of) { return mica_random_rademacher(key, of); }
+inline value random_categorical(value key, value logits) {
+  return mica_random_categorical(key, logits);
+}
+inline value random_poisson(value key, value rate, shape sizes) {
+  return mica_random_poisson(key, rate, sizes);
+}
+inline value random_permutation(value key, std::int64_t n) {
+  return mica_random_permutation(key, n);
+}
+inline value random_shuffle(value key, value x, std::int32_t axis = 0) {
+  return mica_random_shuffle(key, x, axis);
+}
+inline value random_choice(value key, std::int64_t n, std::int64_t count, bool replace = true) {
+  return mica_random_choice(key, n, count, replace);
+}
+inline value random_choice_by(value key, value logits, std::int64_t count) {
+  return mica_random_choice_by(key, logits, count);
+}
+inline value random_uniform(value key, type of, double low, double high) {
+  return mica_random_uniform_range(key, of, low, high);
+}
+inline value random_truncated_normal(value key, type of, double low = -2, double high = 2) {
+  return mica_random_truncated_normal(key, of, low, high);
+}
+inline value random_exponential(value key, type of) { return mica_random_exponential(key, of); }
+inline value random_gumbel(value key, type of) { return mica_random_gumbel(key, of); }
+inline value random_laplace(value key, type of) { return mica_random_laplace(key, of); }
+inline value random_logistic(value key, type of) { return mica_random_logistic(key, of); }
+inline value random_cauchy(value key, type of) { return mica_random_cauchy(key, of); }
+inline value random_gamma(value key, value a, shape sizes) {
+  return mica_random_gamma(key, a, sizes);
+}
+inline value random_log_gamma(value key, value a, shape sizes) {
+  return mica_random_log_gamma(key, a, sizes);
+}
+inline value random_beta(value key, value a, value b, shape sizes) {
+  return mica_random_beta(key, a, b, sizes);
+}
+inline value random_dirichlet(value key, value a, shape sizes) {
+  return mica_random_dirichlet(key, a, sizes);
+}
 
 }  // namespace mica
 #endif

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "graph/ops/rules.h"
+#include "graph/ops/drawing.h"
 
 static bool infer_random_bits(mica_infer *infer) {
   const mica_random_bits_attr *attr = infer->attr;
@@ -28,7 +28,8 @@ static bool infer_random_bits(mica_infer *infer) {
 
 /* What separates the words that make new keys from those that a key is drawn with: "fold" in
  * ASCII. */
-#define FOLD_DOMAIN 0x666F6C64u
+#define FOLD_DOMAIN  0x666F6C64u
+#define SPLIT_DOMAIN 0x73706C74u /* and "splt" */
 
 static mica_value words_constant(mica_graph *graph, uint32_t first, uint32_t second) {
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
@@ -90,7 +91,7 @@ mica_value mica_random_key(mica_graph *graph, uint64_t seed) {
 }
 
 /* Keys have the words in the last axis; more axes in front are many keys. */
-static bool is_key(const char *op, mica_value key) {
+bool mica_is_key(const char *op, mica_value key) {
   mica_type type = mica_type_of(key);
   if (type.dtype == MICA_U32 && type.shape.rank >= 1 && type.shape.dim[type.shape.rank - 1] == 2)
     return true;
@@ -101,7 +102,7 @@ static bool is_key(const char *op, mica_value key) {
 
 mica_value mica_random_fold(mica_value key, mica_value number) {
   mica_value in[2] = {key, number};
-  if (!mica_operands_usable("random_fold", in, 2) || !is_key("random_fold", key))
+  if (!mica_operands_usable("random_fold", in, 2) || !mica_is_key("random_fold", key))
     return mica_no_value(mica_graph_of(in, 2));
   mica_dtype dtype = mica_dtype_of(number);
   if (!mica_dtype_is_integer(dtype) || mica_rank_of(number) != 0)
@@ -115,11 +116,21 @@ mica_value mica_random_fold(mica_value key, mica_value number) {
 }
 
 mica_value mica_random_fold_number(mica_value key, uint32_t number) {
-  if (!mica_operands_usable("random_fold_number", &key, 1) || !is_key("random_fold_number", key))
+  if (!mica_operands_usable("random_fold_number", &key, 1) ||
+      !mica_is_key("random_fold_number", key))
     return mica_no_value(key.graph);
   return fold_words(key, words_constant(key.graph, number, 0));
 }
+
+mica_value mica_random_split(mica_value key, int64_t count) {
+  if (!mica_operands_usable("random_split", &key, 1) || !mica_is_key("random_split", key))
+    return mica_no_value(key.graph);
+  mica_random_bits_attr words = {.shape = {.rank = 2, .dim = {count, 2}}};
+  mica_value apart = mica_xor(key, words_constant(key.graph, 0, SPLIT_DOMAIN));
+  return mica_emit(key.graph, MICA_OP_RANDOM_BITS, &apart, 1, &words);
+}
 #undef FOLD_DOMAIN
+#undef SPLIT_DOMAIN
 
 /* ---- bits and what is made of them ----------------------------------------------------------- */
 
@@ -128,8 +139,7 @@ mica_value mica_random_bits(mica_value key, mica_shape shape) {
   return mica_emit(key.graph, MICA_OP_RANDOM_BITS, &key, 1, &attr);
 }
 
-/* `count` words for each of n elements: out[i] u32 [a..., n]. */
-static void draw_words(mica_value key, int64_t n, int32_t count, mica_value *out) {
+void mica_draw_words(mica_value key, int64_t n, int32_t count, mica_value *out) {
   mica_value words = mica_random_bits(key, (mica_shape){.rank = 2, .dim = {count, n}});
   int32_t axis = mica_rank_of(words) - 2;
   for (int32_t i = 0; i < count; i++) {
@@ -158,8 +168,7 @@ static mica_value fraction_of_two(mica_value high, mica_value low) {
   return mica_add(high, low);
 }
 
-/* A draw [a..., n] in the wanted shape behind the key's axes. */
-static mica_value in_shape(mica_value x, mica_shape shape) {
+mica_value mica_in_draw_shape(mica_value x, mica_shape shape) {
   if (!mica_has_value(x)) return x;
   mica_shape whole = mica_shape_remove(mica_shape_of(x), mica_rank_of(x) - 1);
   for (int32_t axis = 0; axis < shape.rank; axis++)
@@ -167,8 +176,40 @@ static mica_value in_shape(mica_value x, mica_shape shape) {
   return mica_reshape_if_needed(x, whole);
 }
 
-static bool can_draw(const char *op, mica_value key, mica_type type, int64_t *out_count) {
-  if (!mica_operands_usable(op, &key, 1) || !is_key(op, key)) return false;
+/* f32: the word as it is rounds to 24 digits; f64: it and the upper 26 bits of a second one. Half a
+ * step more keeps 0 out, and what rounds to 1 is moved below it. */
+static mica_value open_fraction(mica_value high, const mica_value *low) {
+  if (!low) {
+    mica_value v = mica_mul(mica_convert(high, MICA_F32), ldexp(1, -32));
+    return mica_min(mica_add(v, ldexp(1, -33)), 1 - ldexp(1, -24));
+  }
+  mica_value rest = mica_mul(mica_convert(upper_bits(*low, 26), MICA_F64), ldexp(1, -64));
+  mica_value v = mica_mul(mica_convert(high, MICA_F64), ldexp(1, -32));
+  return mica_min(mica_add(v, mica_add(rest, ldexp(1, -59))), 1 - ldexp(1, -53));
+}
+
+void mica_draw_open(mica_value key, mica_dtype wide, mica_shape shape, int32_t count, bool sign,
+                    mica_value *out) {
+  enum { MOST = 8 };
+  mica_value words[MOST];
+  int32_t each = wide == MICA_F64 ? 2 : 1, total = count * each + (sign ? 1 : 0);
+  mica_draw_words(key, mica_shape_count(shape), total, words);
+  for (int32_t i = 0; i < count; i++)
+    out[i] = open_fraction(words[i * each], each == 2 ? &words[i * each + 1] : NULL);
+  if (sign) out[count] = words[total - 1];
+  for (int32_t i = 0; i < count + (sign ? 1 : 0); i++) out[i] = mica_in_draw_shape(out[i], shape);
+}
+
+mica_value mica_with_sign(mica_value x, mica_value word) {
+  return mica_select(mica_less(word, ldexp(1, 31)), mica_neg(x), x);
+}
+
+mica_value mica_join_words(mica_value high, mica_value low) {
+  return mica_or(mica_shift_left(mica_convert(high, MICA_U64), 32), mica_convert(low, MICA_U64));
+}
+
+bool mica_can_draw(const char *op, mica_value key, mica_type type, int64_t *out_count) {
+  if (!mica_operands_usable(op, &key, 1) || !mica_is_key(op, key)) return false;
   *out_count = mica_shape_count(type.shape);
   char text[MICA_SHAPE_TEXT];
   if (*out_count < 0) {
@@ -187,11 +228,11 @@ static bool can_draw(const char *op, mica_value key, mica_type type, int64_t *ou
 
 mica_value mica_random_uniform(mica_value key, mica_type type) {
   int64_t count;
-  if (!can_draw("random_uniform", key, type, &count)) return mica_no_value(key.graph);
+  if (!mica_can_draw("random_uniform", key, type, &count)) return mica_no_value(key.graph);
   if (type.dtype == MICA_F64) {
     mica_value words[2];
-    draw_words(key, count, 2, words);
-    return in_shape(fraction_of_two(words[0], words[1]), type.shape);
+    mica_draw_words(key, count, 2, words);
+    return mica_in_draw_shape(fraction_of_two(words[0], words[1]), type.shape);
   }
   int32_t digits = type.dtype == MICA_F16 ? 11 : type.dtype == MICA_BF16 ? 8 : 24;
   return mica_convert(fraction(mica_random_bits(key, type.shape), digits), type.dtype);
@@ -200,27 +241,27 @@ mica_value mica_random_uniform(mica_value key, mica_type type) {
 mica_value mica_random_normal(mica_value key, mica_type type) {
   const double two_pi = 6.283185307179586;
   int64_t count;
-  if (!can_draw("random_normal", key, type, &count)) return mica_no_value(key.graph);
+  if (!mica_can_draw("random_normal", key, type, &count)) return mica_no_value(key.graph);
   mica_value words[4], u, turn;
   if (type.dtype == MICA_F64) {
-    draw_words(key, count, 4, words);
+    mica_draw_words(key, count, 4, words);
     u = fraction_of_two(words[0], words[1]);
     turn = fraction_of_two(words[2], words[3]);
   } else {
-    draw_words(key, count, 2, words);
+    mica_draw_words(key, count, 2, words);
     u = fraction(words[0], 24);
     turn = fraction(words[1], 24);
   }
   /* 1 - u is exact and in (0, 1], so the logarithm is finite. */
   mica_value radius = mica_sqrt(mica_mul(mica_log(mica_sub(mica_ones_like(u), u)), -2));
   mica_value normal = mica_mul(radius, mica_cos(mica_mul(turn, two_pi)));
-  return in_shape(mica_convert(normal, type.dtype), type.shape);
+  return mica_in_draw_shape(mica_convert(normal, type.dtype), type.shape);
 }
 
 /* Decided on whole words: p is rounded to a multiple of 2^-32. */
 mica_value mica_random_bernoulli(mica_value key, double p, mica_shape shape) {
   int64_t count;
-  if (!can_draw("random_bernoulli", key, (mica_type){MICA_F32, shape}, &count))
+  if (!mica_can_draw("random_bernoulli", key, (mica_type){MICA_F32, shape}, &count))
     return mica_no_value(key.graph);
   if (!(p >= 0 && p <= 1))
     return mica_fail_operator(key.graph, "random_bernoulli", &key, 1,
@@ -229,4 +270,28 @@ mica_value mica_random_bernoulli(mica_value key, double p, mica_shape shape) {
   mica_value bits = mica_random_bits(key, shape);
   return threshold < ldexp(1, 32) ? mica_less(bits, threshold)
                                   : mica_less_equal(bits, threshold - 1);
+}
+
+bool mica_spread_parameter(const char *op, mica_value key, mica_value *parameter,
+                           mica_shape shape) {
+  mica_value in[2] = {key, *parameter};
+  const char *expected = "";
+  int32_t axis;
+  mica_shape both;
+  char text[MICA_SHAPE_TEXT];
+  if (!mica_operands_usable(op, in, 2) || !mica_is_key(op, key)) return false;
+  if (!mica_class_accepts(MICA_CLASS_FLOAT, mica_dtype_of(*parameter), &expected)) {
+    mica_fail_operator(key.graph, op, in, 2, "operand 1 is a parameter: expected %s", expected);
+    return false;
+  }
+  if (mica_shape_count(shape) < 0 ||
+      !mica_shape_broadcast(mica_shape_of(*parameter), shape, &both, &axis) ||
+      !mica_shape_equal(both, mica_shape_clean(shape))) {
+    mica_fail_operator(key.graph, op, in, 2,
+                       "operand 1 is a parameter: expected it to broadcast to the shape %s",
+                       mica_shape_text(shape, text));
+    return false;
+  }
+  *parameter = mica_broadcast_if_needed(*parameter, shape);
+  return true;
 }
