@@ -281,7 +281,7 @@ int main(int argc, char **argv) {
   if (threads == 1) bench_clock = CLOCK_THREAD_CPUTIME_ID;
   const mica_cpu_kernels *kernels = mica_cpu_kernels_select(isa);
   bench_pool pool = {.parallel = {.run = pool_run, .threads = threads}};
-  mica_error error = {MICA_OK, ""};
+  mica_error error = {0};
   if (!kernels || rounds < 1 || rounds > 100 ||
       mica_thread_pool_create(NULL, &(mica_thread_pool_options){.threads = threads}, &pool.pool,
                               &error) != MICA_OK) {

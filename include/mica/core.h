@@ -69,7 +69,10 @@ MICA_API const char *mica_status_text(mica_status status);
  * from a failed constructor returns its status. Set {0} to use it again. */
 typedef struct {
   mica_status status;
-  char message[1020];
+  char message[1012];
+  /* A mistake in a graph: the return address of the call that made it, in the code that built the graph, for
+   * a debugger (`info line *ADDRESS`) or addr2line. NULL: not known, or another failure. */
+  const void *caller;
 } mica_error;
 
 /* Records `status` with a formatted message, unless `error` is NULL or holds a failure already.

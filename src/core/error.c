@@ -41,6 +41,7 @@ static void trim_cut_character(char *text, size_t length) {
 mica_status mica_error_set(mica_error *error, mica_status status, const char *format, ...) {
   if (error == NULL || error->status != MICA_OK || status == MICA_OK) return status;
   error->status = status;
+  error->caller = NULL;
   va_list arguments;
   va_start(arguments, format);
   int length = vsnprintf(error->message, sizeof(error->message), format, arguments);

@@ -60,11 +60,13 @@ static mica_type *operand_types(mica_region region, size_t extra) {
 
 mica_region mica_while_begin(mica_graph *graph, const mica_value *state, size_t count,
                              int64_t max_iterations) {
+  MICA_ENTRY(graph ? graph : mica_graph_of(state, count));
   mica_while_attr attr = {.max_iterations = max_iterations};
   return begin_block(graph, MICA_OP_WHILE, state, count, &attr);
 }
 
 void mica_while_body(mica_region region, mica_value condition) {
+  MICA_ENTRY(region.graph);
   if (!mica_region_check(region, "while_body", MICA_OP_WHILE)) return;
   mica_graph *graph = region.graph;
   if (graph->blocks[region.id - 1].region_count != 1) {
@@ -84,6 +86,7 @@ void mica_while_body(mica_region region, mica_value condition) {
 }
 
 void mica_while_end(mica_region region, const mica_value *next, mica_value *out_final) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   const mica_block *block = block_of(region);
   size_t count = block ? block->operand_count : !region.id ? region.epoch : 0;
@@ -100,6 +103,7 @@ void mica_while_end(mica_region region, const mica_value *next, mica_value *out_
 /* ---- switch and if --------------------------------------------------------------------------- */
 
 mica_region mica_switch_begin(mica_value index) {
+  MICA_ENTRY(index.graph);
   mica_graph *graph = index.graph;
   if (!graph || graph->status != MICA_OK) return no_region(graph, 0);
   uint32_t block = mica_block_open(graph, MICA_OP_SWITCH, &index, 1, NULL);
@@ -139,14 +143,17 @@ static void end_case(mica_region region, const char *function, const mica_value 
 }
 
 void mica_switch_next(mica_region region, const mica_value *result, size_t count) {
+  MICA_ENTRY(region.graph);
   next_case(region, "switch_next", result, count);
 }
 void mica_switch_end(mica_region region, const mica_value *result, size_t count, mica_value *out) {
+  MICA_ENTRY(region.graph);
   end_case(region, "switch_end", result, count, out);
 }
 
 /* An if is a switch whose first case is the one for true. */
 mica_region mica_if_begin(mica_value condition) {
+  MICA_ENTRY(condition.graph);
   mica_graph *graph = condition.graph;
   if (!graph || graph->status != MICA_OK) return no_region(graph, 0);
   mica_type type = mica_type_of(condition);
@@ -162,6 +169,7 @@ mica_region mica_if_begin(mica_value condition) {
   return mica_switch_begin(mica_convert(mica_not(condition), MICA_I32));
 }
 void mica_if_else(mica_region region, const mica_value *result, size_t count) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   if (graph && graph->status == MICA_OK && region.id && region.epoch == graph->epoch &&
       region.id <= graph->block_count && graph->blocks[region.id - 1].region_count > 1) {
@@ -171,6 +179,7 @@ void mica_if_else(mica_region region, const mica_value *result, size_t count) {
   next_case(region, "if_else", result, count);
 }
 void mica_if_end(mica_region region, const mica_value *result, size_t count, mica_value *out) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   const mica_block *block = block_of(region);
   no_values(graph, out, count);
@@ -186,6 +195,7 @@ void mica_if_end(mica_region region, const mica_value *result, size_t count, mic
 mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, size_t carry_count,
                                   const mica_value *items, size_t item_count, int64_t length,
                                   bool reverse) {
+  MICA_ENTRY(graph ? graph : mica_graph_of(carry, carry_count));
   if (!graph) graph = mica_graph_of(carry, carry_count);
   if (!graph) graph = mica_graph_of(items, item_count);
   if (!graph || graph->status != MICA_OK) return no_region(graph, carry_count);
@@ -236,11 +246,13 @@ mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, si
 
 mica_region mica_scan_begin(const mica_value *carry, size_t carry_count, const mica_value *items,
                             size_t item_count) {
+  MICA_ENTRY(mica_graph_of(carry, carry_count));
   return mica_scan_begin_count(NULL, carry, carry_count, items, item_count, -1, false);
 }
 
 void mica_scan_end(mica_region region, const mica_value *carry, const mica_value *emit,
                    size_t emit_count, mica_value *out_carry, mica_value *out_stacked) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   const mica_block *block = block_of(region);
   bool scans = block && block->op == MICA_OP_SCAN;
@@ -293,26 +305,32 @@ static void end_call(mica_region region, const char *function, mica_op op, const
 }
 
 mica_region mica_call_begin(mica_graph *graph, const mica_value *in, size_t count) {
+  MICA_ENTRY(graph ? graph : mica_graph_of(in, count));
   return begin_block(graph, MICA_OP_CALL, in, count, NULL);
 }
 void mica_call_end(mica_region region, const mica_value *result, size_t count, mica_value *out) {
+  MICA_ENTRY(region.graph);
   end_call(region, "call_end", MICA_OP_CALL, result, count, out);
 }
 mica_region mica_recompute_begin(mica_graph *graph, const mica_value *in, size_t count) {
+  MICA_ENTRY(graph ? graph : mica_graph_of(in, count));
   return begin_block(graph, MICA_OP_RECOMPUTE, in, count, NULL);
 }
 void mica_recompute_end(mica_region region, const mica_value *result, size_t count,
                         mica_value *out) {
+  MICA_ENTRY(region.graph);
   end_call(region, "recompute_end", MICA_OP_RECOMPUTE, result, count, out);
 }
 
 /* ---- custom gradient ------------------------------------------------------------------------- */
 
 mica_region mica_custom_gradient_begin(mica_graph *graph, const mica_value *in, size_t count) {
+  MICA_ENTRY(graph ? graph : mica_graph_of(in, count));
   return begin_block(graph, MICA_OP_CUSTOM_GRADIENT, in, count, NULL);
 }
 
 void mica_custom_gradient_backward(mica_region region, const mica_value *result, size_t count) {
+  MICA_ENTRY(region.graph);
   if (!mica_region_check(region, "custom_gradient_backward", MICA_OP_CUSTOM_GRADIENT)) return;
   mica_graph *graph = region.graph;
   if (graph->blocks[region.id - 1].region_count != 1) {
@@ -333,6 +351,7 @@ void mica_custom_gradient_backward(mica_region region, const mica_value *result,
 
 void mica_custom_gradient_end(mica_region region, const mica_value *in_gradient, mica_value *out,
                               size_t out_count) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   no_values(graph, out, out_count);
   if (!mica_region_check(region, "custom_gradient_end", MICA_OP_CUSTOM_GRADIENT)) return;

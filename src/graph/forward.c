@@ -147,6 +147,7 @@ void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, s
 
 void mica_jvp(const mica_value *y, size_t y_count, const mica_value *x, const mica_value *x_tangent,
               size_t x_count, mica_value *out) {
+  MICA_ENTRY(mica_graph_of(y, y_count));
   mica_graph *graph = mica_graph_of(y, y_count);
   if (!graph) graph = mica_graph_of(x, x_count);
   for (size_t j = 0; j < y_count; j++) out[j] = mica_no_value(graph);

@@ -117,6 +117,7 @@ void mica_graph_reset(mica_graph *graph) {
   graph->epoch++;
   graph->status = MICA_OK;
   graph->message[0] = 0;
+  graph->caller = graph->failed_at = NULL;
   graph->operand_count = graph->owned_count = graph->current = 0;
   graph->scope = graph->scope_depth = graph->backward_of = graph->backward_is = 0;
   graph->parameter_count = graph->output_count = 0;
@@ -152,7 +153,12 @@ static void list_type(const mica_graph *graph, uint32_t id, char types[LISTED_SI
 
 mica_status mica_graph_status(const mica_graph *graph, mica_error *error) {
   if (!graph) return mica_error_set(error, MICA_INVALID, "the graph is NULL");
-  if (graph->status != MICA_OK) return mica_error_set(error, graph->status, "%s", graph->message);
+  bool first = error && error->status == MICA_OK;
+  if (graph->status != MICA_OK) {
+    mica_error_set(error, graph->status, "%s", graph->message);
+    if (first) error->caller = graph->failed_at;
+    return graph->status;
+  }
   if (graph->current) {
     uint32_t open = 0;
     for (uint32_t i = 0; i < graph->block_count; i++)
@@ -165,9 +171,11 @@ mica_status mica_graph_status(const mica_graph *graph, mica_error *error) {
     size_t length = 0;
     for (uint32_t i = 0; block && i < block->operand_count; i++)
       list_type(graph, block->operands[i], types, &length);
-    return mica_error_set(
-        error, MICA_INVALID, "%s(%s): the block is not closed: expected mica_%s_end%s%s", name,
-        types, branches ? "if_end or mica_switch" : name, *scope ? " in scope " : "", scope);
+    mica_error_set(error, MICA_INVALID, "%s(%s): the block is not closed: expected mica_%s_end%s%s",
+                   name, types, branches ? "if_end or mica_switch" : name,
+                   *scope ? " in scope " : "", scope);
+    if (first && block) error->caller = block->caller;
+    return MICA_INVALID;
   }
   return MICA_OK;
 }
@@ -180,6 +188,7 @@ mica_value mica_fail(mica_graph *graph, mica_status status, const char *format, 
     vsnprintf(graph->message, sizeof graph->message, format, arguments);
     va_end(arguments);
     graph->status = status == MICA_OK ? MICA_INVALID : status;
+    graph->failed_at = graph->caller ? graph->caller : MICA_CALLER; /* the user's own mica_fail */
   }
   return mica_no_value(graph);
 }
@@ -220,11 +229,13 @@ mica_value mica_fail_block(mica_region region, const char *function, const char 
 }
 
 void mica_graph_set_outputs(mica_graph *graph, const mica_value *outputs, size_t count) {
+  MICA_ENTRY(graph);
   if (!graph || graph->status != MICA_OK) return;
   if (graph->current) {
     mica_error error = {0};
     mica_graph_status(graph, &error);
     mica_fail(graph, MICA_INVALID, "%s", error.message);
+    graph->failed_at = error.caller;
     return;
   }
   if (!mica_grow(&graph->allocator, &graph->outputs, &graph->output_capacity, count,
@@ -280,6 +291,7 @@ bool mica_set_scope(mica_graph *graph, const char *path) {
 }
 
 void mica_scope_push(mica_graph *graph, const char *name) {
+  MICA_ENTRY(graph);
   if (!graph || graph->status != MICA_OK) return;
   char path[512];
   const char *outer = mica_scope_text(graph, graph->scope);
@@ -298,6 +310,7 @@ void mica_scope_push(mica_graph *graph, const char *name) {
 }
 
 void mica_scope_pop(mica_graph *graph, const char *name) {
+  MICA_ENTRY(graph);
   if (!graph || graph->status != MICA_OK) return;
   const char *path = mica_scope_text(graph, graph->scope), *last = strrchr(path, '/');
   const char *top = last ? last + 1 : path;

@@ -214,6 +214,7 @@ typedef struct {
   uint32_t *regions;                   /* indices, grown */
   const void *attr;                    /* arena */
   uint32_t scope, scope_depth;         /* at the begin */
+  const void *caller;                  /* of the begin */
   struct mica_pending_assign *assigns; /* call, recompute: lifted at the end */
   int32_t *vmap_axis;                  /* vmap: [operand_count], arena */
 } mica_block;
@@ -240,7 +241,9 @@ struct mica_graph {
   mica_allocator allocator;
   uint32_t epoch;
   mica_status status;
-  char message[1020];
+  char message[1012];
+  const void *caller;    /* of the builder that runs now, NULL: none (MICA_ENTRY) */
+  const void *failed_at; /* what `caller` was at the failure */
 
   mica_arena arena; /* attributes, names, region lists */
   mica_node *nodes;
@@ -328,6 +331,31 @@ bool mica_value_usable(const mica_graph *graph, mica_value value, char *message,
  * argument of the same number there (the state of a while in condition and body); other values
  * are themselves. */
 mica_value mica_canonical(const mica_graph *graph, mica_value value);
+/* Where a mistake was made: every public builder begins with MICA_ENTRY(graph), which notes its return
+ * address until it returns. A builder that another one calls, or a rule, finds the outermost address
+ * noted already. */
+#if defined(__GNUC__) && !defined(__wasm__)
+#define MICA_CALLER __builtin_return_address(0)
+static inline mica_graph *mica_enter(mica_graph *graph, const void *caller) {
+  if (!graph || graph->status != MICA_OK || graph->caller) return NULL;
+  graph->caller = caller;
+  return graph;
+}
+static inline void mica_leave(mica_graph **entered) {
+  if (*entered) (*entered)->caller = NULL;
+}
+#define MICA_ENTRY(of_graph)                                         \
+  __attribute__((cleanup(mica_leave), unused)) mica_graph *entered = \
+      mica_enter((of_graph), MICA_CALLER)
+#else
+#define MICA_CALLER          NULL
+#define MICA_ENTRY(of_graph) ((void)(of_graph))
+#endif
+/* The same for operands, of which the first may have no graph. */
+#define MICA_ENTRY_OF(...)                                    \
+  MICA_ENTRY(mica_graph_of((const mica_value[]){__VA_ARGS__}, \
+                           sizeof((const mica_value[]){__VA_ARGS__}) / sizeof(mica_value)))
+
 /* Makes `value` an id of the current region, capturing it through every region in between; 0 on
  * failure. */
 uint32_t mica_resolve(mica_graph *graph, mica_value value);

@@ -108,6 +108,7 @@ static mica_shape joined_shape(mica_shape a, mica_shape b) {
 }
 
 mica_value mica_jacobian(mica_value y, mica_value x) {
+  MICA_ENTRY_OF(y, x);
   int64_t y_count, x_count;
   mica_graph *graph = y.graph ? y.graph : x.graph;
   if (!jacobian_checked("jacobian", y, x, &y_count, &x_count)) return mica_no_value(graph);
@@ -122,6 +123,7 @@ mica_value mica_jacobian(mica_value y, mica_value x) {
 }
 
 mica_value mica_jacobian_forward(mica_value y, mica_value x) {
+  MICA_ENTRY_OF(y, x);
   int64_t y_count, x_count;
   mica_graph *graph = y.graph ? y.graph : x.graph;
   if (!jacobian_checked("jacobian_forward", y, x, &y_count, &x_count)) return mica_no_value(graph);
@@ -138,6 +140,7 @@ mica_value mica_jacobian_forward(mica_value y, mica_value x) {
 }
 
 mica_value mica_hessian(mica_value loss, mica_value x) {
+  MICA_ENTRY_OF(loss, x);
   mica_value gradient;
   mica_gradients(loss, &x, 1, &gradient);
   return mica_jacobian_forward(gradient, x);

@@ -540,6 +540,7 @@ mica_status mica_graph_parse(const mica_allocator *allocator, const char *text, 
 
 mica_value mica_build_operator(mica_graph *graph, const char *name, const mica_value *in,
                                size_t in_count, const char *attributes) {
+  MICA_ENTRY(graph ? graph : mica_graph_of(in, in_count));
   if (!graph) graph = mica_graph_of(in, in_count);
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
   mica_op op = mica_op_find(name);

@@ -111,7 +111,8 @@ uint32_t mica_block_open(mica_graph *graph, mica_op op, const mica_value *in, si
                       .parent_region = graph->current,
                       .operand_count = (uint32_t)count,
                       .scope = graph->scope,
-                      .scope_depth = graph->scope_depth};
+                      .scope_depth = graph->scope_depth,
+                      .caller = graph->caller};
   block.operands = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *block.operands);
   if (def && def->attr_size) block.attr = mica_arena_copy(&graph->arena, attr, def->attr_size);
   if (!block.operands || (def && def->attr_size && !block.attr) ||
@@ -274,6 +275,7 @@ bool mica_region_check(mica_region region, const char *function, mica_op op) {
 }
 
 mica_value mica_argument(mica_region region, size_t index) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
   if (!region.id || region.epoch != graph->epoch || region.id > graph->block_count)

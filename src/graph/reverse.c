@@ -247,6 +247,7 @@ static void fill_zeros(mica_graph *graph, const mica_value *like, size_t count, 
 
 void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count,
               const mica_value *x, size_t x_count, mica_value *out) {
+  MICA_ENTRY(mica_graph_of(y, y_count));
   mica_graph *graph = mica_graph_of(y, y_count);
   if (!graph) graph = mica_graph_of(x, x_count);
   for (size_t i = 0; i < x_count; i++) out[i] = mica_no_value(graph);
@@ -261,6 +262,7 @@ void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count
 }
 
 void mica_gradients(mica_value loss, const mica_value *x, size_t count, mica_value *out) {
+  MICA_ENTRY(loss.graph);
   mica_graph *graph = loss.graph ? loss.graph : mica_graph_of(x, count);
   for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
   if (!graph || graph->status != MICA_OK) return;

@@ -49,6 +49,7 @@ static mica_value read_at_root(mica_graph *graph, mica_variable *variable) {
 }
 
 mica_value mica_variable_read(mica_graph *graph, mica_variable *variable) {
+  MICA_ENTRY(graph);
   if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
   if (!variable)
     return mica_fail_operator(graph, "variable_read", NULL, 0,
@@ -75,6 +76,7 @@ static bool assignable(const mica_graph *graph, const char **out_name) {
 }
 
 void mica_variable_assign(mica_variable *variable, mica_value value) {
+  MICA_ENTRY(value.graph);
   mica_graph *graph = value.graph;
   if (!graph || graph->status != MICA_OK) return;
   if (!variable) {

@@ -122,6 +122,7 @@ static mica_region failed_region(mica_graph *graph) {
 
 mica_region mica_vmap_begin(mica_graph *graph, const mica_value *in, const int32_t *axis,
                             size_t count) {
+  MICA_ENTRY(graph ? graph : mica_graph_of(in, count));
   if (!graph) graph = mica_graph_of(in, count);
   if (!graph || graph->status != MICA_OK) return failed_region(graph);
   int32_t *axes = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *axes);
@@ -173,6 +174,7 @@ mica_region mica_vmap_begin(mica_graph *graph, const mica_value *in, const int32
 }
 
 void mica_vmap_end(mica_region region, const mica_value *result, size_t count, mica_value *out) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
   if (!mica_region_check(region, "vmap_end", MICA_OP_NONE)) return;

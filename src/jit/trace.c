@@ -23,6 +23,7 @@ mica_status mica_jit_trace_begin(mica_device *device, const jit_key *key, mica_g
 }
 
 mica_value mica_jit_parameter(mica_graph *trace, size_t index) {
+  MICA_ENTRY(trace);
   if (trace == NULL || trace->status != MICA_OK) return mica_no_value(trace);
   if (index >= trace->parameter_count)
     return mica_fail(trace, MICA_INVALID, "jit_parameter: there is no input %zu, only %" PRIu32,
@@ -47,6 +48,7 @@ mica_status mica_jit_trace_build(mica_device *device, const jit_key *key, mica_b
   } else {
     for (size_t i = 0; i < key->count; i++) values[i] = mica_jit_parameter(graph, i);
     build(graph, values, values + key->count, user);
+    graph->caller = (const void *)(uintptr_t)build; /* what is found missing now is missing there */
     mica_graph_set_outputs(graph, values + key->count, outputs);
     status = mica_compile(device, graph, donate, out_executable, error);
     mica_free(&allocator, values, count * sizeof(mica_value));

@@ -11,6 +11,7 @@
 /* ---- axes ------------------------------------------------------------------------------------- */
 
 mica_value mica_move_axis(mica_value x, int32_t from, int32_t to) {
+  MICA_ENTRY(x.graph);
   int64_t source, target;
   if (!mica_operands_usable("move_axis", &x, 1) ||
       !mica_builder_axis("move_axis", x, from, &source) ||
@@ -30,6 +31,7 @@ static void no_results(mica_graph *graph, size_t count, mica_value *out) {
 }
 
 void mica_unstack(mica_value x, int32_t axis, size_t count, mica_value *out) {
+  MICA_ENTRY(x.graph);
   int64_t at;
   no_results(x.graph, count, out);
   if (!mica_operands_usable("unstack", &x, 1) || !mica_builder_axis("unstack", x, axis, &at))
@@ -49,6 +51,7 @@ void mica_unstack(mica_value x, int32_t axis, size_t count, mica_value *out) {
 
 void mica_split_sizes(mica_value x, int32_t axis, const int64_t *sizes, size_t count,
                       mica_value *out) {
+  MICA_ENTRY(x.graph);
   int64_t at, sum = 0;
   no_results(x.graph, count, out);
   if (!mica_operands_usable("split_sizes", &x, 1) ||
@@ -72,6 +75,7 @@ void mica_split_sizes(mica_value x, int32_t axis, const int64_t *sizes, size_t c
 /* ---- repeating and shifting -------------------------------------------------------------------- */
 
 mica_value mica_roll(mica_value x, int64_t shift, int32_t axis) {
+  MICA_ENTRY(x.graph);
   int64_t at;
   if (!mica_operands_usable("roll", &x, 1) || !mica_builder_axis("roll", x, axis, &at))
     return mica_no_value(x.graph);
@@ -119,6 +123,7 @@ static mica_value tile_some(mica_value x, const int64_t *times, int32_t first, i
 }
 
 mica_value mica_tile(mica_value x, mica_shape times) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("tile", &x, 1)) return mica_no_value(x.graph);
   mica_shape shape = mica_shape_of(x);
   char text[MICA_SHAPE_TEXT];
@@ -137,6 +142,7 @@ mica_value mica_tile(mica_value x, mica_shape times) {
 }
 
 mica_value mica_repeat(mica_value x, int64_t times, int32_t axis) {
+  MICA_ENTRY(x.graph);
   int64_t at;
   if (!mica_operands_usable("repeat", &x, 1) || !mica_builder_axis("repeat", x, axis, &at))
     return mica_no_value(x.graph);
@@ -154,6 +160,7 @@ mica_value mica_repeat(mica_value x, int64_t times, int32_t axis) {
 /* ---- diagonals and triangles ------------------------------------------------------------------- */
 
 mica_value mica_diagonal(mica_value x, int64_t offset, int32_t axis_a, int32_t axis_b) {
+  MICA_ENTRY(x.graph);
   int64_t a, b;
   if (!mica_operands_usable("diagonal", &x, 1) || !mica_builder_axis("diagonal", x, axis_a, &a) ||
       !mica_builder_axis("diagonal", x, axis_b, &b))
@@ -184,6 +191,7 @@ mica_value mica_diagonal(mica_value x, int64_t offset, int32_t axis_a, int32_t a
 }
 
 mica_value mica_diag_embed(mica_value x, int64_t offset) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("diag_embed", &x, 1)) return mica_no_value(x.graph);
   mica_shape shape = mica_shape_of(x);
   if (shape.rank < 1 || shape.rank >= MICA_MAX_RANK)
@@ -205,6 +213,7 @@ mica_value mica_diag_embed(mica_value x, int64_t offset) {
 }
 
 mica_value mica_diag(mica_value x, int64_t offset) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("diag", &x, 1)) return mica_no_value(x.graph);
   int32_t rank = mica_rank_of(x);
   if (rank == 1) return mica_diag_embed(x, offset);
@@ -230,9 +239,11 @@ static mica_value keep_triangle(const char *op, mica_value x, int64_t offset, bo
 }
 
 mica_value mica_tril(mica_value x, int64_t offset) {
+  MICA_ENTRY(x.graph);
   return keep_triangle("tril", x, offset, true);
 }
 mica_value mica_triu(mica_value x, int64_t offset) {
+  MICA_ENTRY(x.graph);
   return keep_triangle("triu", x, offset, false);
 }
 
@@ -267,8 +278,10 @@ static mica_value scatter_along(const char *op, mica_scatter_kind kind, mica_val
 }
 
 mica_value mica_put_along_axis(mica_value x, mica_value indices, mica_value updates, int32_t axis) {
+  MICA_ENTRY_OF(x, indices, updates);
   return scatter_along("put_along_axis", MICA_SCATTER_SET, x, indices, updates, axis);
 }
 mica_value mica_add_along_axis(mica_value x, mica_value indices, mica_value updates, int32_t axis) {
+  MICA_ENTRY_OF(x, indices, updates);
   return scatter_along("add_along_axis", MICA_SCATTER_ADD, x, indices, updates, axis);
 }

@@ -133,6 +133,7 @@ const mica_op_def mica_op_attention = {
 mica_value mica_attention_with(const mica_attention_args *args) {
   mica_attention_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY_OF(a.q, a.k, a.v, a.mask);
   mica_value in[4] = {a.q, a.k, a.v, a.mask};
   size_t count = a.mask.graph ? 4 : 3;
   if (!mica_operands_usable("attention", in, count)) return mica_no_value(mica_graph_of(in, count));

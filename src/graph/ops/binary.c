@@ -30,10 +30,12 @@ static mica_value emit_binary_number(mica_op op, mica_value x, double y, const v
       .derivative = rule,                                  \
   };                                                       \
   mica_value(mica_##op_name)(mica_value x, mica_value y) { \
+    MICA_ENTRY_OF(x, y);                                   \
     return emit_binary(MICA_OP_##NAME, x, y, NULL);        \
   }
 #define BINARY_NUMBER(NAME, op_name)                           \
   mica_value mica_##op_name##_number(mica_value x, double y) { \
+    MICA_ENTRY(x.graph);                                       \
     return emit_binary_number(MICA_OP_##NAME, x, y, NULL);     \
   }
 
@@ -161,9 +163,11 @@ const mica_op_def mica_op_compare = {
 
 #define COMPARE(KIND, function)                                                                  \
   mica_value(mica_##function)(mica_value x, mica_value y) {                                      \
+    MICA_ENTRY_OF(x, y);                                                                         \
     return emit_binary(MICA_OP_COMPARE, x, y, &(mica_compare_attr){MICA_COMPARE_##KIND});        \
   }                                                                                              \
   mica_value mica_##function##_number(mica_value x, double y) {                                  \
+    MICA_ENTRY(x.graph);                                                                         \
     return emit_binary_number(MICA_OP_COMPARE, x, y, &(mica_compare_attr){MICA_COMPARE_##KIND}); \
   }
 COMPARE(EQ, equal)
@@ -198,6 +202,7 @@ const mica_op_def mica_op_select = {
     .derivative = derive_select,
 };
 mica_value mica_select(mica_value condition, mica_value x, mica_value y) {
+  MICA_ENTRY_OF(condition, x, y);
   mica_value in[3] = {condition, x, y};
   if (!mica_operands_usable("select", in, 3)) return mica_no_value(mica_graph_of(in, 3));
   if (mica_dtype_of(condition) != MICA_BOOL)

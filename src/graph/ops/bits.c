@@ -63,6 +63,7 @@ const mica_op_def mica_op_bitcast = {
     .batch = batch_bitcast,
 };
 mica_value mica_bitcast(mica_value x, mica_dtype dtype) {
+  MICA_ENTRY(x.graph);
   mica_bitcast_attr attr = {.dtype = dtype};
   return mica_emit(x.graph, MICA_OP_BITCAST, &x, 1, &attr);
 }
@@ -157,6 +158,7 @@ const mica_op_def mica_op_reduce_precision = {
     .expand = expand_reduce_precision,
 };
 mica_value mica_reduce_precision(mica_value x, int32_t exponent_bits, int32_t mantissa_bits) {
+  MICA_ENTRY(x.graph);
   mica_reduce_precision_attr attr = {.exponent_bits = exponent_bits,
                                      .mantissa_bits = mantissa_bits};
   return mica_emit(x.graph, MICA_OP_REDUCE_PRECISION, &x, 1, &attr);
@@ -179,5 +181,6 @@ POINTWISE_2(NEXTAFTER, nextafter, FLOAT, derive_nextafter, NULL,
             "the float beside x in the direction of y; y where they are equal")
 
 mica_value mica_sign_bit(mica_value x) {
+  MICA_ENTRY(x.graph);
   return mica_less(mica_copysign(mica_number_like("sign_bit", x, 1), x), 0);
 }

@@ -57,6 +57,7 @@ static mica_value derive_complex(const mica_rule *rule, size_t operand, mica_val
 POINTWISE(complex, FLOAT, 2, infer_complex, derive_complex, NULL,
           "x [a...], y [a...] -> complex [a...]: x + i y")
 mica_value mica_complex(mica_value re, mica_value im) {
+  MICA_ENTRY_OF(re, im);
   return mica_emit_broadcast(MICA_OP_COMPLEX, (mica_value[2]){re, im}, 2, NULL);
 }
 
@@ -78,21 +79,25 @@ static bool complex_operand(const char *name, mica_value x, bool *out_usable) {
   return *out_usable && is_complex_value(x);
 }
 mica_value mica_real(mica_value x) {
+  MICA_ENTRY(x.graph);
   bool usable, complex = complex_operand("real", x, &usable);
   if (usable && !complex) return x;
   return real_of(x);
 }
 mica_value mica_imag(mica_value x) {
+  MICA_ENTRY(x.graph);
   bool usable, complex = complex_operand("imag", x, &usable);
   if (usable && !complex) return mica_zeros_like(x);
   return imag_of(x);
 }
 mica_value mica_conj(mica_value x) {
+  MICA_ENTRY(x.graph);
   bool usable, complex = complex_operand("conj", x, &usable);
   if (usable && !complex) return x;
   return mica_emit(x.graph, MICA_OP_CONJ, &x, 1, NULL);
 }
 mica_value mica_angle(mica_value x) {
+  MICA_ENTRY(x.graph);
   bool usable, complex = complex_operand("angle", x, &usable);
   if (!usable) return mica_no_value(x.graph);
   return complex ? mica_atan2(imag_of(x), real_of(x)) : mica_atan2(mica_zeros_like(x), x);

@@ -29,7 +29,10 @@ const mica_op_def mica_op_relu = {
     .derivative = derive_relu,
     .expand = expand_relu,
 };
-mica_value mica_relu(mica_value x) { return mica_emit(x.graph, MICA_OP_RELU, &x, 1, NULL); }
+mica_value mica_relu(mica_value x) {
+  MICA_ENTRY(x.graph);
+  return mica_emit(x.graph, MICA_OP_RELU, &x, 1, NULL);
+}
 
 /* ---- gelu (Hendrycks and Gimpel 2016, arXiv 1606.08415) -------------------------------------- */
 
@@ -88,13 +91,18 @@ const mica_op_def mica_op_gelu = {
     .expand = expand_gelu,
 };
 mica_value mica_gelu(mica_value x) {
+  MICA_ENTRY(x.graph);
   return mica_emit(x.graph, MICA_OP_GELU, &x, 1, &(mica_gelu_attr){.tanh = false});
 }
 mica_value mica_gelu_tanh(mica_value x) {
+  MICA_ENTRY(x.graph);
   return mica_emit(x.graph, MICA_OP_GELU, &x, 1, &(mica_gelu_attr){.tanh = true});
 }
 
-mica_value mica_silu(mica_value x) { return mica_mul(x, mica_logistic(x)); }
+mica_value mica_silu(mica_value x) {
+  MICA_ENTRY(x.graph);
+  return mica_mul(x, mica_logistic(x));
+}
 
 /* ---- layer_norm (Ba, Kiros and Hinton 2016, arXiv 1607.06450) -------------------------------- */
 
@@ -274,6 +282,7 @@ const mica_op_def mica_op_layer_norm_gradient = {
 };
 
 mica_value mica_layer_norm(mica_value x, mica_value scale, mica_value bias, double epsilon) {
+  MICA_ENTRY_OF(x, scale, bias);
   mica_value given[3] = {x};
   size_t count = 1;
   if (scale.graph) given[count++] = scale;

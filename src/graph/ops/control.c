@@ -280,6 +280,7 @@ const mica_op_def mica_op_barrier = {
     .vjp = barrier_on,
     .batch = barrier_batch};
 void mica_barrier(const mica_value *x, size_t count, mica_value *out) {
+  MICA_ENTRY(mica_graph_of(x, count));
   mica_graph *graph = mica_graph_of(x, count);
   for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
   if (count > 0 && mica_operands_usable("barrier", x, count))

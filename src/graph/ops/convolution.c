@@ -486,6 +486,7 @@ static bool conv_lists(const mica_conv_args *a, const mica_value *in, int32_t sp
 mica_value mica_conv_with(const mica_conv_args *args) {
   mica_conv_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY_OF(a.x, a.kernel);
   mica_value in[2] = {a.x, a.kernel};
   mica_graph *graph = mica_graph_of(in, 2);
   if (!mica_operands_usable("conv", in, 2)) return mica_no_value(graph);

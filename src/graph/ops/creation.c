@@ -6,13 +6,20 @@
 
 #include "graph/ops/rules.h"
 
-mica_value mica_zeros(mica_graph *graph, mica_type type) { return mica_full(graph, type, 0); }
-mica_value mica_ones(mica_graph *graph, mica_type type) { return mica_full(graph, type, 1); }
+mica_value mica_zeros(mica_graph *graph, mica_type type) {
+  MICA_ENTRY(graph);
+  return mica_full(graph, type, 0);
+}
+mica_value mica_ones(mica_graph *graph, mica_type type) {
+  MICA_ENTRY(graph);
+  return mica_full(graph, type, 1);
+}
 
 static bool creates(mica_graph *graph) { return graph && graph->status == MICA_OK; }
 
 mica_value mica_eye(mica_graph *graph, mica_dtype dtype, int64_t rows, int64_t columns,
                     int64_t offset) {
+  MICA_ENTRY(graph);
   if (!creates(graph)) return mica_no_value(graph);
   bool wide = rows >= INT32_MAX / 2 || columns >= INT32_MAX / 2;
   if (rows < 0 || columns < 0)
@@ -38,6 +45,7 @@ static bool is_plain_float(mica_dtype dtype) {
 
 mica_value mica_arange(mica_graph *graph, mica_dtype dtype, double start, double stop,
                        double step) {
+  MICA_ENTRY(graph);
   if (!creates(graph)) return mica_no_value(graph);
   const char *expected = "";
   if (!mica_class_accepts(MICA_CLASS_REAL, dtype, &expected))
@@ -65,6 +73,7 @@ mica_value mica_arange(mica_graph *graph, mica_dtype dtype, double start, double
 
 mica_value mica_linspace(mica_graph *graph, mica_dtype dtype, double start, double stop,
                          int64_t count) {
+  MICA_ENTRY(graph);
   if (!creates(graph)) return mica_no_value(graph);
   if (!is_plain_float(dtype) || !isfinite(start) || !isfinite(stop) || count < 0)
     return mica_fail_operator(graph, "linspace", NULL, 0,
@@ -80,6 +89,7 @@ mica_value mica_linspace(mica_graph *graph, mica_dtype dtype, double start, doub
 }
 
 void mica_meshgrid(const mica_value *x, size_t count, bool xy, mica_value *out) {
+  MICA_ENTRY(mica_graph_of(x, count));
   mica_graph *graph = x ? mica_graph_of(x, count) : NULL;
   for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
   if (!graph || !mica_operands_usable("meshgrid", x, count)) return;

@@ -258,25 +258,32 @@ static mica_value build_cumulative(const char *op, mica_cumulative_kind kind, mi
 mica_value mica_cumulative_with(const mica_cumulative_args *args) {
   mica_cumulative_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY(a.x.graph);
   return build_cumulative("cumulative", a.kind, a.x, a.axis, a.reverse, a.exclusive);
 }
 mica_value mica_cumulative_sum(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   return build_cumulative("cumulative_sum", MICA_CUMULATIVE_SUM, x, axis, false, false);
 }
 mica_value mica_cumulative_prod(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   return build_cumulative("cumulative_prod", MICA_CUMULATIVE_PROD, x, axis, false, false);
 }
 mica_value mica_cumulative_max(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   return build_cumulative("cumulative_max", MICA_CUMULATIVE_MAX, x, axis, false, false);
 }
 mica_value mica_cumulative_min(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   return build_cumulative("cumulative_min", MICA_CUMULATIVE_MIN, x, axis, false, false);
 }
 mica_value mica_cumulative_logsumexp(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   return build_cumulative("cumulative_logsumexp", MICA_CUMULATIVE_LOGSUMEXP, x, axis, false, false);
 }
 
 mica_value mica_linear_recurrence(mica_value a, mica_value b, int32_t axis, bool reverse) {
+  MICA_ENTRY_OF(a, b);
   mica_value in[2] = {a, b};
   int64_t along;
   if (!mica_operands_usable("linear_recurrence", in, 2) ||

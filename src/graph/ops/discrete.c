@@ -64,6 +64,7 @@ static bool can_draw_shape(const char *op, mica_value key, mica_shape shape, int
 }
 
 mica_value mica_random_integers(mica_value key, mica_type type, int64_t low, int64_t high) {
+  MICA_ENTRY(key.graph);
   int64_t count;
   const char *op = "random_integers", *expected = "";
   if (!can_draw_shape(op, key, type.shape, &count)) return mica_no_value(key.graph);
@@ -81,6 +82,7 @@ mica_value mica_random_integers(mica_value key, mica_type type, int64_t low, int
 }
 
 mica_value mica_random_rademacher(mica_value key, mica_type type) {
+  MICA_ENTRY(key.graph);
   int64_t count;
   const char *op = "random_rademacher", *expected = "";
   if (!can_draw_shape(op, key, type.shape, &count)) return mica_no_value(key.graph);
@@ -97,6 +99,7 @@ mica_value mica_random_rademacher(mica_value key, mica_type type) {
 
 /* On whole words, in f64 which holds them. */
 mica_value mica_random_bernoulli_each(mica_value key, mica_value p, mica_shape shape) {
+  MICA_ENTRY_OF(key, p);
   if (!mica_spread_parameter("random_bernoulli_each", key, &p, shape))
     return mica_no_value(mica_graph_of((mica_value[]){key, p}, 2));
   mica_value word = mica_convert(mica_random_bits(key, shape), MICA_F64);
@@ -120,6 +123,7 @@ static bool disturb_logits(const char *op, mica_value key, mica_value logits, mi
 }
 
 mica_value mica_random_categorical(mica_value key, mica_value logits) {
+  MICA_ENTRY_OF(key, logits);
   mica_value disturbed;
   if (!disturb_logits("random_categorical", key, logits, &disturbed))
     return mica_no_value(mica_graph_of((mica_value[]){key, logits}, 2));
@@ -144,11 +148,13 @@ static mica_value order_words(mica_value key, int64_t n) {
 }
 
 mica_value mica_random_permutation(mica_value key, int64_t n) {
+  MICA_ENTRY(key.graph);
   if (!can_order("random_permutation", key, n, n)) return mica_no_value(key.graph);
   return mica_arg_sort(order_words(key, n), -1, false);
 }
 
 mica_value mica_random_shuffle(mica_value key, mica_value x, int32_t axis) {
+  MICA_ENTRY_OF(key, x);
   mica_value in[2] = {key, x};
   int64_t at;
   if (!mica_operands_usable("random_shuffle", in, 2) || !mica_is_key("random_shuffle", key) ||
@@ -161,6 +167,7 @@ mica_value mica_random_shuffle(mica_value key, mica_value x, int32_t axis) {
 }
 
 mica_value mica_random_choice(mica_value key, int64_t n, int64_t count, bool replace) {
+  MICA_ENTRY(key.graph);
   if (!can_order("random_choice", key, n, count)) return mica_no_value(key.graph);
   if (count > 0 && (n == 0 || (!replace && count > n)))
     return mica_fail_operator(key.graph, "random_choice", &key, 1,
@@ -175,6 +182,7 @@ mica_value mica_random_choice(mica_value key, int64_t n, int64_t count, bool rep
 }
 
 mica_value mica_random_choice_by(mica_value key, mica_value logits, int64_t count) {
+  MICA_ENTRY_OF(key, logits);
   mica_value disturbed, places, in[2] = {key, logits};
   if (!disturb_logits("random_choice_by", key, logits, &disturbed))
     return mica_no_value(mica_graph_of(in, 2));

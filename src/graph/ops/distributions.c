@@ -38,6 +38,7 @@ static double largest_below(mica_dtype dtype, double limit) {
 }
 
 mica_value mica_random_uniform_range(mica_value key, mica_type type, double low, double high) {
+  MICA_ENTRY(key.graph);
   int64_t count;
   if (!mica_can_draw("random_uniform_range", key, type, &count)) return mica_no_value(key.graph);
   double most = largest_below(type.dtype, high);
@@ -62,12 +63,14 @@ static bool begin_draw(const char *op, mica_value key, mica_type type, bool sign
 }
 
 mica_value mica_random_exponential(mica_value key, mica_type type) {
+  MICA_ENTRY(key.graph);
   mica_value v;
   if (!begin_draw("random_exponential", key, type, false, &v)) return mica_no_value(key.graph);
   return mica_convert(mica_neg(mica_log(v)), type.dtype);
 }
 
 mica_value mica_random_gumbel(mica_value key, mica_type type) {
+  MICA_ENTRY(key.graph);
   mica_value v;
   if (!begin_draw("random_gumbel", key, type, false, &v)) return mica_no_value(key.graph);
   mica_value exponential = mica_neg(mica_log1p(mica_neg(v)));
@@ -75,6 +78,7 @@ mica_value mica_random_gumbel(mica_value key, mica_type type) {
 }
 
 mica_value mica_random_laplace(mica_value key, mica_type type) {
+  MICA_ENTRY(key.graph);
   mica_value v[2];
   if (!begin_draw("random_laplace", key, type, true, v)) return mica_no_value(key.graph);
   return mica_convert(mica_with_sign(mica_neg(mica_log(v[0])), v[1]), type.dtype);
@@ -82,6 +86,7 @@ mica_value mica_random_laplace(mica_value key, mica_type type) {
 
 /* |x| is below t with probability tanh(t / 2). */
 mica_value mica_random_logistic(mica_value key, mica_type type) {
+  MICA_ENTRY(key.graph);
   mica_value v[2];
   if (!begin_draw("random_logistic", key, type, true, v)) return mica_no_value(key.graph);
   mica_value odds = mica_div(mica_add(mica_neg(v[0]), 2), v[0]);
@@ -89,6 +94,7 @@ mica_value mica_random_logistic(mica_value key, mica_type type) {
 }
 
 mica_value mica_random_cauchy(mica_value key, mica_type type) {
+  MICA_ENTRY(key.graph);
   const double half_pi = 1.5707963267948966;
   mica_value v[2];
   if (!begin_draw("random_cauchy", key, type, true, v)) return mica_no_value(key.graph);
@@ -100,6 +106,7 @@ mica_value mica_random_cauchy(mica_value key, mica_type type) {
 /* ---- truncated normal ---------------------------------------------------------------------------- */
 
 mica_value mica_random_truncated_normal(mica_value key, mica_type type, double low, double high) {
+  MICA_ENTRY(key.graph);
   const double root_half = 0.70710678118654752, root_two = 1.4142135623730951;
   int64_t count;
   if (!mica_can_draw("random_truncated_normal", key, type, &count)) return mica_no_value(key.graph);

@@ -198,6 +198,7 @@ const mica_op_def mica_op_dot_general = {
 mica_value mica_dot_general_with(const mica_dot_general_args *args) {
   mica_dot_general_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY_OF(a.x, a.y);
   mica_value in[2] = {a.x, a.y};
   mica_graph *graph = mica_graph_of(in, 2);
   mica_dot_attr attr = {.dtype = a.dtype};
@@ -222,6 +223,7 @@ static mica_value drop_unit_axes(mica_value x, const bool drop[MICA_MAX_RANK]) {
  * Where one lacks an axis or has size 1, it is a free axis of the other: nothing is repeated in
  * memory. What remains is to put the result's axes in numpy's order. */
 mica_value mica_matmul(mica_value x, mica_value y) {
+  MICA_ENTRY_OF(x, y);
   mica_value in[2] = {x, y};
   mica_graph *graph = mica_graph_of(in, 2);
   if (!mica_operands_usable("matmul", in, 2)) return mica_no_value(graph);

@@ -264,14 +264,20 @@ static mica_value build_fft(const mica_fft_args *args, const char *name, mica_ff
   return x;
 }
 
-mica_value mica_fft_with(const mica_fft_args *args) { return build_fft(args, "fft", MICA_FFT_FFT); }
+mica_value mica_fft_with(const mica_fft_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
+  return build_fft(args, "fft", MICA_FFT_FFT);
+}
 mica_value mica_ifft_with(const mica_fft_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   return build_fft(args, "ifft", MICA_FFT_IFFT);
 }
 mica_value mica_rfft_with(const mica_fft_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   return build_fft(args, "rfft", MICA_FFT_RFFT);
 }
 mica_value mica_irfft_with(const mica_fft_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   return build_fft(args, "irfft", MICA_FFT_IRFFT);
 }
 
@@ -293,9 +299,11 @@ static mica_value turn_axes(const char *name, mica_value x, mica_axes axes, bool
   return x;
 }
 mica_value mica_fftshift(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return turn_axes("fftshift", x, axes, false);
 }
 mica_value mica_ifftshift(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return turn_axes("ifftshift", x, axes, true);
 }
 
@@ -316,8 +324,10 @@ static mica_value frequencies(mica_graph *graph, const char *name, mica_dtype dt
   return mica_convert(mica_div(k, (double)n * spacing), dtype);
 }
 mica_value mica_fftfreq(mica_graph *graph, mica_dtype dtype, int64_t n, double spacing) {
+  MICA_ENTRY(graph);
   return frequencies(graph, "fftfreq", dtype, n, spacing, false);
 }
 mica_value mica_rfftfreq(mica_graph *graph, mica_dtype dtype, int64_t n, double spacing) {
+  MICA_ENTRY(graph);
   return frequencies(graph, "rfftfreq", dtype, n, spacing, true);
 }

@@ -277,6 +277,7 @@ const mica_op_def mica_op_gather = {
 /* ---- builders -------------------------------------------------------------------------------- */
 
 mica_value mica_take(mica_value x, mica_value indices, int32_t axis) {
+  MICA_ENTRY_OF(x, indices);
   mica_value in[2] = {x, indices};
   mica_graph *graph = mica_graph_of(in, 2);
   int64_t along;
@@ -308,6 +309,7 @@ mica_value mica_take(mica_value x, mica_value indices, int32_t axis) {
 }
 
 mica_value mica_take_along_axis(mica_value x, mica_value indices, int32_t axis) {
+  MICA_ENTRY_OF(x, indices);
   mica_value in[2] = {x, indices};
   mica_graph *graph = mica_graph_of(in, 2);
   int64_t along;
@@ -339,6 +341,7 @@ mica_value mica_take_along_axis(mica_value x, mica_value indices, int32_t axis) 
 mica_value mica_gather_with(const mica_gather_args *args) {
   mica_gather_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY_OF(a.x, a.indices);
   mica_value in[2] = {a.x, a.indices};
   mica_graph *graph = mica_graph_of(in, 2);
   mica_gather_attr attr = {.index_vector_axis = a.index_vector_axis,

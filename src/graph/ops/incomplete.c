@@ -44,6 +44,7 @@ static mica_value derive_igamma(const mica_rule *rule, size_t operand, mica_valu
 POINTWISE(igamma, FLOAT, 2, mica_infer_equal, derive_igamma, NULL,
           "a [s...], x [s...] -> [s...]: integral of u^(a - 1) e^-u for u = 0 .. x, over gamma(a)")
 mica_value mica_igamma(mica_value a, mica_value x) {
+  MICA_ENTRY_OF(a, x);
   return mica_emit_broadcast(MICA_OP_IGAMMA, (mica_value[2]){a, x}, 2, NULL);
 }
 
@@ -53,6 +54,7 @@ static mica_value derive_igammac(const mica_rule *rule, size_t operand, mica_val
 POINTWISE(igammac, FLOAT, 2, mica_infer_equal, derive_igammac, NULL,
           "a [s...], x [s...] -> [s...]: 1 - igamma(a, x), with all its digits where x is large")
 mica_value mica_igammac(mica_value a, mica_value x) {
+  MICA_ENTRY_OF(a, x);
   return mica_emit_broadcast(MICA_OP_IGAMMAC, (mica_value[2]){a, x}, 2, NULL);
 }
 
@@ -87,6 +89,7 @@ POINTWISE(
     "a [s...], b [s...], x [s...] -> [s...]: integral of u^(a - 1) (1 - u)^(b - 1) for u = 0 .. "
     "x, over that for 0 .. 1")
 mica_value mica_betainc(mica_value a, mica_value b, mica_value x) {
+  MICA_ENTRY_OF(a, b, x);
   return mica_emit_broadcast(MICA_OP_BETAINC, (mica_value[3]){a, b, x}, 3, NULL);
 }
 

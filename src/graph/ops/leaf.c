@@ -137,6 +137,7 @@ const mica_op_def mica_op_iota = {
 static bool can_build(mica_graph *graph) { return graph && graph->status == MICA_OK; }
 
 mica_value mica_parameter(mica_graph *graph, mica_type type) {
+  MICA_ENTRY(graph);
   if (!can_build(graph)) return mica_no_value(graph);
   if (graph->current)
     return mica_fail_operator(graph, "parameter", NULL, 0,
@@ -153,12 +154,14 @@ mica_value mica_parameter(mica_graph *graph, mica_type type) {
 }
 
 mica_value mica_constant(mica_graph *graph, mica_tensor *tensor) {
+  MICA_ENTRY(graph);
   if (!can_build(graph)) return mica_no_value(graph);
   mica_constant_attr attr = {.value = tensor};
   return mica_emit(graph, MICA_OP_CONSTANT, NULL, 0, &attr);
 }
 
 mica_value mica_iota(mica_graph *graph, mica_type type, int32_t axis) {
+  MICA_ENTRY(graph);
   if (!can_build(graph)) return mica_no_value(graph);
   mica_iota_attr attr = {.dtype = type.dtype, .shape = mica_shape_clean(type.shape), .axis = axis};
   return mica_emit(graph, MICA_OP_IOTA, NULL, 0, &attr);
@@ -211,11 +214,13 @@ static mica_value number_constant(mica_graph *graph, const char *op, mica_value 
 }
 
 mica_value mica_scalar(mica_graph *graph, mica_dtype dtype, double number) {
+  MICA_ENTRY(graph);
   if (!can_build(graph)) return mica_no_value(graph);
   return number_constant(graph, "scalar", (mica_value){0}, dtype, number);
 }
 
 mica_value mica_full(mica_graph *graph, mica_type type, double number) {
+  MICA_ENTRY(graph);
   if (!can_build(graph)) return mica_no_value(graph);
   mica_error error = {0};
   if (mica_type_check(type, NULL, &error) != MICA_OK)
@@ -236,7 +241,14 @@ mica_value mica_number_like(const char *op, mica_value x, double number) {
 }
 
 mica_value mica_full_like(mica_value x, double number) {
+  MICA_ENTRY(x.graph);
   return mica_number_like("full_like", x, number);
 }
-mica_value mica_zeros_like(mica_value x) { return mica_number_like("zeros_like", x, 0); }
-mica_value mica_ones_like(mica_value x) { return mica_number_like("ones_like", x, 1); }
+mica_value mica_zeros_like(mica_value x) {
+  MICA_ENTRY(x.graph);
+  return mica_number_like("zeros_like", x, 0);
+}
+mica_value mica_ones_like(mica_value x) {
+  MICA_ENTRY(x.graph);
+  return mica_number_like("ones_like", x, 1);
+}

@@ -87,6 +87,7 @@ const mica_op_def mica_op_cholesky = {
 };
 
 mica_value mica_cholesky(mica_value x, bool upper) {
+  MICA_ENTRY(x.graph);
   mica_value factor = mica_emit(x.graph, MICA_OP_CHOLESKY, &x, 1, NULL);
   return upper ? mica_matrix_transpose(factor) : factor;
 }

@@ -116,6 +116,7 @@ const mica_op_def mica_op_lu = {
 };
 
 void mica_lu(mica_value x, mica_value out[3]) {
+  MICA_ENTRY(x.graph);
   for (int i = 0; i < 3; i++) out[i] = mica_no_value(x.graph);
   mica_emit_results(x.graph, MICA_OP_LU, &x, 1, NULL, out, 3);
 }
@@ -137,12 +138,14 @@ static mica_value factored_diagonal(mica_value x, mica_value *out_sign) {
 }
 
 mica_value mica_det(mica_value x) {
+  MICA_ENTRY(x.graph);
   if (!mica_builder_matrix("det", x, true)) return mica_no_value(x.graph);
   mica_value sign = mica_no_value(x.graph), diagonal = factored_diagonal(x, &sign);
   return mica_mul(mica_reduce_prod(diagonal, MICA_AXES(-1)), sign);
 }
 
 void mica_slogdet(mica_value x, mica_value *out_sign, mica_value *out_log) {
+  MICA_ENTRY(x.graph);
   *out_sign = *out_log = mica_no_value(x.graph);
   if (!mica_builder_matrix("slogdet", x, true)) return;
   mica_value sign = mica_no_value(x.graph), diagonal = factored_diagonal(x, &sign);

@@ -74,6 +74,7 @@ const mica_op_def mica_op_solve = {
 };
 
 mica_value mica_solve(mica_value a, mica_value b) {
+  MICA_ENTRY_OF(a, b);
   mica_linear_system system;
   if (!mica_system_begin("solve", a, b, &system))
     return mica_no_value(mica_graph_of((mica_value[]){a, b}, 2));
@@ -81,6 +82,7 @@ mica_value mica_solve(mica_value a, mica_value b) {
 }
 
 mica_value mica_inverse(mica_value x) {
+  MICA_ENTRY(x.graph);
   if (!mica_builder_matrix("inverse", x, true)) return mica_no_value(x.graph);
   return emit_solve(x, mica_matrix_identity_like(x), false);
 }

@@ -100,6 +100,7 @@ mica_value mica_triangular_solve_with(const mica_triangular_solve_args *args) {
   mica_triangular_solve_args given;
   mica_linear_system system;
   if (!mica_copy_args(&given, sizeof(given), args)) return (mica_value){0};
+  MICA_ENTRY_OF(given.a, given.b);
   mica_triangular_solve_attr attr = {!given.upper, given.transpose, given.unit_diagonal};
   mica_value b = given.b;
   bool turned = given.right && mica_has_value(b) && mica_rank_of(b) >= 2;

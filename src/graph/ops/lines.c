@@ -22,6 +22,7 @@ static bool one_dtype(const char *op, const mica_value *in, size_t count) {
 }
 
 mica_value mica_outer(mica_value x, mica_value y) {
+  MICA_ENTRY_OF(x, y);
   mica_value in[2] = {x, y};
   if (!one_dtype("outer", in, 2)) return mica_no_value(mica_graph_of(in, 2));
   mica_shape column = {.rank = 2, .dim = {mica_shape_count(mica_shape_of(x)), 1}},
@@ -31,6 +32,7 @@ mica_value mica_outer(mica_value x, mica_value y) {
 
 /* Each axis becomes one of x beside one of y; axes of size 1 on both sides of an axis vanish. */
 mica_value mica_kron(mica_value x, mica_value y) {
+  MICA_ENTRY_OF(x, y);
   mica_value in[2] = {x, y};
   if (!one_dtype("kron", in, 2)) return mica_no_value(mica_graph_of(in, 2));
   mica_shape a = mica_shape_of(x), b = mica_shape_of(y);
@@ -58,6 +60,7 @@ mica_value mica_kron(mica_value x, mica_value y) {
 }
 
 mica_value mica_cross(mica_value x, mica_value y, int32_t axis) {
+  MICA_ENTRY_OF(x, y);
   mica_value in[2] = {x, y}, part[2][3];
   int64_t at;
   if (!mica_broadcast_operands("cross", in, 2, 0) || !mica_builder_axis("cross", in[0], axis, &at))
@@ -89,6 +92,7 @@ static bool is_line(const char *op, const mica_value *in, size_t count) {
 
 /* As a convolution of one channel with the shorter one turned round. */
 mica_value mica_convolve(mica_value x, mica_value y, mica_padding padding) {
+  MICA_ENTRY_OF(x, y);
   mica_value in[2] = {x, y};
   if (!one_dtype("convolve", in, 2) || !is_line("convolve", in, 2))
     return mica_no_value(mica_graph_of(in, 2));
@@ -122,6 +126,7 @@ static mica_value neighbors_sum_or_difference(mica_value x, int32_t axis, bool d
 }
 
 mica_value mica_trapezoid(mica_value y, mica_value x, double spacing, int32_t axis) {
+  MICA_ENTRY_OF(y, x);
   mica_value in[2] = {y, x};
   size_t count = x.graph ? 2 : 1;
   int64_t at;
@@ -152,6 +157,7 @@ mica_value mica_trapezoid(mica_value y, mica_value x, double spacing, int32_t ax
 }
 
 mica_value mica_interp(mica_value x, mica_value xs, mica_value ys) {
+  MICA_ENTRY_OF(x, xs, ys);
   mica_value in[3] = {x, xs, ys};
   const char *expected = "";
   if (!one_dtype("interp", in, 3)) return mica_no_value(mica_graph_of(in, 3));

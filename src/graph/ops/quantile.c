@@ -60,6 +60,7 @@ mica_value mica_quantile_with(const mica_quantile_args *args) {
   mica_quantile_args a;
   mica_ints over;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY_OF(a.x, a.q);
   mica_value in[2] = {a.x, a.q};
   mica_graph *graph = mica_graph_of(in, 2);
   if (!mica_operands_usable(op, in, 2) || !mica_builder_axes(op, a.x, a.axes, true, &over))
@@ -109,6 +110,7 @@ mica_value mica_quantile_with(const mica_quantile_args *args) {
 }
 
 mica_value mica_median(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("median", &x, 1)) return mica_no_value(x.graph);
   const char *expected = "";
   if (!mica_class_accepts(MICA_CLASS_FLOAT, mica_dtype_of(x), &expected))

@@ -87,6 +87,7 @@ const mica_op_def mica_op_random_bits = {
 /* ---- keys ------------------------------------------------------------------------------------ */
 
 mica_value mica_random_key(mica_graph *graph, uint64_t seed) {
+  MICA_ENTRY(graph);
   return words_constant(graph, (uint32_t)seed, (uint32_t)(seed >> 32));
 }
 
@@ -101,6 +102,7 @@ bool mica_is_key(const char *op, mica_value key) {
 }
 
 mica_value mica_random_fold(mica_value key, mica_value number) {
+  MICA_ENTRY_OF(key, number);
   mica_value in[2] = {key, number};
   if (!mica_operands_usable("random_fold", in, 2) || !mica_is_key("random_fold", key))
     return mica_no_value(mica_graph_of(in, 2));
@@ -116,6 +118,7 @@ mica_value mica_random_fold(mica_value key, mica_value number) {
 }
 
 mica_value mica_random_fold_number(mica_value key, uint32_t number) {
+  MICA_ENTRY(key.graph);
   if (!mica_operands_usable("random_fold_number", &key, 1) ||
       !mica_is_key("random_fold_number", key))
     return mica_no_value(key.graph);
@@ -123,6 +126,7 @@ mica_value mica_random_fold_number(mica_value key, uint32_t number) {
 }
 
 mica_value mica_random_split(mica_value key, int64_t count) {
+  MICA_ENTRY(key.graph);
   if (!mica_operands_usable("random_split", &key, 1) || !mica_is_key("random_split", key))
     return mica_no_value(key.graph);
   mica_random_bits_attr words = {.shape = {.rank = 2, .dim = {count, 2}}};
@@ -135,6 +139,7 @@ mica_value mica_random_split(mica_value key, int64_t count) {
 /* ---- bits and what is made of them ----------------------------------------------------------- */
 
 mica_value mica_random_bits(mica_value key, mica_shape shape) {
+  MICA_ENTRY(key.graph);
   mica_random_bits_attr attr = {.shape = mica_shape_clean(shape)};
   return mica_emit(key.graph, MICA_OP_RANDOM_BITS, &key, 1, &attr);
 }
@@ -227,6 +232,7 @@ bool mica_can_draw(const char *op, mica_value key, mica_type type, int64_t *out_
 }
 
 mica_value mica_random_uniform(mica_value key, mica_type type) {
+  MICA_ENTRY(key.graph);
   int64_t count;
   if (!mica_can_draw("random_uniform", key, type, &count)) return mica_no_value(key.graph);
   if (type.dtype == MICA_F64) {
@@ -239,6 +245,7 @@ mica_value mica_random_uniform(mica_value key, mica_type type) {
 }
 
 mica_value mica_random_normal(mica_value key, mica_type type) {
+  MICA_ENTRY(key.graph);
   const double two_pi = 6.283185307179586;
   int64_t count;
   if (!mica_can_draw("random_normal", key, type, &count)) return mica_no_value(key.graph);
@@ -260,6 +267,7 @@ mica_value mica_random_normal(mica_value key, mica_type type) {
 
 /* Decided on whole words: p is rounded to a multiple of 2^-32. */
 mica_value mica_random_bernoulli(mica_value key, double p, mica_shape shape) {
+  MICA_ENTRY(key.graph);
   int64_t count;
   if (!mica_can_draw("random_bernoulli", key, (mica_type){MICA_F32, shape}, &count))
     return mica_no_value(key.graph);

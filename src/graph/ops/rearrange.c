@@ -382,6 +382,7 @@ static mica_value carry_out(const rearrangement *r) {
 mica_value mica_rearrange_with(const mica_rearrange_args *args) {
   mica_rearrange_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY(a.x.graph);
   if (!mica_operands_usable("rearrange", &a.x, 1)) return mica_no_value(a.x.graph);
   if (!a.pattern)
     return mica_fail_operator(a.x.graph, "rearrange", &a.x, 1,

@@ -251,25 +251,32 @@ static mica_value build_reduce(const char *op, mica_reduce_kind kind, mica_value
 }
 
 mica_value mica_reduce_sum(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return build_reduce("reduce_sum", MICA_REDUCE_SUM, x, axes);
 }
 mica_value mica_reduce_max(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return build_reduce("reduce_max", MICA_REDUCE_MAX, x, axes);
 }
 mica_value mica_reduce_min(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return build_reduce("reduce_min", MICA_REDUCE_MIN, x, axes);
 }
 mica_value mica_reduce_prod(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return build_reduce("reduce_prod", MICA_REDUCE_PROD, x, axes);
 }
 mica_value mica_reduce_and(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return build_reduce("reduce_and", MICA_REDUCE_AND, x, axes);
 }
 mica_value mica_reduce_or(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return build_reduce("reduce_or", MICA_REDUCE_OR, x, axes);
 }
 
 mica_value mica_reduce_mean(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   const char *expected = "";
   if (!mica_operands_usable("reduce_mean", &x, 1)) return mica_no_value(x.graph);
@@ -298,8 +305,10 @@ static mica_value build_arg_reduce(const char *op, mica_reduce_kind kind, mica_v
 }
 
 mica_value mica_arg_max(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   return build_arg_reduce("arg_max", MICA_REDUCE_MAX, x, axis);
 }
 mica_value mica_arg_min(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   return build_arg_reduce("arg_min", MICA_REDUCE_MIN, x, axis);
 }

@@ -115,14 +115,17 @@ static mica_value build_gamma(const char *op, mica_value key, mica_value a, mica
 }
 
 mica_value mica_random_gamma(mica_value key, mica_value a, mica_shape shape) {
+  MICA_ENTRY_OF(key, a);
   return build_gamma("random_gamma", key, a, shape, false);
 }
 mica_value mica_random_log_gamma(mica_value key, mica_value a, mica_shape shape) {
+  MICA_ENTRY_OF(key, a);
   return build_gamma("random_log_gamma", key, a, shape, true);
 }
 
 /* x / (x + y) of the logarithms, so that small draws do not become 0 / 0. */
 mica_value mica_random_beta(mica_value key, mica_value a, mica_value b, mica_shape shape) {
+  MICA_ENTRY_OF(key, a, b);
   const char *op = "random_beta";
   mica_value in[3] = {key, a, b};
   if (!mica_operands_usable(op, in, 3)) return mica_no_value(mica_graph_of(in, 3));
@@ -139,6 +142,7 @@ mica_value mica_random_beta(mica_value key, mica_value a, mica_value b, mica_sha
 }
 
 mica_value mica_random_dirichlet(mica_value key, mica_value a, mica_shape shape) {
+  MICA_ENTRY_OF(key, a);
   mica_dtype dtype = mica_dtype_of(a);
   mica_value in[2] = {key, a};
   if (!mica_spread_parameter("random_dirichlet", key, &a, shape))
@@ -207,6 +211,7 @@ static mica_value transformed_rejection(mica_value key, mica_value rate, mica_sh
 
 /* In f64, since k log(rate) - rate - lgamma(k + 1) cancels. */
 mica_value mica_random_poisson(mica_value key, mica_value rate, mica_shape shape) {
+  MICA_ENTRY_OF(key, rate);
   const double largest = 1073741824, few = 10;
   if (!mica_spread_parameter("random_poisson", key, &rate, shape))
     return mica_no_value(mica_graph_of((mica_value[]){key, rate}, 2));

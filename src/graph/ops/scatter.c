@@ -337,15 +337,18 @@ static mica_value scatter_rows(const char *op, mica_scatter_kind kind, mica_valu
 }
 
 mica_value mica_scatter_add(mica_value x, mica_value indices, mica_value updates) {
+  MICA_ENTRY_OF(x, indices, updates);
   return scatter_rows("scatter_add", MICA_SCATTER_ADD, x, indices, updates);
 }
 mica_value mica_scatter_set(mica_value x, mica_value indices, mica_value updates) {
+  MICA_ENTRY_OF(x, indices, updates);
   return scatter_rows("scatter_set", MICA_SCATTER_SET, x, indices, updates);
 }
 
 mica_value mica_scatter_with(const mica_scatter_args *args) {
   mica_scatter_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY_OF(a.x, a.indices, a.updates);
   mica_value in[3] = {a.x, a.indices, a.updates};
   mica_graph *graph = mica_graph_of(in, 3);
   mica_scatter_attr attr = {.kind = (int32_t)a.combine, .index_vector_axis = a.index_vector_axis};

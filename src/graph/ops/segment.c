@@ -59,6 +59,7 @@ static bool check_length(const char *op, const mica_value *in, size_t count, con
 
 mica_value mica_segment_reduce(mica_value x, mica_value ids, int64_t segments,
                                mica_segment_kind kind) {
+  MICA_ENTRY_OF(x, ids);
   static const char op[] = "segment_reduce";
   mica_value in[2] = {x, ids};
   mica_graph *graph = mica_graph_of(in, 2);
@@ -122,6 +123,7 @@ static bool check_weights(const char *op, const mica_value *in, size_t count, mi
 }
 
 mica_value mica_bincount(mica_value x, mica_value weights, int64_t length) {
+  MICA_ENTRY_OF(x, weights);
   mica_value in[2] = {x, weights};
   size_t count = weights.graph ? 2 : 1;
   if (!mica_operands_usable("bincount", in, count) ||
@@ -132,6 +134,7 @@ mica_value mica_bincount(mica_value x, mica_value weights, int64_t length) {
 }
 
 mica_value mica_histogram(mica_value x, mica_value edges, mica_value weights) {
+  MICA_ENTRY_OF(x, edges, weights);
   mica_value in[3] = {x, edges, weights};
   size_t count = weights.graph ? 3 : 2;
   mica_graph *graph = mica_graph_of(in, count);

@@ -75,6 +75,7 @@ const mica_op_def mica_op_broadcast = {
 };
 
 mica_value mica_broadcast_in_dim(mica_value x, mica_shape shape, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("broadcast_in_dim", &x, 1)) return mica_no_value(x.graph);
   mica_broadcast_attr attr = {.shape = mica_shape_clean(shape), .axes = {.count = axes.count}};
   if (axes.count < 0 || axes.count > MICA_MAX_RANK)
@@ -86,6 +87,7 @@ mica_value mica_broadcast_in_dim(mica_value x, mica_shape shape, mica_axes axes)
 }
 
 mica_value mica_broadcast_to(mica_value x, mica_shape shape) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("broadcast_to", &x, 1)) return mica_no_value(x.graph);
   int32_t rank = mica_rank_of(x);
   char text[MICA_SHAPE_TEXT];
@@ -141,6 +143,7 @@ const mica_op_def mica_op_reshape = {
 };
 
 mica_value mica_reshape(mica_value x, mica_shape shape) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("reshape", &x, 1)) return mica_no_value(x.graph);
   mica_reshape_attr attr = {.shape = mica_shape_clean(shape)};
   int32_t open = -1, open_count = 0;
@@ -210,6 +213,7 @@ const mica_op_def mica_op_transpose = {
 };
 
 mica_value mica_transpose(mica_value x, mica_axes permutation) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("transpose", &x, 1)) return mica_no_value(x.graph);
   mica_transpose_attr attr = {0};
   if (!mica_builder_axes("transpose", x, permutation, false, &attr.permutation))
@@ -259,6 +263,7 @@ const mica_op_def mica_op_reverse = {
 };
 
 mica_value mica_reverse(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("reverse", &x, 1)) return mica_no_value(x.graph);
   mica_reverse_attr attr = {0};
   if (!mica_builder_axes("reverse", x, axes, true, &attr.axes)) return mica_no_value(x.graph);
@@ -339,6 +344,7 @@ const mica_op_def mica_op_slice = {
 
 mica_value mica_slice_with(mica_value x, const int64_t *start, const int64_t *limit,
                            const int64_t *stride) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("slice", &x, 1)) return mica_no_value(x.graph);
   mica_shape shape = mica_shape_of(x);
   mica_slice_attr attr = {.start = {.count = shape.rank},
@@ -464,6 +470,7 @@ const mica_op_def mica_op_pad = {
 
 mica_value mica_pad(mica_value x, mica_value filling, const int64_t *low, const int64_t *high,
                     const int64_t *interior) {
+  MICA_ENTRY_OF(x, filling);
   mica_value in[2] = {x, filling};
   if (!mica_operands_usable("pad", in, 2)) return mica_no_value(mica_graph_of(in, 2));
   int32_t rank = mica_rank_of(x);
@@ -543,6 +550,7 @@ const mica_op_def mica_op_concatenate = {
 };
 
 mica_value mica_concatenate(const mica_value *x, size_t count, int32_t axis) {
+  MICA_ENTRY(mica_graph_of(x, count));
   mica_graph *graph = x ? mica_graph_of(x, count) : NULL;
   mica_concatenate_attr attr = {.axis = axis};
   return mica_emit(graph, MICA_OP_CONCATENATE, x, count, &attr);

@@ -133,6 +133,7 @@ static bool lay_range(const slice_part *part, int64_t size, int64_t *start, int6
 }
 
 mica_value mica_slice(mica_value x, const char *ranges) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("slice", &x, 1)) return mica_no_value(x.graph);
   if (!ranges)
     return mica_fail_operator(x.graph, "slice", &x, 1,

@@ -204,6 +204,7 @@ const mica_op_def mica_op_dynamic_update_slice = {
 };
 
 mica_value mica_dynamic_slice(mica_value x, const mica_value *start, mica_shape sizes) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("dynamic_slice", &x, 1)) return mica_no_value(x.graph);
   int32_t rank = mica_rank_of(x);
   mica_dynamic_slice_attr attr = {.sizes.count = rank};
@@ -221,6 +222,7 @@ mica_value mica_dynamic_slice(mica_value x, const mica_value *start, mica_shape 
 }
 
 mica_value mica_dynamic_update_slice(mica_value x, mica_value update, const mica_value *start) {
+  MICA_ENTRY_OF(x, update);
   mica_value in[MAX_SLICE_OPERANDS] = {x, update};
   if (!mica_operands_usable("dynamic_update_slice", in, 2))
     return mica_no_value(mica_graph_of(in, 2));
@@ -249,6 +251,7 @@ static bool starts_at(const char *op, mica_value x, mica_value index, int64_t ax
 }
 
 mica_value mica_index_axis(mica_value x, mica_value index, int32_t axis) {
+  MICA_ENTRY_OF(x, index);
   mica_value in[2] = {x, index}, start[MICA_MAX_RANK];
   int64_t at;
   if (!mica_operands_usable("index_axis", in, 2) ||
@@ -262,6 +265,7 @@ mica_value mica_index_axis(mica_value x, mica_value index, int32_t axis) {
 }
 
 mica_value mica_update_axis(mica_value x, mica_value update, mica_value index, int32_t axis) {
+  MICA_ENTRY_OF(x, update, index);
   mica_value in[3] = {x, update, index}, start[MICA_MAX_RANK];
   int64_t at;
   if (!mica_operands_usable("update_axis", in, 3) ||
@@ -280,6 +284,7 @@ mica_value mica_update_axis(mica_value x, mica_value update, mica_value index, i
 
 mica_value mica_slice_axis(mica_value x, int32_t axis, int64_t start, int64_t limit,
                            int64_t stride) {
+  MICA_ENTRY(x.graph);
   int64_t at;
   if (!mica_operands_usable("slice_axis", &x, 1) || !mica_builder_axis("slice_axis", x, axis, &at))
     return mica_no_value(x.graph);
@@ -298,6 +303,7 @@ mica_value mica_slice_axis(mica_value x, int32_t axis, int64_t start, int64_t li
 /* ---- rank and order -------------------------------------------------------------------------- */
 
 mica_value mica_flatten(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   int64_t from = 0;
   if (!mica_operands_usable("flatten", &x, 1)) return mica_no_value(x.graph);
   mica_shape shape = mica_shape_of(x);
@@ -311,6 +317,7 @@ mica_value mica_flatten(mica_value x, int32_t axis) {
 }
 
 mica_value mica_expand_dims(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   int64_t at;
   if (!mica_operands_usable("expand_dims", &x, 1)) return mica_no_value(x.graph);
   mica_shape shape = mica_shape_of(x);
@@ -325,6 +332,7 @@ mica_value mica_expand_dims(mica_value x, int32_t axis) {
 }
 
 mica_value mica_squeeze(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints list;
   if (!mica_operands_usable("squeeze", &x, 1) ||
       !mica_builder_axes("squeeze", x, axes, true, &list))
@@ -342,6 +350,7 @@ mica_value mica_squeeze(mica_value x, mica_axes axes) {
 }
 
 mica_value mica_swap_axes(mica_value x, int32_t a, int32_t b) {
+  MICA_ENTRY(x.graph);
   int64_t first, second;
   if (!mica_operands_usable("swap_axes", &x, 1) || !mica_builder_axis("swap_axes", x, a, &first) ||
       !mica_builder_axis("swap_axes", x, b, &second))
@@ -355,6 +364,7 @@ mica_value mica_swap_axes(mica_value x, int32_t a, int32_t b) {
 /* ---- several arrays -------------------------------------------------------------------------- */
 
 mica_value mica_stack(const mica_value *x, size_t count, int32_t axis) {
+  MICA_ENTRY(mica_graph_of(x, count));
   mica_graph *graph = x ? mica_graph_of(x, count) : NULL;
   if (!graph || !mica_operands_usable("stack", x, count)) return mica_no_value(graph);
   mica_shape shape = mica_shape_of(x[0]);
@@ -377,6 +387,7 @@ mica_value mica_stack(const mica_value *x, size_t count, int32_t axis) {
 }
 
 void mica_split(mica_value x, int32_t axis, size_t count, mica_value *out) {
+  MICA_ENTRY(x.graph);
   for (size_t i = 0; i < count; i++) out[i] = mica_no_value(x.graph);
   int64_t at;
   if (!mica_operands_usable("split", &x, 1) || !mica_builder_axis("split", x, axis, &at)) return;

@@ -71,6 +71,7 @@ const mica_op_def mica_op_softmax = {
     .expand = expand_softmax,
 };
 mica_value mica_softmax(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   return emit_along_axis(MICA_OP_SOFTMAX, x, axis);
 }
 
@@ -119,12 +120,14 @@ const mica_op_def mica_op_log_softmax = {
     .expand = expand_log_softmax,
 };
 mica_value mica_log_softmax(mica_value x, int32_t axis) {
+  MICA_ENTRY(x.graph);
   return emit_along_axis(MICA_OP_LOG_SOFTMAX, x, axis);
 }
 
 /* The largest element only shifts the exponents, so it carries no derivative; where it is
  * infinite nothing is shifted, which gives +-infinity instead of NaN. */
 mica_value mica_logsumexp(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("logsumexp", &x, 1)) return mica_no_value(x.graph);
   mica_ints list;
   if (!mica_dtype_is_float(mica_dtype_of(x)))
@@ -197,6 +200,7 @@ const mica_op_def mica_op_one_hot = {
     .expand = expand_one_hot,
 };
 mica_value mica_one_hot(mica_value indices, int64_t depth, mica_dtype dtype) {
+  MICA_ENTRY(indices.graph);
   if (!mica_operands_usable("one_hot", &indices, 1)) return mica_no_value(indices.graph);
   mica_one_hot_attr attr = {.axis = mica_rank_of(indices), .depth = depth, .dtype = dtype};
   return mica_emit(indices.graph, MICA_OP_ONE_HOT, &indices, 1, &attr);
@@ -285,6 +289,7 @@ const mica_op_def mica_op_softmax_cross_entropy = {
     .expand = expand_softmax_cross_entropy,
 };
 mica_value mica_softmax_cross_entropy(mica_value logits, mica_value labels) {
+  MICA_ENTRY_OF(logits, labels);
   mica_value in[2] = {logits, labels};
   return mica_emit(mica_graph_of(in, 2), MICA_OP_SOFTMAX_CROSS_ENTROPY, in, 2, NULL);
 }

@@ -227,6 +227,7 @@ static void build_sort(const char *op, const mica_value *in, size_t count, size_
 }
 
 mica_value mica_sort(mica_value x, int32_t axis, bool descending) {
+  MICA_ENTRY(x.graph);
   mica_value out;
   build_sort("sort", &x, 1, 1, axis, descending, &out);
   return out;
@@ -234,10 +235,12 @@ mica_value mica_sort(mica_value x, int32_t axis, bool descending) {
 
 void mica_sort_together(const mica_value *in, size_t count, size_t keys, int32_t axis,
                         bool descending, mica_value *out) {
+  MICA_ENTRY(mica_graph_of(in, count));
   build_sort("sort_together", in, count, keys, axis, descending, out);
 }
 
 mica_value mica_arg_sort(mica_value x, int32_t axis, bool descending) {
+  MICA_ENTRY(x.graph);
   int64_t along;
   if (!mica_operands_usable("arg_sort", &x, 1) || !mica_builder_axis("arg_sort", x, axis, &along))
     return mica_no_value(x.graph);
@@ -248,6 +251,7 @@ mica_value mica_arg_sort(mica_value x, int32_t axis, bool descending) {
 
 void mica_top_k(mica_value x, int64_t k, int32_t axis, bool smallest, mica_value *out_values,
                 mica_value *out_places) {
+  MICA_ENTRY(x.graph);
   mica_value out[2] = {mica_no_value(x.graph), mica_no_value(x.graph)};
   mica_top_k_attr attr = {.k = k, .smallest = smallest};
   if (mica_operands_usable("top_k", &x, 1) && mica_builder_axis("top_k", x, axis, &attr.axis))
@@ -257,6 +261,7 @@ void mica_top_k(mica_value x, int64_t k, int32_t axis, bool smallest, mica_value
 }
 
 mica_value mica_search_sorted(mica_value sorted, mica_value values, bool right) {
+  MICA_ENTRY_OF(sorted, values);
   mica_value in[2] = {sorted, values};
   mica_search_sorted_attr attr = {.right = right};
   if (!mica_operands_usable("search_sorted", in, 2)) return mica_no_value(mica_graph_of(in, 2));

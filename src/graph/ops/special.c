@@ -63,6 +63,7 @@ const mica_op_def mica_op_polygamma = {
     .derivative = derive_polygamma,
 };
 mica_value mica_polygamma(int32_t order, mica_value x) {
+  MICA_ENTRY(x.graph);
   if (order == 0) return mica_digamma(x);
   mica_polygamma_attr attr = {.order = order};
   return mica_emit(x.graph, MICA_OP_POLYGAMMA, &x, 1, &attr);

@@ -59,18 +59,21 @@ static mica_value is_nonzero(mica_value x) {
 }
 
 mica_value mica_any(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("any", x, MICA_CLASS_ANY, axes, &over)) return mica_no_value(x.graph);
   return mica_reduce_or(is_nonzero(x), dropped_axes(&over, axes.keep));
 }
 
 mica_value mica_all(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("all", x, MICA_CLASS_ANY, axes, &over)) return mica_no_value(x.graph);
   return mica_reduce_and(is_nonzero(x), dropped_axes(&over, axes.keep));
 }
 
 mica_value mica_count_nonzero(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("count_nonzero", x, MICA_CLASS_ANY, axes, &over))
     return mica_no_value(x.graph);
@@ -81,6 +84,7 @@ mica_value mica_count_nonzero(mica_value x, mica_axes axes) {
 /* Counting along the elements gives each one that is not 0 its place in the result; the others are
  * sent out of range, where scatter skips them. */
 mica_value mica_nonzero(mica_value x, int64_t size, int64_t filling) {
+  MICA_ENTRY(x.graph);
   mica_ints all;
   if (!begin_statistic("nonzero", x, MICA_CLASS_ANY, (mica_axes){.count = -1}, &all))
     return mica_no_value(x.graph);
@@ -124,12 +128,14 @@ static mica_value variance_of(mica_value x, const mica_ints *axes, double ddof, 
 }
 
 mica_value mica_variance(mica_value x, mica_axes axes, double ddof) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("variance", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
   return mica_convert(variance_of(mica_widen(x), &over, ddof, axes.keep), mica_dtype_of(x));
 }
 
 mica_value mica_std(mica_value x, mica_axes axes, double ddof) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("std", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
   mica_value variance = variance_of(mica_widen(x), &over, ddof, axes.keep);
@@ -137,6 +143,7 @@ mica_value mica_std(mica_value x, mica_axes axes, double ddof) {
 }
 
 mica_value mica_average(mica_value x, mica_value weights, mica_axes axes) {
+  MICA_ENTRY_OF(x, weights);
   mica_ints over;
   if (!weights.graph) return mica_reduce_mean(x, axes);
   mica_value in[2] = {x, weights};
@@ -172,11 +179,13 @@ static bool begin_covariance(const char *op, mica_value x) {
 }
 
 mica_value mica_covariance(mica_value x, double ddof) {
+  MICA_ENTRY(x.graph);
   if (!begin_covariance("covariance", x)) return mica_no_value(x.graph);
   return mica_convert(covariance_of(mica_widen(x), ddof), mica_dtype_of(x));
 }
 
 mica_value mica_corrcoef(mica_value x) {
+  MICA_ENTRY(x.graph);
   if (!begin_covariance("corrcoef", x)) return mica_no_value(x.graph);
   mica_value all = covariance_of(mica_widen(x), 0);
   mica_value deviation = mica_sqrt(mica_diagonal(all, 0, -2, -1));
@@ -185,6 +194,7 @@ mica_value mica_corrcoef(mica_value x) {
 }
 
 mica_value mica_ptp(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("ptp", x, MICA_CLASS_REAL, axes, &over)) return mica_no_value(x.graph);
   mica_axes drop = dropped_axes(&over, axes.keep);
@@ -205,6 +215,7 @@ static mica_value count_there(mica_value there, mica_dtype dtype, mica_axes axes
 }
 
 mica_value mica_nansum(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   mica_value there;
   if (!begin_statistic("nansum", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
@@ -213,6 +224,7 @@ mica_value mica_nansum(mica_value x, mica_axes axes) {
 }
 
 mica_value mica_nanprod(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   mica_value there;
   if (!begin_statistic("nanprod", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
@@ -221,6 +233,7 @@ mica_value mica_nanprod(mica_value x, mica_axes axes) {
 }
 
 mica_value mica_nanmean(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   mica_value there;
   if (!begin_statistic("nanmean", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
@@ -241,9 +254,11 @@ static mica_value extreme_there(const char *op, mica_value x, mica_axes axes, bo
   return mica_convert(extreme, mica_dtype_of(x));
 }
 mica_value mica_nanmax(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return extreme_there("nanmax", x, axes, true);
 }
 mica_value mica_nanmin(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   return extreme_there("nanmin", x, axes, false);
 }
 
@@ -261,6 +276,7 @@ static mica_value variance_there(mica_value x, const mica_ints *axes, double ddo
 }
 
 mica_value mica_nanvariance(mica_value x, mica_axes axes, double ddof) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("nanvariance", x, MICA_CLASS_FLOAT, axes, &over))
     return mica_no_value(x.graph);
@@ -268,6 +284,7 @@ mica_value mica_nanvariance(mica_value x, mica_axes axes, double ddof) {
 }
 
 mica_value mica_nanstd(mica_value x, mica_axes axes, double ddof) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("nanstd", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
   return mica_convert(root_flat_at_zero(variance_there(x, &over, ddof, axes.keep)),
@@ -277,6 +294,7 @@ mica_value mica_nanstd(mica_value x, mica_axes axes, double ddof) {
 /* ---- norms ----------------------------------------------------------------------------------------- */
 
 mica_value mica_norm(mica_value x, double p, mica_axes axes) {
+  MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("norm", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
   if (isnan(p)) return mica_fail_operator(x.graph, "norm", &x, 1, "p is NaN: expected a number");

@@ -71,6 +71,7 @@ static mica_value derive_atan2(const mica_rule *rule, size_t operand, mica_value
 POINTWISE(atan2, FLOAT, 2, mica_infer_equal, derive_atan2, NULL,
           "y [a...], x [a...] -> [a...]: the angle in [-pi, pi] of the point (x, y)")
 mica_value mica_atan2(mica_value y, mica_value x) {
+  MICA_ENTRY_OF(y, x);
   return mica_emit_broadcast(MICA_OP_ATAN2, (mica_value[2]){y, x}, 2, NULL);
 }
 

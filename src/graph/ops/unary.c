@@ -24,7 +24,10 @@ static mica_value emit_unary(mica_op op, mica_value x) {
       .infer = mica_infer_same,                 \
       .derivative = rule,                       \
   };                                            \
-  mica_value mica_##op_name(mica_value x) { return emit_unary(MICA_OP_##NAME, x); }
+  mica_value mica_##op_name(mica_value x) {     \
+    MICA_ENTRY(x.graph);                        \
+    return emit_unary(MICA_OP_##NAME, x);       \
+  }
 
 static mica_value derive_neg(const mica_rule *rule, size_t operand, mica_value t) {
   (void)rule, (void)operand;
@@ -58,7 +61,10 @@ const mica_op_def mica_op_abs = {
     .infer = infer_abs,
     .derivative = derive_abs,
 };
-mica_value mica_abs(mica_value x) { return emit_unary(MICA_OP_ABS, x); }
+mica_value mica_abs(mica_value x) {
+  MICA_ENTRY(x.graph);
+  return emit_unary(MICA_OP_ABS, x);
+}
 
 const mica_op_def mica_op_sign = {
     .name = "sign",
@@ -72,6 +78,7 @@ const mica_op_def mica_op_sign = {
 };
 /* A complex number's is x / |x|, and 0 at 0; its derivative is that of the quotient. */
 mica_value mica_sign(mica_value x) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("sign", &x, 1)) return mica_no_value(x.graph);
   if (!mica_dtype_is_complex(mica_dtype_of(x))) return emit_unary(MICA_OP_SIGN, x);
   mica_value size = mica_abs(x);
@@ -168,7 +175,10 @@ const mica_op_def mica_op_is_finite = {
     .infer = infer_is_finite,
     .derivative = mica_derivative_zero,
 };
-mica_value mica_is_finite(mica_value x) { return emit_unary(MICA_OP_IS_FINITE, x); }
+mica_value mica_is_finite(mica_value x) {
+  MICA_ENTRY(x.graph);
+  return emit_unary(MICA_OP_IS_FINITE, x);
+}
 
 static bool infer_convert(mica_infer *infer) {
   const mica_convert_attr *attr = infer->attr;
@@ -200,6 +210,7 @@ const mica_op_def mica_op_convert = {
     .derivative = derive_convert,
 };
 mica_value mica_convert(mica_value x, mica_dtype dtype) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("convert", &x, 1)) return mica_no_value(x.graph);
   if (mica_dtype_of(x) == dtype) return x;
   mica_convert_attr attr = {.dtype = dtype};
@@ -227,6 +238,7 @@ const mica_op_def mica_op_mark = {
     .derivative = mica_derivative_identity,
 };
 mica_value mica_mark(mica_value x, const char *label) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("mark", &x, 1)) return mica_no_value(x.graph);
   mica_mark_attr attr = {.label = label ? mica_arena_text(&x.graph->arena, label) : NULL};
   if (label && !attr.label) return mica_fail(x.graph, MICA_OUT_OF_MEMORY, "out of memory");

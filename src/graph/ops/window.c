@@ -332,6 +332,7 @@ static bool window_list(mica_value x, const char *name, const int64_t given[8], 
 mica_value mica_reduce_window_with(const mica_reduce_window_args *args) {
   mica_reduce_window_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY(a.x.graph);
   mica_window_attr attr = {.kind = (int32_t)a.kind}; /* both lists of kinds begin alike */
   if (!mica_operands_usable("reduce_window", &a.x, 1) ||
       !window_list(a.x, "window", a.window, 1, &attr.window) ||
@@ -404,6 +405,7 @@ static bool pool_windows(const char *op, const mica_pool_args *a, mica_window_at
 mica_value mica_max_pool_with(const mica_pool_args *args) {
   mica_pool_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY(a.x.graph);
   mica_window_attr attr = {.kind = MICA_REDUCE_MAX};
   if (!pool_windows("max_pool", &a, &attr)) return mica_no_value(a.x.graph);
   return mica_emit(a.x.graph, MICA_OP_REDUCE_WINDOW, &a.x, 1, &attr);
@@ -412,6 +414,7 @@ mica_value mica_max_pool_with(const mica_pool_args *args) {
 mica_value mica_mean_pool_with(const mica_pool_args *args) {
   mica_pool_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  MICA_ENTRY(a.x.graph);
   mica_window_attr attr = {.kind = MICA_REDUCE_SUM};
   if (!pool_windows("mean_pool", &a, &attr)) return mica_no_value(a.x.graph);
   mica_type type = mica_type_of(a.x);

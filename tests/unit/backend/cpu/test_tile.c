@@ -24,7 +24,7 @@ static void check_spec(const mica_tile_spec *spec, void *const *buffers, const s
     }
     oracle_run(spec, (void *const *)(void *)exact);
     mica_tile_program *program;
-    mica_error error = {MICA_OK, ""};
+    mica_error error = {0};
     if (!CHECK_OK_ERROR(mica_tile_compile(row, spec, NULL, &program, &error), &error)) return;
     oracle_execute(program, (void *const *)(void *)actual, 2);
     bool good = true;
@@ -335,7 +335,7 @@ TEST(empty_spaces) {
 
 static void check_refused(const mica_tile_spec *spec, mica_status expected, const char *part) {
   mica_tile_program *program = (mica_tile_program *)(uintptr_t)1;
-  mica_error error = {MICA_OK, ""};
+  mica_error error = {0};
   CHECK_STATUS(mica_tile_compile(mica_cpu_kernels_at(0), spec, NULL, &program, &error), expected);
   CHECK_STR_CONTAINS(error.message, part);
   CHECK(program == NULL);
@@ -454,7 +454,7 @@ TEST(allocation_failures) {
     counting state = {.fail_at = fail_at};
     const mica_allocator allocator = {count_allocation, &state};
     mica_tile_program *program;
-    mica_error error = {MICA_OK, ""};
+    mica_error error = {0};
     const mica_status status =
         mica_tile_compile(mica_cpu_kernels_at(0), &f.spec, &allocator, &program, &error);
     if (status == MICA_OK) {

@@ -113,7 +113,7 @@ static bool fuzz_check(fuzz *f, double tolerance) {
   const mica_cpu_kernels *row;
   for (int32_t r = 0; good && (row = mica_cpu_kernels_at(r)) != NULL; r++) {
     mica_tile_program *program;
-    mica_error error = {MICA_OK, ""};
+    mica_error error = {0};
     const mica_status status = mica_tile_compile(row, &f->spec, NULL, &program, &error);
     if (!CHECK_OK_ERROR(status, &error)) return false;
     oracle_execute(program, f->first[1], 1);
