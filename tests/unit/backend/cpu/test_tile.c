@@ -160,7 +160,7 @@ TEST(every_operator) {
                                       MICA_I64, MICA_U64, MICA_BOOL};
   int32_t supported = 0;
   for (int32_t op = MICA_TILE_NEG; op <= MICA_TILE_SELECT; op++) {
-    if (op == MICA_TILE_CONVERT) continue;
+    if (op == MICA_TILE_CONVERT || !oracle_knows((mica_tile_op)op)) continue;
     const int32_t arity = op < MICA_TILE_ADD ? 1 : op < MICA_TILE_SELECT ? 2 : 3;
     for (size_t d = 0; d < sizeof dtypes / sizeof dtypes[0]; d++) {
       const bool truth = (op >= MICA_TILE_EQ && op <= MICA_TILE_GE) || op == MICA_TILE_IS_FINITE;
@@ -178,7 +178,7 @@ TEST(every_operator) {
       }
     }
   }
-  CHECK_EQ_INT(supported, 341); /* none got lost */
+  CHECK_EQ_INT(supported, 447); /* none got lost */
 }
 
 TEST(every_conversion) {
