@@ -73,7 +73,7 @@ MICA_API size_t mica_executable_arena_bytes(const mica_executable *executable);
 MICA_API int64_t mica_executable_format(const mica_executable *executable, char *text, size_t size);
 /* A table of the last run's steps (time, bytes, flops, share of the machine's limit); a
  * Chrome/Perfetto
- * trace as JSON. Needs a device opened with `profile`. */
+ * trace as JSON. Needs a device opened with `profile`; otherwise the text says what is missing. */
 MICA_API int64_t mica_executable_profile(mica_executable *executable, char *text, size_t size);
 MICA_API int64_t mica_executable_trace(mica_executable *executable, char *text, size_t size);
 

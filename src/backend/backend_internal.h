@@ -4,6 +4,7 @@
 #ifndef MICA_BACKEND_INTERNAL_H
 #define MICA_BACKEND_INTERNAL_H
 #include "backend/device.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "graph/graph_internal.h"
 #include "platform/platform.h"
@@ -34,6 +35,20 @@ struct mica_device {
 const mica_backend *mica_backend_find(const char *name, size_t length);
 const mica_backend *mica_backend_default(void);
 void mica_backend_list(char *text, size_t size); /* "cpu, reference" */
+
+/* Profiles (trace_event.c). Of the text for a trace: the begin, for each event its begin, further members of its
+ * "args", its end, and the end. */
+typedef struct {
+  const char *name, *scope;
+  double begin, duration; /* microseconds */
+  int64_t runs;
+} mica_trace_event;
+void mica_trace_begin(mica_json_writer *writer, mica_text *out);
+void mica_trace_event_begin(mica_json_writer *writer, const mica_trace_event *event);
+void mica_trace_event_end(mica_json_writer *writer);
+void mica_trace_end(mica_json_writer *writer);
+/* What a profile says where nothing was timed. */
+void mica_profile_nothing(mica_text *out, bool trace);
 
 /* To be looked at between two steps. */
 static inline bool mica_device_is_cancelled(const mica_device *device) {

@@ -236,8 +236,17 @@ int64_t mica_executable_format(const mica_executable *executable, char *text, si
 }
 
 static int64_t profile_text(mica_executable *executable, bool trace, char *text, size_t size) {
-  if (executable == NULL || executable->device->backend.program_profile == NULL)
-    return empty_text(text, size);
+  if (executable == NULL) return empty_text(text, size);
+  if (executable->device->backend.program_profile == NULL) {
+    mica_text out;
+    mica_text_init(&out, &executable->device->allocator);
+    if (trace)
+      mica_profile_nothing(&out, true);
+    else
+      mica_text_format(&out, "no profile: backend '%s' does not measure its steps\n",
+                       executable->device->backend.name);
+    return mica_text_deliver(&out, text, size);
+  }
   return executable->device->backend.program_profile(executable->device->state, executable->program,
                                                      trace, text, size);
 }

@@ -11,18 +11,6 @@
 
 /* ---- texts ------------------------------------------------------------------------------------ */
 
-/* Copies a text to the caller's buffer and frees it; returns the length it needs, -1 without memory. */
-static int64_t hand_out(mica_text *from, char *text, size_t size) {
-  int64_t length = from->failed ? -1 : (int64_t)from->size;
-  if (size > 0) {
-    size_t fits = from->failed ? 0 : from->size < size ? from->size : size - 1;
-    if (fits > 0) memcpy(text, from->data, fits);
-    text[fits] = '\0';
-  }
-  mica_text_deinit(from);
-  return length;
-}
-
 static void append_step_name(mica_text *out, const mica_cpu_program *program, uint32_t index) {
   const mica_cpu_step_info *info = &program->infos[index];
   const mica_node *node = mica_node_at(&program->graph, info->node);
@@ -81,7 +69,7 @@ int64_t mica_cpu_format(void *state, const void *program_pointer, char *text, si
     }
     mica_text_append(&out, "\n");
   }
-  return hand_out(&out, text, size);
+  return mica_text_deliver(&out, text, size);
 }
 
 /* ---- the machine's limits --------------------------------------------------------------------- */
@@ -179,17 +167,13 @@ static void profile_table(mica_text *out, const mica_cpu_program *program,
   }
 }
 
-/* The trace event format of Chrome and Perfetto: complete events, microseconds. A step of a loop stands
- * where it ran last. */
+/* A step of a loop stands where it ran last. */
 static void profile_trace(mica_text *out, const mica_cpu_program *program,
                           const mica_cpu_context *run) {
   mica_json_writer writer;
   mica_text name;
   mica_text_init(&name, &program->allocator);
-  mica_json_begin(&writer, out);
-  mica_json_object_begin(&writer);
-  mica_json_key(&writer, "traceEvents");
-  mica_json_array_begin(&writer);
+  mica_trace_begin(&writer, out);
   int64_t origin = program->step_count > 0 ? run->step_begin[0] : 0;
   for (uint32_t i = 0; i < program->step_count; i++)
     if (run->step_runs[i] > 0 && run->step_begin[i] < origin) origin = run->step_begin[i];
@@ -198,35 +182,22 @@ static void profile_trace(mica_text *out, const mica_cpu_program *program,
     if (run->step_runs[i] == 0) continue;
     mica_text_clear(&name);
     append_step_name(&name, program, i);
-    mica_json_object_begin(&writer);
-    mica_json_key(&writer, "name");
-    mica_json_string(&writer, name.data == NULL ? "" : name.data);
-    mica_json_key(&writer, "ph");
-    mica_json_string(&writer, "X");
-    mica_json_key(&writer, "pid");
-    mica_json_integer(&writer, 1);
-    mica_json_key(&writer, "tid");
-    mica_json_integer(&writer, 1);
-    mica_json_key(&writer, "ts");
-    mica_json_double(&writer, (double)(run->step_begin[i] - origin) * 1e-3);
-    mica_json_key(&writer, "dur");
-    mica_json_double(&writer, (double)run->step_nanoseconds[i] / run->step_runs[i] * 1e-3);
-    mica_json_key(&writer, "args");
-    mica_json_object_begin(&writer);
-    mica_json_key(&writer, "scope");
-    mica_json_string(&writer,
-                     mica_scope_text(&program->graph, program->graph.nodes[info->node].scope));
-    mica_json_key(&writer, "runs");
-    mica_json_integer(&writer, run->step_runs[i]);
+    mica_trace_event_begin(
+        &writer,
+        &(mica_trace_event){
+            .name = name.data == NULL ? "" : name.data,
+            .begin = (double)(run->step_begin[i] - origin) * 1e-3,
+            .duration = (double)run->step_nanoseconds[i] / run->step_runs[i] * 1e-3,
+            .scope = mica_scope_text(&program->graph, program->graph.nodes[info->node].scope),
+            .runs = run->step_runs[i]});
     mica_json_key(&writer, "bytes");
     mica_json_integer(&writer, info->bytes);
     mica_json_key(&writer, "flops");
     mica_json_double(&writer, info->flops);
-    mica_json_object_end(&writer);
-    mica_json_object_end(&writer);
+    mica_trace_event_end(&writer);
   }
-  mica_json_array_end(&writer);
-  mica_json_object_end(&writer);
+  mica_trace_end(&writer);
+  if (name.failed) out->failed = true;
   mica_text_deinit(&name);
 }
 
@@ -238,14 +209,12 @@ int64_t mica_cpu_profile(void *state, void *program_pointer, bool trace, char *t
   mica_mutex_lock(&program->mutex);
   const mica_cpu_context *run = program->last;
   if (run == NULL) {
-    mica_text_append(&out,
-                     trace ? "{\"traceEvents\": []}"
-                           : "no profile: open the device with `profile` and run the executable\n");
+    mica_profile_nothing(&out, trace);
   } else if (trace) {
     profile_trace(&out, program, run);
   } else {
     profile_table(&out, program, run);
   }
   mica_mutex_unlock(&program->mutex);
-  return hand_out(&out, text, size);
+  return mica_text_deliver(&out, text, size);
 }

@@ -50,7 +50,12 @@ void mica_reference_node(const mica_graph *graph, uint32_t id, const void *const
 
 /* ---- frames ----------------------------------------------------------------------------------- */
 
+static size_t timing_bytes(const reference_program *program) {
+  return program->graph.count * sizeof(reference_timing); /* less than a node has */
+}
+
 static void destroy_frame(const reference_program *program, reference_frame *frame) {
+  mica_free(&program->allocator, frame->timing, timing_bytes(program));
   mica_free_aligned(&program->allocator, frame->arena, program->arena_bytes, MICA_ALIGNMENT);
   mica_free(&program->allocator, frame, program->frame_size);
 }
@@ -61,8 +66,11 @@ static reference_frame *create_frame(const reference_program *program) {
   frame->place = (void **)(void *)(frame + 1);
   frame->in = (const void **)(void *)(frame->place + program->graph.count);
   frame->arena = mica_allocate_aligned(&program->allocator, program->arena_bytes, MICA_ALIGNMENT);
-  if (frame->arena == NULL) {
-    mica_free(&program->allocator, frame, program->frame_size);
+  if (program->timing != NULL)
+    frame->timing =
+        mica_allocate_zeroed(&program->allocator, program->graph.count, sizeof(reference_timing));
+  if (frame->arena == NULL || (program->timing != NULL && frame->timing == NULL)) {
+    destroy_frame(program, frame);
     return NULL;
   }
   const mica_graph *graph = &program->graph;
@@ -85,8 +93,15 @@ static reference_frame *take_reference_frame(reference_program *program) {
   return frame != NULL ? frame : create_frame(program);
 }
 
-static void give_reference_frame(reference_program *program, reference_frame *frame) {
+/* After a call that succeeded, its times become those of the program. */
+static void give_reference_frame(reference_program *program, reference_frame *frame, bool ran) {
   mica_mutex_lock(&program->mutex);
+  if (ran && frame->timing != NULL) {
+    reference_timing *older = program->timing;
+    program->timing = frame->timing;
+    program->timed = true;
+    frame->timing = older;
+  }
   frame->next = program->frames;
   program->frames = frame;
   mica_mutex_unlock(&program->mutex);
@@ -116,6 +131,7 @@ static void reference_destroy(void *state, void *pointer) {
     program->frames = frame->next;
     destroy_frame(program, frame);
   }
+  mica_free(&program->allocator, program->timing, timing_bytes(program));
   mica_arena_deinit(&program->memory);
   mica_graph_deinit(&program->graph);
   mica_mutex_deinit(&program->mutex);
@@ -155,6 +171,12 @@ static mica_status reference_compile(void *state, mica_device *device, const mic
   if (status == MICA_OK) status = mica_reference_plan(program, error);
   if (status == MICA_OK && !size_frame(program))
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "the graph is too large");
+  if (status == MICA_OK && device->profile) {
+    program->timing =
+        mica_allocate_zeroed(&device->allocator, program->graph.count, sizeof(reference_timing));
+    if (program->timing == NULL)
+      status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a profile");
+  }
   if (status != MICA_OK) {
     reference_destroy(state, program);
     return status;
@@ -193,13 +215,14 @@ static mica_status reference_execute(void *state, void *pointer, const mica_call
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call: %zu bytes",
                             program->arena_bytes);
   } else {
+    if (frame->timing != NULL) memset(frame->timing, 0, timing_bytes(program));
     frame->call = call;
     frame->error = error;
     for (uint32_t i = 0; i < program->in_count; i++) /* read only */
       frame->place[program->inputs[i]] = (void *)(uintptr_t)call->in[i];
     status = mica_reference_evaluate(program, frame);
     if (status == MICA_OK) write_outputs(program, frame, call);
-    give_reference_frame(program, frame);
+    give_reference_frame(program, frame, status == MICA_OK);
   }
   if (status != MICA_OK && call->out_intact != NULL) *call->out_intact = true;
   return status;
@@ -223,4 +246,5 @@ const mica_backend mica_backend_reference = {.struct_size = sizeof(mica_backend)
                                              .execute = reference_execute,
                                              .program_destroy = reference_destroy,
                                              .program_arena_bytes = reference_arena_bytes,
-                                             .program_format = reference_format};
+                                             .program_format = reference_format,
+                                             .program_profile = mica_reference_profile};

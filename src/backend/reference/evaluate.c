@@ -211,7 +211,13 @@ static mica_status evaluate_kernel(const reference_program *program, reference_f
     mica_status status = mica_custom_run(graph, id, frame->in, &frame->place[id], frame->error);
     if (status != MICA_OK) return status;
   } else {
+    int64_t begin = frame->timing == NULL ? 0 : mica_clock_nanoseconds();
     mica_reference_node(graph, id, frame->in, &frame->place[id], frame->arena + program->scratch);
+    if (frame->timing != NULL) {
+      frame->timing[id].begin = begin;
+      frame->timing[id].nanoseconds += mica_clock_nanoseconds() - begin;
+      frame->timing[id].runs++;
+    }
   }
   if (node->op == MICA_OP_MARK) {
     const mica_mark_attr *attr = node->attr;

@@ -10,12 +10,18 @@ typedef struct {
   uint32_t first, count;
 } reference_list;
 
+/* What the runs of a node in one call took. */
+typedef struct {
+  int64_t begin, nanoseconds, runs; /* begin: of the last one */
+} reference_timing;
+
 /* The memory of one call: places of all values, the arena behind them. */
 typedef struct reference_frame {
   struct reference_frame *next;
   char *arena;
-  void **place;    /* [graph.count] where each value lies */
-  const void **in; /* [widest] operands of the node that runs */
+  void **place;             /* [graph.count] where each value lies */
+  const void **in;          /* [widest] operands of the node that runs */
+  reference_timing *timing; /* [graph.count], NULL: nobody wants to know */
   const mica_call *call;
   mica_error *error;
 } reference_frame;
@@ -36,7 +42,9 @@ typedef struct reference_program {
       staging; /* [out_count] outputs that are inputs: where they are kept while outputs are written */
   uint32_t in_count, out_count, widest;
   size_t arena_bytes, scratch; /* scratch: its offset */
-  mica_mutex mutex;            /* guards `frames` */
+  reference_timing *timing;    /* [graph.count] of the last call, on a device that profiles */
+  bool timed;                  /* there was one */
+  mica_mutex mutex;            /* guards `frames`, `timing` and `timed` */
   reference_frame *frames;     /* at rest */
   size_t frame_size;
 } reference_program;
@@ -46,6 +54,8 @@ const reference_row *mica_reference_row(mica_op op);
 
 /* plan.c: fills steps, lists and offsets of a program whose graph stands. */
 mica_status mica_reference_plan(reference_program *program, mica_error *error);
+/* profile.c: the text of the last call's profile. */
+int64_t mica_reference_profile(void *state, void *pointer, bool trace, char *text, size_t size);
 /* evaluate.c: runs the root region. */
 mica_status mica_reference_evaluate(const reference_program *program, reference_frame *frame);
 

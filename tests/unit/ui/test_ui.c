@@ -2,10 +2,12 @@
 /* What a person sees, as far as a program can tell: lines of progress when piped, the report's
  * numbers, plots that
  * are well-formed and hold their curves. */
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "mica/ui.h"
@@ -40,6 +42,40 @@ TEST(progress_prints_lines_when_piped) {
   fclose(file);
   mica_progress_begin(&p, NULL, "quiet", 0);
   mica_progress_update(&p, 1, NULL), mica_progress_end(&p);
+}
+
+/* On a terminal one line is drawn over and over, at most ten times a second, and its end always. */
+TEST(progress_draws_a_bar_on_a_terminal) {
+  int host = posix_openpt(O_RDWR | O_NOCTTY);
+  if (host < 0 || grantpt(host) != 0 || unlockpt(host) != 0) {
+    CHECK_SKIP("there are no pseudo-terminals here");
+    if (host >= 0) close(host);
+    return;
+  }
+  FILE *file = fopen(ptsname(host), "w");
+  if (!CHECK(file)) return;
+  for (int color = 0; color < 2; color++) {
+    setenv("NO_COLOR", color ? "" : "1", 1);
+    mica_progress p;
+    mica_progress_begin(&p, file, "training", 8);
+    for (int i = 1; i <= 8; i++) mica_progress_update(&p, i, "loss 0.25");
+    mica_progress_end(&p);
+    ssize_t size = read(host, text, sizeof text - 1);
+    text[size > 0 ? size : 0] = 0;
+    CHECK_STR_CONTAINS(text, "\r\033[K");
+    CHECK_STR_CONTAINS(text, "training");
+    CHECK_STR_CONTAINS(text, "━━━━━━━━━━━━━━━━━━━━"); /* all 20 cells at the end */
+    CHECK_STR_CONTAINS(text, "100 %");
+    CHECK_STR_CONTAINS(text, "loss 0.25");
+    CHECK((strstr(text, "\033[36m") != NULL) == (color == 1));
+    int drawn = 0;
+    for (const char *c = text; *c; c++) drawn += *c == '\r' && c[1] == '\033';
+    CHECK(drawn >= 2 &&
+          drawn < 8); /* the first, the last, and what fell into other tenths of seconds */
+  }
+  unsetenv("NO_COLOR");
+  fclose(file);
+  close(host);
 }
 
 TEST(report_counts) {
@@ -85,5 +121,6 @@ TEST(plots_hold_their_curves) {
   remove("plot.svg");
 }
 
-TEST_MAIN(TEST_CASE(progress_prints_lines_when_piped), TEST_CASE(report_counts),
+TEST_MAIN(TEST_CASE(progress_prints_lines_when_piped),
+          TEST_CASE(progress_draws_a_bar_on_a_terminal), TEST_CASE(report_counts),
           TEST_CASE(plots_hold_their_curves))
