@@ -59,7 +59,7 @@ void mica_linalg_product(mica_linalg *work, mica_linalg_sum sum, int64_t m, int6
                        .c_row = c_row,
                        .accumulate = sum != MICA_LINALG_SET};
   size_t bytes = mica_gemm_scratch_size(work->kernels, &problem, work->parallel->threads);
-  if (bytes == SIZE_MAX || bytes > INT64_MAX / 2) {
+  if (bytes > SIZE_MAX / 4) {
     work->used = work->need = SIZE_MAX;
     return;
   }
