@@ -21,6 +21,7 @@
 #include "mica/cpp/arrays.hpp"
 #include "mica/cpp/base.hpp"
 #include "mica/cpp/blocks.hpp"
+#include "mica/cpp/folds.hpp"
 #include "mica/cpp/run.hpp"
 #include "mica/cpp/sorting.hpp"
 #include "mica/cpp/values.hpp"

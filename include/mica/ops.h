@@ -15,6 +15,7 @@
 #include "mica/ops/product.h"
 #include "mica/ops/random.h"
 #include "mica/ops/reduce.h"
+#include "mica/ops/region.h"
 #include "mica/ops/segment.h"
 #include "mica/ops/shape.h"
 #include "mica/ops/sort.h"

@@ -204,7 +204,9 @@ typedef struct {
 
 /* A block that is being built (or was): what mica_region handles point to. */
 typedef struct {
-  mica_op op; /* NONE for vmap, which leaves no node */
+  mica_op op;       /* NONE for vmap and what is folded by a block: they leave no node */
+  const char *name; /* of one that leaves none, NULL: vmap */
+  void *plan;       /* arena: what its end needs to know */
   bool done;
   uint32_t parent_region, current_region; /* region indices; current 0 between regions */
   /* declared operands; results promised by the first region */
@@ -371,6 +373,8 @@ mica_value mica_block_argument(mica_graph *graph, uint32_t block, size_t index);
 const char *mica_block_name(const mica_block *block); /* of its operator; "vmap" leaves none */
 /* Whether a public handle is the innermost open block, of operator `op`; fails the graph if not. */
 bool mica_region_check(mica_region region, const char *function, mica_op op);
+/* The same for a block without an operator. */
+bool mica_region_check_named(mica_region region, const char *function, const char *name);
 
 /* Rebuilds the nodes of a region in the current place: arguments[i] stands for its i-th argument
  * (declared and captured). `rule`, if given, is asked first for each node: true when it set

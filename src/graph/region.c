@@ -246,10 +246,12 @@ mica_value mica_block_argument(mica_graph *graph, uint32_t block_id, size_t inde
 }
 
 const char *mica_block_name(const mica_block *block) {
-  return !block ? "block" : block->op ? mica_op_definition(block->op)->name : "vmap";
+  if (!block) return "block";
+  return block->op ? mica_op_definition(block->op)->name : block->name ? block->name : "vmap";
 }
 
-bool mica_region_check(mica_region region, const char *function, mica_op op) {
+static bool check_block(mica_region region, const char *function, mica_op op,
+                        const char *own_name) {
   mica_graph *graph = region.graph;
   if (!graph || graph->status != MICA_OK) return false;
   if (!region.id || region.epoch != graph->epoch || region.id > graph->block_count) {
@@ -260,10 +262,10 @@ bool mica_region_check(mica_region region, const char *function, mica_op op) {
   }
   const mica_block *block = &graph->blocks[region.id - 1];
   const char *name = mica_block_name(block);
-  if (block->op != op || block->done) {
+  mica_block wanted = {.op = op, .name = own_name};
+  if (block->op != op || block->done || strcmp(name, mica_block_name(&wanted)) != 0) {
     mica_fail_block(region, function, "the block belongs to %s%s: expected an open block of %s",
-                    name, block->done ? " and is closed already" : "",
-                    op ? mica_op_definition(op)->name : "vmap");
+                    name, block->done ? " and is closed already" : "", mica_block_name(&wanted));
     return false;
   }
   if (block->current_region == 0 || block->current_region != graph->current) {
@@ -272,6 +274,13 @@ bool mica_region_check(mica_region region, const char *function, mica_op op) {
     return false;
   }
   return true;
+}
+
+bool mica_region_check(mica_region region, const char *function, mica_op op) {
+  return check_block(region, function, op, NULL);
+}
+bool mica_region_check_named(mica_region region, const char *function, const char *name) {
+  return check_block(region, function, MICA_OP_NONE, name);
 }
 
 mica_value mica_argument(mica_region region, size_t index) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every nesting of two blocks: {while, if, switch, scan, call, vmap, recompute, custom_gradient} in
+/* Every nesting of two blocks: {while, if, switch, scan, call, vmap, recompute, custom_gradient,
+ * reduce} in
  * each other
  * and in themselves. The inner block captures a value from outside of both. Each nest is a case of
  * the
@@ -26,10 +27,11 @@ typedef enum {
   IN_VMAP,
   IN_RECOMPUTE,
   IN_CUSTOM,
+  IN_REDUCE,
   BLOCKS
 } block;
-static const char *const block_names[BLOCKS] = {"while", "if",   "switch",    "scan",
-                                                "call",  "vmap", "recompute", "custom"};
+static const char *const block_names[BLOCKS] = {"while", "if",        "switch", "scan",  "call",
+                                                "vmap",  "recompute", "custom", "reduce"};
 
 /* The nest that is being built: a case has no context of its own. */
 static block levels[2];
@@ -124,6 +126,17 @@ static mica_value nest_custom(int level, mica_value x, mica_value w) {
   return out;
 }
 
+/* Both elements of x folded by a block, which sees single elements. */
+static mica_value nest_reduce(int level, mica_value x, mica_value w) {
+  mica_value init = mica_scalar(x.graph, mica_dtype_of(x), 0.3), out;
+  mica_region fold = mica_reduce_begin(&x, &init, 1, MICA_ALL);
+  mica_value both = mica_stack(
+      (mica_value[]){mica_argument(fold, 0), mica_mul(mica_argument(fold, 1), 0.5)}, 2, 0);
+  mica_value result = mica_reduce_sum(nest(level + 1, both, w), MICA_ALL);
+  mica_reduce_end(fold, &result, &out);
+  return mica_mul(x, out);
+}
+
 static mica_value nest(int level, mica_value x, mica_value w) {
   if (level == 2) return mica_tanh(mica_add(mica_mul(x, w), mica_mul(mica_sin(w), 0.3)));
   switch (levels[level]) {
@@ -135,6 +148,7 @@ static mica_value nest(int level, mica_value x, mica_value w) {
     case IN_VMAP: return nest_vmap(level, x, w);
     case IN_RECOMPUTE: return nest_recompute(level, x, w);
     case IN_CUSTOM: return nest_custom(level, x, w);
+    case IN_REDUCE: return nest_reduce(level, x, w);
     case BLOCKS: break;
   }
   return mica_fail(x.graph, MICA_INTERNAL, "no such block");

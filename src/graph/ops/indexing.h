@@ -34,5 +34,7 @@ mica_gather_attr mica_batch_indexing(const mica_gather_attr *attr, bool x_batche
 
 /* The scatter that writes what a gather reads. */
 mica_scatter_attr mica_scatter_like(const mica_gather_attr *attr, mica_scatter_kind kind);
+/* The gather that reads what a scatter writes; sizes from the shapes of x and updates. */
+mica_gather_attr mica_gather_like(const mica_scatter_attr *attr, mica_shape x, mica_shape updates);
 
 #endif

@@ -11,8 +11,7 @@
 
 #include "graph/ops/indexing.h"
 
-/* The gather that reads what a scatter writes; sizes from the shapes of x and updates. */
-static mica_gather_attr gather_like(const mica_scatter_attr *a, mica_shape x, mica_shape updates) {
+mica_gather_attr mica_gather_like(const mica_scatter_attr *a, mica_shape x, mica_shape updates) {
   mica_gather_attr gather = {.offset_axes = a->update_window_axes,
                              .collapsed_slice_axes = a->inserted_window_axes,
                              .operand_batch_axes = a->operand_batch_axes,
@@ -125,7 +124,7 @@ static mica_value scatter_sum(const mica_rule *rule, mica_value updates) {
 /* x [x...] where each update goes, and `filling` for skipped updates: [updates...] */
 static mica_value read_back(const mica_rule *rule, mica_value x, double filling) {
   mica_shape shape = mica_shape_of(rule->in[0]), updates = mica_shape_of(rule->in[2]);
-  mica_gather_attr attr = gather_like(rule->attr, shape, updates);
+  mica_gather_attr attr = mica_gather_like(rule->attr, shape, updates);
   mica_value skipped = mica_full(rule->graph, (mica_type){mica_dtype_of(x), updates}, filling);
   if (!mica_windows_fit(&attr, shape)) return skipped;
   mica_value at = mica_clamp_indices(rule->in[1], &attr, shape);
@@ -163,7 +162,7 @@ static extreme_holders find_holders(const mica_rule *rule) {
   mica_value x = rule->in[0], updates = rule->in[2], out = rule->out[0];
   mica_dtype wide = mica_wide_dtype(mica_dtype_of(x));
   mica_shape shape = mica_shape_of(x);
-  mica_gather_attr like = gather_like(rule->attr, shape, mica_shape_of(updates));
+  mica_gather_attr like = mica_gather_like(rule->attr, shape, mica_shape_of(updates));
   extreme_holders holders = {
       .x = mica_equal(x, out),
       .updates = mica_and(mica_equal(updates, read_back(rule, out, 0)),
@@ -277,7 +276,7 @@ static void batch_scatter(const mica_rule *rule, const bool *batched, int64_t si
   if (!mica_batch_fits(rule, x.rank, out) || !mica_batch_fits(rule, updates.rank, out) ||
       !mica_batch_fits(rule, mica_example_rank(rule, batched, 1), out))
     return;
-  mica_gather_attr like = gather_like(a, x, updates),
+  mica_gather_attr like = mica_gather_like(a, x, updates),
                    more = mica_batch_indexing(&like, true, batched[1], size);
   mica_scatter_attr attr = mica_scatter_like(&more, (mica_scatter_kind)a->kind);
   mica_value in[3] = {mica_batched(rule->in[0], batched[0], size), rule->in[1],

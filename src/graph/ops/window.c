@@ -10,6 +10,7 @@
 
 #include "graph/ops/rules.h"
 #include "graph/ops/sliding.h"
+#include "graph/ops/windows.h"
 
 static const char *const window_kinds[] = {"sum", "prod", "max", "min", NULL};
 
@@ -142,36 +143,49 @@ static mica_value window_positions(mica_graph *graph, const mica_sliding *s, int
                   mica_mul_number(mica_iota(graph, type, 1), step));
 }
 
-/* x -> [cells of a window, windows...], ones for padding. Axis by axis: with [p, before, n,
- * after] the axis of n cells becomes [window, output], and `window` joins p. */
-static mica_value window_patches(const mica_rule *rule, mica_value x, mica_shape windows) {
-  const mica_window_attr *a = rule->attr;
+/* Axis by axis: with [p, before, n, after] the axis of n cells becomes [window, output], and
+ * `window` joins p. */
+mica_value mica_window_patches(const char *op, const mica_window_attr *a, mica_value x,
+                               mica_value filling, mica_shape windows) {
+  mica_graph *graph = x.graph;
   mica_shape shape = mica_shape_of(x);
   mica_ints interior = a->base_dilation;
   for (int32_t axis = 0; axis < shape.rank; axis++) interior.at[axis]--;
-  mica_value y = mica_pad(x, mica_scalar(rule->graph, mica_dtype_of(x), 1), a->low.at, a->high.at,
-                          interior.at);
+  mica_value y = mica_pad(x, filling, a->low.at, a->high.at, interior.at);
   mica_shape padded = mica_shape_of(y);
   int64_t cells = 1;
-  for (int32_t axis = 0; axis < shape.rank && rule->graph->status == MICA_OK; axis++) {
+  for (int32_t axis = 0; axis < shape.rank && graph->status == MICA_OK; axis++) {
     mica_sliding s = window_axis(a, shape, axis);
     if (s.window == 1 && s.stride == 1) continue;
     mica_shape parts = {.rank = 4, .dim = {cells, 1, padded.dim[axis], 1}};
     for (int32_t i = 0; i < axis; i++) parts.dim[1] *= padded.dim[i];
     for (int32_t i = axis + 1; i < shape.rank; i++) parts.dim[3] *= padded.dim[i];
     y = mica_take(mica_reshape_if_needed(y, parts),
-                  window_positions(rule->graph, &s, windows.dim[axis], padded.dim[axis]), 2);
+                  window_positions(graph, &s, windows.dim[axis], padded.dim[axis]), 2);
     y = mica_move_axis(y, 2, 1); /* [p, window, before, output, after] */
     padded.dim[axis] = windows.dim[axis];
     int64_t count = mica_shape_count(padded);
     if (count < 0 || !mica_i64_multiply(cells, s.window, &cells) ||
         !mica_i64_multiply(cells, count, &(int64_t){0}))
-      return mica_rule_failed(rule,
-                              "cannot be differentiated: the patches of its windows are too large");
+      return mica_fail_operator(graph, op, &x, 1, "the patches of its windows are too large");
     y = mica_reshape_if_needed(y, (mica_shape){.rank = 2, .dim = {cells, count}});
   }
   return mica_reshape_if_needed(y,
                                 (mica_shape){.rank = 2, .dim = {cells, mica_shape_count(windows)}});
+}
+
+bool mica_window_sizes(const char *op, mica_value x, const mica_window_attr *attr,
+                       mica_shape *out) {
+  mica_shape shape = mica_shape_of(x);
+  *out = (mica_shape){.rank = shape.rank};
+  for (int32_t axis = 0; axis < shape.rank; axis++) {
+    mica_sliding s = window_axis(attr, shape, axis);
+    if (mica_sliding_output(&s, &out->dim[axis])) continue;
+    mica_fail_operator(x.graph, op, &x, 1,
+                       "the window along axis %" PRId32 " reaches too far: sizes overflow", axis);
+    return false;
+  }
+  return true;
 }
 
 /* PROD as operators with right derivatives; *out_floor is where they begin, *out_x the operand
@@ -181,7 +195,8 @@ static mica_value window_product(const mica_rule *rule, uint32_t *out_floor, mic
   mica_shape windows = mica_shape_of(rule->out[0]);
   *out_x = mica_value_of(graph, mica_resolve(graph, rule->in[0]));
   *out_floor = graph->count;
-  mica_value patches = window_patches(rule, *out_x, windows);
+  mica_value one = mica_scalar(graph, mica_dtype_of(*out_x), 1);
+  mica_value patches = mica_window_patches("reduce_window", rule->attr, *out_x, one, windows);
   mica_value product = mica_reduce_prod(patches, (mica_axes){1, {0}, false});
   return mica_reshape_if_needed(product, windows);
 }
@@ -312,14 +327,14 @@ const mica_op_def mica_op_select_and_gather = {
 
 /* A list of an argument struct: `rank` entries, 0 standing for `missing`, and nothing behind
  * them. */
-static bool window_list(mica_value x, const char *name, const int64_t given[8], int64_t missing,
-                        mica_ints *out) {
+static bool window_list(const char *op, mica_value x, const char *name, const int64_t given[8],
+                        int64_t missing, mica_ints *out) {
   *out = (mica_ints){.count = mica_rank_of(x)};
   for (int32_t i = 0; i < MICA_MAX_RANK; i++) {
     if (i < out->count) {
       out->at[i] = given[i] ? given[i] : missing;
     } else if (given[i]) {
-      mica_fail_operator(x.graph, "reduce_window", &x, 1,
+      mica_fail_operator(x.graph, op, &x, 1,
                          "%s has an entry for axis %" PRId32 ": expected %" PRId32
                          " entries, one for each axis",
                          name, i, out->count);
@@ -329,18 +344,46 @@ static bool window_list(mica_value x, const char *name, const int64_t given[8], 
   return true;
 }
 
+static bool read_window_lists(const char *op, mica_value x, const int64_t window[8],
+                              const int64_t stride[8], const int64_t base_dilation[8],
+                              const int64_t window_dilation[8], const int64_t low[8],
+                              const int64_t high[8], mica_window_attr *out) {
+  return window_list(op, x, "window", window, 1, &out->window) &&
+         window_list(op, x, "stride", stride, 1, &out->stride) &&
+         window_list(op, x, "base_dilation", base_dilation, 1, &out->base_dilation) &&
+         window_list(op, x, "window_dilation", window_dilation, 1, &out->window_dilation) &&
+         window_list(op, x, "low", low, 0, &out->low) &&
+         window_list(op, x, "high", high, 0, &out->high);
+}
+
+bool mica_window_lists(const char *op, mica_value x, const int64_t window[8],
+                       const int64_t stride[8], const int64_t base_dilation[8],
+                       const int64_t window_dilation[8], const int64_t low[8],
+                       const int64_t high[8], mica_window_attr *out) {
+  if (!read_window_lists(op, x, window, stride, base_dilation, window_dilation, low, high, out))
+    return false;
+  const mica_ints *positive[4] = {&out->window, &out->stride, &out->base_dilation,
+                                  &out->window_dilation};
+  for (int i = 0; i < 4; i++)
+    for (int32_t axis = 0; axis < positive[i]->count; axis++)
+      if (positive[i]->at[axis] < 1) {
+        mica_fail_operator(x.graph, op, &x, 1,
+                           "a window, step or dilation is %" PRId64 " along axis %" PRId32
+                           ": expected at least 1",
+                           positive[i]->at[axis], axis);
+        return false;
+      }
+  return true;
+}
+
 mica_value mica_reduce_window_with(const mica_reduce_window_args *args) {
   mica_reduce_window_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   MICA_ENTRY(a.x.graph);
   mica_window_attr attr = {.kind = (int32_t)a.kind}; /* both lists of kinds begin alike */
   if (!mica_operands_usable("reduce_window", &a.x, 1) ||
-      !window_list(a.x, "window", a.window, 1, &attr.window) ||
-      !window_list(a.x, "stride", a.stride, 1, &attr.stride) ||
-      !window_list(a.x, "base_dilation", a.base_dilation, 1, &attr.base_dilation) ||
-      !window_list(a.x, "window_dilation", a.window_dilation, 1, &attr.window_dilation) ||
-      !window_list(a.x, "low", a.low, 0, &attr.low) ||
-      !window_list(a.x, "high", a.high, 0, &attr.high))
+      !read_window_lists("reduce_window", a.x, a.window, a.stride, a.base_dilation,
+                         a.window_dilation, a.low, a.high, &attr))
     return mica_no_value(a.x.graph);
   return mica_emit(a.x.graph, MICA_OP_REDUCE_WINDOW, &a.x, 1, &attr);
 }
