@@ -42,8 +42,8 @@ MICA_API mica_value mica_random_rademacher(mica_value key, mica_type type);
 /* logits [..., n] -> i32 [...]: i with probability exp(logits[i]) / sum of exp(logits), as the
  * largest of logits + gumbel (Gumbel 1954). A logit of -infinity is never drawn. */
 MICA_API mica_value mica_random_categorical(mica_value key, mica_value logits);
-/* i32: k with probability exp(-rate) rate^k / k!. Below a rate of 10 by products of uniforms (Knuth
- * 1969), else by transformed rejection (Hoermann 1993, PTRS). A rate of NaN or below 0 gives -1; above
+/* i32: k with probability exp(-rate) rate^k / k!. Below a rate of 10 as the quantile of a
+ * uniform, else by transformed rejection (Hoermann 1993, PTRS). A rate of NaN or below 0 gives -1; above
  * 2^30, where i32 has little room left, the largest i32. */
 MICA_API mica_value mica_random_poisson(mica_value key, mica_value rate, mica_shape shape);
 

@@ -316,11 +316,34 @@ static bool multiplies_into(mica_dtype from, mica_dtype to) {
   return from == to || (small_float && to == MICA_F32) || (small_integer && to == MICA_I32);
 }
 
+/* Where no label is free there is nothing that a matrix product could use twice: elements are
+ * multiplied and summed, wide. */
+static einsum_term sum_products(const einsum_plan *plan, einsum_term a, einsum_term b,
+                                uint64_t keep) {
+  einsum_convert(&a, mica_wide_dtype(plan->dtype));
+  einsum_convert(&b, mica_wide_dtype(plan->dtype));
+  einsum_term out = a;
+  out.value = (mica_mul)(a.value, spread_term(&b, a.label, a.rank));
+  mica_axes summed = {0};
+  for (int32_t axis = a.rank - 1; axis >= 0; axis--)
+    if (!(keep & LABEL_BIT(a.label[axis]))) {
+      summed.axis[summed.count++] = axis;
+      remove_label(&out, axis);
+    }
+  out.set = labels_of(&out);
+  out.value = mica_reduce_sum(out.value, summed);
+  einsum_convert(&out, plan->dtype);
+  return out;
+}
+
 /* The product of two terms, summed over the labels that are not in `keep`. */
 static einsum_term contract_terms(const einsum_plan *plan, einsum_term a, einsum_term b,
                                   uint64_t keep, bool last) {
   uint64_t common = a.set & b.set, batch = common & keep, contract = common & ~keep;
+  const char *expected = "";
   if (!contract) return multiply_terms(plan, a, b, last);
+  if (a.set == b.set && mica_class_accepts(MICA_CLASS_NUMBER, plan->dtype, &expected))
+    return sum_products(plan, a, b, keep);
   einsum_term out = dot_labels(plan, &a, &b, batch, contract, last);
   if (last && !in_result_order(plan, &out)) {
     einsum_term other = dot_labels(plan, &b, &a, batch, contract, last);

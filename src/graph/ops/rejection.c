@@ -155,34 +155,38 @@ mica_value mica_random_dirichlet(mica_value key, mica_value a, mica_shape shape)
 
 /* ---- poisson --------------------------------------------------------------------------------------- */
 
-/* How many arrivals, an exponential time apart, come before `rate`; 0 where the rate is below 0. */
-static mica_value count_arrivals(mica_value key, mica_value rate, mica_shape shape) {
+/* The quantile of a uniform, by adding up probabilities until they reach it; 0 where the rate is 0.
+ * Of a rate below 10, counts of 100 and more have no probability in f64. */
+static mica_value search_quantile(mica_value key, mica_value rate, mica_shape shape) {
   mica_graph *graph = key.graph;
-  mica_type type = mica_type_of(rate), draw = {type.dtype, shape};
-  mica_value state[3] = {mica_zeros(graph, type), mica_zeros(graph, type),
-                         mica_scalar(graph, MICA_I32, 0)},
-             final[3];
-  mica_region loop = mica_while_begin(graph, state, 3, 0);
-  mica_while_body(loop, any_left((mica_greater)(mica_argument(loop, 0), rate)));
-  mica_value time = mica_argument(loop, 0), round = mica_argument(loop, 2);
-  mica_value later = (mica_add)(time, mica_random_exponential(mica_random_fold(key, round), draw));
-  mica_value came = mica_convert((mica_less_equal)(later, rate), type.dtype);
-  mica_value next[3] = {later, (mica_add)(mica_argument(loop, 1), came), mica_add(round, 1)};
-  mica_while_end(loop, next, final);
-  return final[1];
+  mica_value u, p = mica_exp(mica_neg(rate));
+  mica_draw_open(key, mica_dtype_of(rate), shape, 1, false, &u);
+  mica_value state[4] = {p, p, mica_zeros_like(rate), mica_scalar(graph, MICA_F64, 0)}, final[4];
+  mica_region loop = mica_while_begin(graph, state, 4, 0);
+  mica_value beyond =
+      mica_reduce_or((mica_greater)(u, mica_argument(loop, 1)), (mica_axes){.count = -1});
+  mica_while_body(loop, (mica_and)(beyond, mica_less(mica_argument(loop, 3), 100)));
+  mica_value sum = mica_argument(loop, 1), next = mica_add(mica_argument(loop, 3), 1);
+  mica_value term = (mica_mul)(mica_argument(loop, 0), (mica_div)(rate, next));
+  mica_value higher = mica_convert((mica_greater)(u, sum), MICA_F64);
+  mica_value following[4] = {term, (mica_add)(sum, term),
+                             (mica_add)(mica_argument(loop, 2), higher), next};
+  mica_while_end(loop, following, final);
+  return final[2];
 }
 
 /* Hoermann, "The transformed rejection method for generating Poisson random variables", Insurance:
- * Mathematics and Economics 12 (1993), algorithm PTRS; rate at least 10. */
-static mica_value transformed_rejection(mica_value key, mica_value rate, mica_shape shape) {
+ * Mathematics and Economics 12 (1993), algorithm PTRS; rate at least 10, for those that are `wanted`. */
+static mica_value transformed_rejection(mica_value key, mica_value rate, mica_value wanted,
+                                        mica_shape shape) {
   mica_graph *graph = key.graph;
-  mica_type type = mica_type_of(rate), truth = {MICA_BOOL, type.shape};
+  mica_type type = mica_type_of(rate);
   mica_value b = mica_add(mica_mul(mica_sqrt(rate), 2.53), 0.931);
   mica_value a = mica_add(mica_mul(b, 0.02483), -0.059);
   mica_value inverse_alpha = mica_add(mica_mul(mica_reciprocal(mica_add(b, -3.4)), 1.1328), 1.1239);
   mica_value sure = mica_add(mica_mul(mica_reciprocal(mica_add(b, -2)), -3.6224), 0.9277);
   mica_value log_rate = mica_log(rate);
-  mica_value state[3] = {mica_zeros(graph, type), mica_zeros(graph, truth),
+  mica_value state[3] = {mica_zeros(graph, type), mica_not(wanted),
                          mica_scalar(graph, MICA_I32, 0)},
              final[3];
   mica_region loop = mica_while_begin(graph, state, 3, 0);
@@ -198,10 +202,20 @@ static mica_value transformed_rejection(mica_value key, mica_value rate, mica_sh
   mica_value never =
       (mica_or)(mica_less(k, 0), (mica_and)(mica_less(us, 0.013), (mica_greater)(v, us)));
   mica_value whole = mica_max(k, 0);
+  /* log(v / alpha / hat) <= k log(rate) - rate - log(k!), where k! = (k + 8)! / ((k + 1) .. (k +
+   * 8)) and Stirling's series of log((k + 8)!) is exact to 1e-11. */
   mica_value hat = (mica_add)((mica_div)(a, (mica_mul)(us, us)), b);
-  mica_value left = mica_log((mica_div)((mica_mul)(v, inverse_alpha), hat));
+  mica_value product = mica_add(whole, 1), n = mica_add(whole, 8), inverse = mica_reciprocal(n);
+  for (int i = 2; i <= 8; i++) product = (mica_mul)(product, mica_add(whole, i));
+  mica_value square = (mica_mul)(inverse, inverse);
+  mica_value series = mica_add(mica_mul(square, -1.0 / 1680), 1.0 / 1260);
+  series = mica_add((mica_mul)(square, series), -1.0 / 360);
+  series = mica_add((mica_mul)(square, series), 1.0 / 12);
+  series = mica_add((mica_mul)(inverse, series), 0.91893853320467274); /* log(2 pi) / 2 */
+  mica_value stirling = (mica_sub)((mica_mul)(mica_add(n, 0.5), mica_log(n)), n);
+  mica_value left = mica_log((mica_div)((mica_mul)(v, inverse_alpha), (mica_mul)(hat, product)));
   mica_value right =
-      (mica_sub)((mica_sub)((mica_mul)(whole, log_rate), rate), mica_lgamma(mica_add(whole, 1)));
+      (mica_sub)((mica_sub)((mica_mul)(whole, log_rate), rate), (mica_add)(stirling, series));
   mica_value slow = (mica_and)(mica_not(never), (mica_less_equal)(left, right));
   mica_value next[3] = {mica_select(done, mica_argument(loop, 0), whole),
                         (mica_or)(done, (mica_or)(quick, slow)), mica_add(round, 1)};
@@ -209,7 +223,7 @@ static mica_value transformed_rejection(mica_value key, mica_value rate, mica_sh
   return final[0];
 }
 
-/* In f64, since k log(rate) - rate - lgamma(k + 1) cancels. */
+/* In f64, since k log(rate) - rate - log(k!) cancels. */
 mica_value mica_random_poisson(mica_value key, mica_value rate, mica_shape shape) {
   MICA_ENTRY_OF(key, rate);
   const double largest = 1073741824, few = 10;
@@ -220,11 +234,11 @@ mica_value mica_random_poisson(mica_value key, mica_value rate, mica_shape shape
   mica_value small = mica_less(rate, few), invalid = mica_not(mica_greater_equal(rate, 0));
   mica_value large = mica_greater(rate, largest);
   mica_value little =
-      mica_select((mica_and)(small, mica_not(invalid)), rate, mica_full_like(rate, -1));
-  mica_value much =
-      mica_select((mica_or)((mica_or)(small, invalid), large), mica_full_like(rate, few), rate);
-  mica_value counted = count_arrivals(mica_random_fold_number(key, 0), little, shape);
-  mica_value rejected = transformed_rejection(mica_random_fold_number(key, 1), much, shape);
+      mica_select((mica_and)(small, mica_not(invalid)), rate, mica_zeros_like(rate));
+  mica_value wanted = mica_not((mica_or)((mica_or)(small, invalid), large));
+  mica_value much = mica_select(wanted, rate, mica_full_like(rate, few));
+  mica_value counted = search_quantile(mica_random_fold_number(key, 0), little, shape);
+  mica_value rejected = transformed_rejection(mica_random_fold_number(key, 1), much, wanted, shape);
   mica_value k = mica_select(small, counted, rejected);
   k = mica_select(invalid, mica_full_like(k, -1),
                   mica_select(large, mica_full_like(k, INT32_MAX), k));
