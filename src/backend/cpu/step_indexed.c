@@ -2,13 +2,27 @@
 /* step_indexed.c: gather and scatter. Both walk over the index vectors; each names the corner of a window
  * of the operand, whose elements correspond to a block of the slices (the gather's result, the scatter's
  * updates). Gathers run side by side by vectors. Scatters give each task a range of the operand's corners
- * and let it look at all vectors, so that updates of one place keep their order whatever the threads. */
+ * and let it look at all vectors, so that updates of one place keep their order whatever the threads.
+ * Windows of one element at one index each, such as those of sorts and segments, go in plain loops
+ * along the last axis of vectors; only batches of such lines are scattered side by side. */
 #include "backend/cpu/copy.h"
 #include "backend/cpu/moves_internal.h"
 
 #include <string.h>
 
 enum { INDEXED_TASK_BYTES = 1 << 16, SCATTER_RANGES = 16, SCATTER_PARALLEL_BYTES = 1 << 18 };
+
+/* Vectors that follow each other: element j of the slices is at from or to + j * slice_step, that of
+ * the operand at operand + j * batch_step + index j * operand_step. */
+typedef struct {
+  const char *indices, *slices; /* scatter: the updates, from the line's first on */
+  int64_t slice;                /* offset of the line in the slices */
+  char *result;                 /* gather: slices; scatter: the operand's begin */
+  const char *operand;          /* gather: the operand */
+  int64_t offset;               /* scatter: of the line in the operand */
+  int64_t count, index_step, slice_step, batch_step, operand_step, last;
+  bool wide;
+} indexed_line;
 
 typedef struct {
   int32_t vector_rank;                /* axes of the indices without the vector's */
@@ -30,7 +44,119 @@ typedef struct {
   bool apart;             /* two windows that overlap are at the same place */
   mica_strided_copy copy; /* of a window: gather from the operand, scatter to it */
   void (*combine)(const mica_strided_copy *copy, const char *update, char *to);
+  /* Windows of one element at one index each go line by line, a line being the last axis of vectors. */
+  void (*gather_line)(const indexed_line *line);
+  void (*scatter_line)(const indexed_line *line);
 } indexed_argument;
+
+/* ---- lines of single elements ------------------------------------------------------------------ */
+
+static inline int64_t index_of_line(const indexed_line *line, int64_t j) {
+  const char *at = line->indices + j * line->index_step;
+  int64_t wide;
+  int32_t narrow;
+  if (line->wide) {
+    memcpy(&wide, at, sizeof(wide));
+    return wide;
+  }
+  memcpy(&narrow, at, sizeof(narrow));
+  return narrow;
+}
+
+#define GATHER_LINE(size)                                                           \
+  static void gather_line_##size(const indexed_line *line) {                        \
+    for (int64_t j = 0; j < line->count; j++) {                                     \
+      int64_t at = index_of_line(line, j);                                          \
+      at = at < 0 ? 0 : at > line->last ? line->last : at;                          \
+      memcpy(line->result + j * line->slice_step,                                   \
+             line->operand + j * line->batch_step + at * line->operand_step, size); \
+    }                                                                               \
+  }
+GATHER_LINE(1)
+GATHER_LINE(2)
+GATHER_LINE(4)
+GATHER_LINE(8)
+#undef GATHER_LINE
+
+#define SCATTER_LINE(name, type, expression)                                         \
+  static void scatter_line_##name(const indexed_line *line) {                        \
+    for (int64_t j = 0; j < line->count; j++) {                                      \
+      int64_t at = index_of_line(line, j);                                           \
+      if (at < 0 || at > line->last) continue;                                       \
+      int64_t place = line->offset + j * line->batch_step + at * line->operand_step; \
+                                                                                     \
+      type x, y;                                                                     \
+      memcpy(&x, line->result + place, sizeof(x));                                   \
+      memcpy(&y, line->slices + j * line->slice_step, sizeof(y));                    \
+      x = (expression);                                                              \
+      memcpy(line->result + place, &x, sizeof(x));                                   \
+    }                                                                                \
+  }
+SCATTER_LINE(set_4, uint32_t, y)
+SCATTER_LINE(set_8, uint64_t, y)
+SCATTER_LINE(add_float, float, x + y)
+SCATTER_LINE(add_double, double, x + y)
+SCATTER_LINE(add_int, uint32_t, x + y)
+SCATTER_LINE(add_long, uint64_t, x + y)
+SCATTER_LINE(max_float, float, x >= y || x != x ? x : y)
+SCATTER_LINE(max_double, double, x >= y || x != x ? x : y)
+SCATTER_LINE(max_int, int32_t, x >= y ? x : y)
+SCATTER_LINE(min_float, float, x <= y || x != x ? x : y)
+SCATTER_LINE(min_double, double, x <= y || x != x ? x : y)
+SCATTER_LINE(min_int, int32_t, x <= y ? x : y)
+#undef SCATTER_LINE
+
+static void (*scatter_line_of(int32_t kind, mica_dtype dtype))(const indexed_line *) {
+  int32_t bits = mica_dtype_bits(dtype);
+  if (kind == MICA_SCATTER_SET)
+    return bits == 32 ? scatter_line_set_4 : bits == 64 ? scatter_line_set_8 : NULL;
+  bool add = kind == MICA_SCATTER_ADD, max = kind == MICA_SCATTER_MAX;
+  if (!add && !max && kind != MICA_SCATTER_MIN) return NULL;
+  switch (dtype) {
+    case MICA_F32:
+      return add ? scatter_line_add_float : max ? scatter_line_max_float : scatter_line_min_float;
+    case MICA_F64:
+      return add   ? scatter_line_add_double
+             : max ? scatter_line_max_double
+                   : scatter_line_min_double;
+    case MICA_I32:
+      return add ? scatter_line_add_int : max ? scatter_line_max_int : scatter_line_min_int;
+    case MICA_U32: return add ? scatter_line_add_int : NULL;
+    case MICA_I64:
+    case MICA_U64: return add ? scatter_line_add_long : NULL;
+    default: return NULL;
+  }
+}
+
+/* The line that begins with vector `index`, of `most` vectors or up to the end of its axis. */
+static indexed_line line_of_vectors(const indexed_argument *a, const char *indices, int64_t index,
+                                    int64_t most) {
+  int32_t inner = a->vector_rank - 1;
+  int64_t j = index % a->vector_size[inner], left = a->vector_size[inner] - j;
+  int64_t place = index / a->vector_size[inner], slice = j * a->slice_stride[inner];
+  int64_t offset = 0, batch = 0;
+  indices += j * a->index_stride[inner];
+  if (a->batch_axis[inner] >= 0) batch = a->operand_stride[a->batch_axis[inner]];
+  offset += j * batch;
+  for (int32_t axis = inner - 1; axis >= 0; axis--) {
+    int64_t at = place % a->vector_size[axis];
+    place /= a->vector_size[axis];
+    indices += at * a->index_stride[axis];
+    slice += at * a->slice_stride[axis];
+    if (a->batch_axis[axis] >= 0) offset += at * a->operand_stride[a->batch_axis[axis]];
+  }
+  int32_t axis = a->component_axis[0];
+  return (indexed_line){.indices = indices,
+                        .slice = slice,
+                        .offset = offset,
+                        .count = left < most ? left : most,
+                        .index_step = a->index_stride[inner],
+                        .slice_step = a->slice_stride[inner],
+                        .batch_step = batch,
+                        .operand_step = a->operand_stride[axis],
+                        .last = a->last[axis],
+                        .wide = a->wide_index};
+}
 
 /* ---- walking over index vectors --------------------------------------------------------------- */
 
@@ -95,6 +221,16 @@ static void gather_group(void *context, int64_t index, int32_t worker) {
   (void)worker;
   int64_t end = (index + 1) * job->group;
   if (end > argument->vector_count) end = argument->vector_count;
+  if (argument->gather_line != NULL) {
+    for (int64_t i = index * job->group; i < end;) {
+      indexed_line line = line_of_vectors(argument, job->indices, i, end - i);
+      line.result = job->to + line.slice;
+      line.operand = job->from + line.offset;
+      argument->gather_line(&line);
+      i += line.count;
+    }
+    return;
+  }
   for (int64_t i = index * job->group; i < end; i++) {
     int64_t slice, operand;
     window_of_vector(argument, job->indices, i, true, &slice, &operand);
@@ -134,6 +270,39 @@ static void scatter_range(void *context, int64_t index, int32_t worker) {
   }
 }
 
+/* Lines whose number is a batch's stand apart from each other; `range` is how many a task takes. */
+static void scatter_lines(void *context, int64_t index, int32_t worker) {
+  const indexed_job *job = context;
+  const indexed_argument *argument = job->argument;
+  (void)worker;
+  int64_t first = index * job->range * argument->vector_size[argument->vector_rank - 1];
+  int64_t end = first + job->range * argument->vector_size[argument->vector_rank - 1];
+  if (end > argument->vector_count) end = argument->vector_count;
+  for (int64_t i = first; i < end;) {
+    indexed_line line = line_of_vectors(argument, job->indices, i, end - i);
+    line.slices = job->from + line.slice;
+    line.result = job->to;
+    argument->scatter_line(&line);
+    i += line.count;
+  }
+}
+
+static mica_status run_scatter_lines(const indexed_argument *argument, indexed_job *job,
+                                     const mica_parallel *parallel) {
+  int64_t size = argument->vector_size[argument->vector_rank - 1];
+  int64_t lines = argument->vector_count / size;
+  bool alone = argument->vector_count < INDEXED_TASK_BYTES / 4;
+  for (int32_t axis = 0; axis + 1 < argument->vector_rank; axis++)
+    alone = alone || argument->batch_axis[axis] < 0;
+  job->range = alone ? lines : INDEXED_TASK_BYTES / 8 / size + 1;
+  int64_t tasks = (lines + job->range - 1) / job->range;
+  if (tasks <= 1)
+    scatter_lines(job, 0, 0);
+  else
+    parallel->run(parallel->self, tasks, scatter_lines, job);
+  return MICA_OK;
+}
+
 static mica_status run_scatter(const mica_cpu_step *step, mica_cpu_context *context) {
   const indexed_argument *argument = step->argument;
   const char *whole = mica_cpu_address(step, context, 0);
@@ -142,6 +311,7 @@ static mica_status run_scatter(const mica_cpu_step *step, mica_cpu_context *cont
                      .from = mica_cpu_address(step, context, 2),
                      .to = mica_cpu_address(step, context, 3)};
   if (job.to != whole) mica_copy_bytes(job.to, whole, argument->whole_size, &context->parallel);
+  if (argument->scatter_line != NULL) return run_scatter_lines(argument, &job, &context->parallel);
   int64_t bytes = argument->vector_count * argument->copy.bytes;
   /* Only windows that stand apart, such as rows, surely lie in one range. */
   if (context->parallel.threads == 1 || bytes < SCATTER_PARALLEL_BYTES || !argument->apart) {
@@ -299,6 +469,12 @@ static bool fill_indexed(const mica_cpu_kernels *kernels, const indexed_axes *ax
   return true;
 }
 
+/* Every axis of the operand is the component's, a batch axis or of one element. */
+static bool goes_by_lines(const indexed_argument *a) {
+  return a->vector_rank > 0 && a->component_count == 1 &&
+         a->copy.bytes == mica_dtype_bits(a->dtype) / 8;
+}
+
 static bool lower_gather(mica_plan *plan, uint32_t id) {
   const mica_node *node = mica_node_at(plan->graph, id);
   const uint32_t *operands = mica_node_operands(plan->graph, node);
@@ -315,6 +491,12 @@ static bool lower_gather(mica_plan *plan, uint32_t id) {
   if (!fill_indexed(plan->device->kernels, &axes, operand, &from, indices, &index_view,
                     node->type.shape, &to, true, argument))
     return false;
+  if (goes_by_lines(argument)) {
+    static void (*const lines[])(const indexed_line *) = {
+        [1] = gather_line_1, [2] = gather_line_2, [4] = gather_line_4, [8] = gather_line_8};
+    int64_t size = argument->copy.bytes;
+    if (size == 1 || size == 2 || size == 4 || size == 8) argument->gather_line = lines[size];
+  }
   mica_plan_step_add(plan, run_indexed_gather, argument, id);
   mica_plan_read(plan, operands[0], from);
   mica_plan_read(plan, operands[1], index_view);
@@ -345,6 +527,7 @@ static bool lower_scatter(mica_plan *plan, uint32_t id) {
   mica_view whole = mica_plan_dense(plan, operands[0]);
   argument->combine = combiner(attr->kind, type.dtype);
   argument->whole_size = mica_plan_bytes(plan, type);
+  if (goes_by_lines(argument)) argument->scatter_line = scatter_line_of(attr->kind, type.dtype);
   mica_plan_step_add(plan, run_scatter, argument, id);
   mica_plan_read(plan, operands[0], whole);
   mica_plan_read(plan, operands[1], index_view);
