@@ -260,6 +260,7 @@ static const char scan_block_name[] = "associative_scan";
 
 mica_region mica_associative_scan_begin(const mica_value *x, size_t count, int32_t axis,
                                         bool reverse) {
+  MICA_ENTRY(mica_graph_of(x, count));
   mica_graph *graph = mica_graph_of(x, count);
   if (!graph || graph->status != MICA_OK) return mica_fold_failed(graph, count);
   scan_block_plan *plan = mica_arena_allocate_zeroed(&graph->arena, 1, sizeof *plan);
@@ -288,6 +289,7 @@ mica_region mica_associative_scan_begin(const mica_value *x, size_t count, int32
 }
 
 void mica_associative_scan_end(mica_region region, const mica_value *result, mica_value *out) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   const scan_block_plan *plan = mica_fold_plan(region, scan_block_name);
   size_t count = plan ? plan->count : mica_fold_failed_results(region);

@@ -87,6 +87,7 @@ static bool starts_neutral(mica_value init, mica_reduce_kind kind) {
 
 mica_region mica_reduce_begin(const mica_value *x, const mica_value *init, size_t count,
                               mica_axes axes) {
+  MICA_ENTRY(mica_graph_of(x, count));
   mica_graph *graph = mica_graph_of(x, count);
   if (!graph) graph = mica_graph_of(init, count);
   if (!graph || graph->status != MICA_OK) return mica_fold_failed(graph, count);
@@ -110,6 +111,7 @@ static mica_value rows_over(mica_value x, const mica_ints *axes, int64_t rows, i
 }
 
 void mica_reduce_end(mica_region region, const mica_value *result, mica_value *out) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   const reduce_block_plan *plan = mica_fold_plan(region, reduce_block_name);
   size_t count = plan ? plan->count : mica_fold_failed_results(region);
@@ -155,6 +157,7 @@ void mica_reduce_end(mica_region region, const mica_value *result, mica_value *o
 mica_region mica_reduce_window_begin_with(const mica_reduce_window_block_args *args) {
   mica_reduce_window_block_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return mica_fold_failed(NULL, 0);
+  MICA_ENTRY(mica_graph_of(a.x, a.count));
   mica_graph *graph = mica_graph_of(a.x, a.count);
   if (!graph) graph = mica_graph_of(a.init, a.count);
   if (!graph || graph->status != MICA_OK) return mica_fold_failed(graph, a.count);
@@ -168,6 +171,7 @@ mica_region mica_reduce_window_begin_with(const mica_reduce_window_block_args *a
 }
 
 void mica_reduce_window_end(mica_region region, const mica_value *result, mica_value *out) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   reduce_block_plan *plan = mica_fold_plan(region, window_block_name);
   size_t count = plan ? plan->count : mica_fold_failed_results(region);

@@ -75,6 +75,7 @@ mica_region mica_scatter_begin_with(const mica_scatter_block_args *args) {
   static const char *const op = scatter_block_name;
   mica_scatter_block_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return mica_fold_failed(NULL, 0);
+  MICA_ENTRY(mica_graph_of(a.x, a.count));
   mica_graph *graph = mica_graph_of(a.x, a.count);
   if (!graph) graph = mica_graph_of(a.updates, a.count);
   size_t count = a.count, all = 2 * a.count + 1;
@@ -135,6 +136,7 @@ static bool fixed_combiner(const mica_fold *fold, mica_dtype dtype, size_t count
 }
 
 void mica_scatter_end(mica_region region, const mica_value *result, mica_value *out) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   scatter_block_plan *plan = mica_fold_plan(region, scatter_block_name);
   size_t count = plan ? plan->count : mica_fold_failed_results(region);
@@ -193,6 +195,7 @@ mica_region mica_select_and_scatter_begin_with(const mica_select_and_scatter_arg
   static const int64_t ones[8];
   mica_select_and_scatter_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return mica_fold_failed(NULL, 1);
+  MICA_ENTRY_OF(a.x, a.source, a.init);
   mica_value in[3] = {a.x, a.source, a.init};
   mica_graph *graph = mica_graph_of(in, 3);
   if (!graph || graph->status != MICA_OK || !mica_operands_usable(op, in, 3))
@@ -219,6 +222,7 @@ mica_region mica_select_and_scatter_begin_with(const mica_select_and_scatter_arg
 }
 
 void mica_select_and_scatter_combine(mica_region region, mica_value stays) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   select_block_plan *plan = mica_fold_plan(region, select_block_name);
   mica_type truth = {MICA_BOOL, {0}};
@@ -260,6 +264,7 @@ static bool selects_extreme(const mica_fold *select, mica_dtype dtype, mica_redu
 }
 
 mica_value mica_select_and_scatter_end(mica_region region, mica_value result) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   select_block_plan *plan = mica_fold_plan(region, select_block_name);
   mica_value none = mica_no_value(graph);

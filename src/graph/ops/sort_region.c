@@ -22,6 +22,7 @@ typedef struct {
 static const char sort_block_name[] = "sort";
 
 mica_region mica_sort_begin(const mica_value *in, size_t count, int32_t axis) {
+  MICA_ENTRY(mica_graph_of(in, count));
   static const char *const op = sort_block_name;
   mica_graph *graph = mica_graph_of(in, count);
   if (!graph || graph->status != MICA_OK) return mica_fold_failed(graph, count);
@@ -169,6 +170,7 @@ static bool sorts_by_key(const mica_fold *fold, const mica_value *in, size_t cou
 }
 
 void mica_sort_end(mica_region region, mica_value precedes, mica_value *out) {
+  MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   const sort_block_plan *plan = mica_fold_plan(region, sort_block_name);
   size_t count = plan ? plan->count : mica_fold_failed_results(region);
