@@ -181,8 +181,9 @@ TEST(position_does_not_matter) {
   in[7] = 3e7F; /* beyond the vectors' reduction of angles */
   const mica_cpu_kernels *row;
   for (int32_t r = 0; (row = mica_cpu_kernels_at(r)) != NULL; r++) {
-    for (size_t f = 0; f < sizeof functions / sizeof functions[0]; f++) {
-      mica_tile_kernel *kernel = row->tile->compute[functions[f].op][MICA_TILE_CLASS_F32];
+    for (int32_t op = MICA_TILE_NEG; op < MICA_TILE_ADD; op++) {
+      mica_tile_kernel *kernel = row->tile->compute[op][MICA_TILE_CLASS_F32];
+      if (kernel == NULL || op == MICA_TILE_IS_FINITE) continue;
       kernel(COUNT, whole, in, NULL, NULL, 0);
       for (int64_t begin = 0; begin < 40; begin++) {
         for (int64_t count = 1; count < 40; count++) {
