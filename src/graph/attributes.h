@@ -212,6 +212,12 @@ typedef struct {
 typedef struct {
   bool transpose;
 } mica_solve_attr; /* op(a) x = b */
+typedef struct {
+  bool full;
+} mica_qr_attr; /* Q [m, m] and R [m, n], for m > n too */
+typedef struct {
+  double rcond;
+} mica_pinv_attr; /* singular values of at most rcond times the largest count as 0 */
 
 typedef struct {
   mica_shape shape;

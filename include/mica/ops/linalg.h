@@ -41,6 +41,26 @@ MICA_API mica_value mica_triangular_solve_with(const mica_triangular_solve_args 
  * row. */
 MICA_API void mica_lu(mica_value x, mica_value out[3]);
 
+/* x [..., m, n] -> Q [..., m, k], R [..., k, n], k = min(m, n), or with `full` k = m: x = Q R, Q' Q =
+ * 1, R upper triangular, by Householder reflections with LAPACK's signs (R's diagonal may be
+ * negative). Derivatives need the first min(m, n) columns to be independent; with `full` and m > n
+ * there are none. */
+MICA_API void mica_qr(mica_value x, bool full, mica_value *out_q, mica_value *out_r);
+
+/* x [..., n, n] -> w [..., n] ascending, V [..., n, n] with eigenvectors as columns: V' (x + x') / 2 V
+ * = diagonal(w). Vectors are determined up to sign (and rotation where values are equal).
+ * Derivatives of V take a reciprocal gap of two equal values as 0. Vectors that nobody uses cost
+ * nothing. Not finite: NaN. */
+MICA_API void mica_eigh(mica_value x, mica_value *out_values, mica_value *out_vectors);
+MICA_API mica_value mica_eigvalsh(mica_value x);
+
+/* x [..., m, n] -> U [..., m, k], s [..., k] descending, V' [..., k, n], k = min(m, n): x = U
+ * diagonal(s) V'. `full`: U [..., m, m], V' [..., n, n]; the columns added carry no derivative.
+ * Signs, equal values and NaN as in mica_eigh. */
+MICA_API void mica_svd(mica_value x, bool full, mica_value *out_u, mica_value *out_values,
+                       mica_value *out_vt);
+MICA_API mica_value mica_svdvals(mica_value x);
+
 /* ---- systems, determinants ------------------------------------------------------------------- */
 
 /* a [..., n, n], b [..., n, m] or a vector [n] -> a^-1 b of b's shape, by LU; leading axes
@@ -51,6 +71,40 @@ MICA_API mica_value mica_inverse(mica_value x); /* [..., n, n] -> [..., n, n] */
 MICA_API mica_value mica_det(mica_value x);
 /* [..., n, n] -> sign [...] (-1, 0, 1) and log |det| [...] (-infinity for a singular matrix). */
 MICA_API void mica_slogdet(mica_value x, mica_value *out_sign, mica_value *out_log);
+
+/* ---- least squares --------------------------------------------------------------------------- */
+
+/* x [..., m, n] -> x^+ [..., n, m] (Moore and Penrose) by singular values; those of at most rcond times
+ * the largest count as 0. rcond < 0: epsilon max(m, n). Differentiable where the rank stays, equal
+ * values or not (Golub and Pereyra 1973). */
+MICA_API mica_value mica_pinv(mica_value x, double rcond);
+/* a [..., m, n], b [..., m, k] or a vector [m] -> the shortest x [..., n, k] (or [n]) that makes
+ * |a x - b| least: x = a^+ b. rcond as in mica_pinv. */
+MICA_API mica_value mica_lstsq(mica_value a, mica_value b, double rcond);
+/* [..., m, n] -> i32 [...]: singular values above rcond times the largest; rcond as in mica_pinv. */
+MICA_API mica_value mica_matrix_rank(mica_value x, double rcond);
+
+/* ---- functions of matrices ------------------------------------------------------------------- */
+
+MICA_API mica_value
+mica_matrix_trace(mica_value x); /* [..., m, n] -> [...]; numbers of any dtype */
+typedef enum {
+  MICA_NORM_FROBENIUS, /* square root of the sum of squares */
+  MICA_NORM_NUCLEAR,   /* sum of the singular values */
+  MICA_NORM_SPECTRAL,  /* the largest singular value */
+  MICA_NORM_ONE,       /* largest sum of sizes in a column */
+  MICA_NORM_INFINITY   /* ... in a row */
+} mica_matrix_norm_kind;
+MICA_API mica_value mica_matrix_norm(mica_value x,
+                                     mica_matrix_norm_kind kind); /* [..., m, n] -> [...] */
+/* |x| |x^-1|; for MICA_NORM_SPECTRAL the ratio of the extreme singular values, of any [..., m, n].
+ * Infinite (or NaN) for a singular matrix. */
+MICA_API mica_value mica_condition_number(mica_value x, mica_matrix_norm_kind kind);
+/* x [..., n, n] to an integer power, by squaring; a negative one inverts first. */
+MICA_API mica_value mica_matrix_power(mica_value x, int64_t exponent);
+/* exp(x) [..., n, n] by scaling and squaring (Higham 2005); NaN where the norm of x exceeds 2^30 or x
+ * is not finite. */
+MICA_API mica_value mica_matrix_exp(mica_value x);
 
 #ifdef __cplusplus
 }

@@ -50,6 +50,11 @@ mica_linalg_algorithm mica_linalg_cholesky_f32, mica_linalg_cholesky_f64;
 mica_linalg_algorithm mica_linalg_triangular_f32, mica_linalg_triangular_f64;
 mica_linalg_algorithm mica_linalg_lu_f32, mica_linalg_lu_f64;
 
+/* step_linalg_orthogonal.c */
+mica_linalg_algorithm mica_linalg_qr_f32, mica_linalg_qr_f64;
+mica_linalg_algorithm mica_linalg_eigh_f32, mica_linalg_eigh_f64;
+mica_linalg_algorithm mica_linalg_svd_f32, mica_linalg_svd_f64;
+
 bool mica_plan_linalg(mica_plan *plan, uint32_t id);
 
 #endif

@@ -148,6 +148,9 @@ static mica_linalg_algorithm *algorithm_of(mica_op op, mica_dtype dtype, double 
       *out_factor = 0.5;
       return wide ? mica_linalg_triangular_f64 : mica_linalg_triangular_f32;
     case MICA_OP_LU: *out_factor = 0.4; return wide ? mica_linalg_lu_f64 : mica_linalg_lu_f32;
+    case MICA_OP_QR: *out_factor = 2; return wide ? mica_linalg_qr_f64 : mica_linalg_qr_f32;
+    case MICA_OP_EIGH: *out_factor = 8; return wide ? mica_linalg_eigh_f64 : mica_linalg_eigh_f32;
+    case MICA_OP_SVD: *out_factor = 16; return wide ? mica_linalg_svd_f64 : mica_linalg_svd_f32;
     default: return NULL;
   }
 }

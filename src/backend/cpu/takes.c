@@ -141,7 +141,10 @@ bool mica_plan_takes(const mica_graph *graph, uint32_t id) {
   switch ((mica_op)node->op) {
     case MICA_OP_CHOLESKY:
     case MICA_OP_TRIANGULAR_SOLVE:
-    case MICA_OP_LU: return true;
+    case MICA_OP_LU:
+    case MICA_OP_QR:
+    case MICA_OP_EIGH:
+    case MICA_OP_SVD: return true;
     case MICA_OP_RELU: return mica_tile_supports(MICA_TILE_RELU, dtype, dtype);
     case MICA_OP_SOFTPLUS: return mica_tile_supports(MICA_TILE_SOFTPLUS, dtype, dtype);
     case MICA_OP_GELU: return mica_tile_supports(MICA_TILE_GELU, dtype, dtype);

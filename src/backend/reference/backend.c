@@ -10,12 +10,23 @@
 
 /* ---- kernels ---------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const reference_row *const kernel_families[] = {
-    mica_reference_elementwise, mica_reference_shape,         mica_reference_gather,
-    mica_reference_reduce,      mica_reference_window,        mica_reference_dot,
-    mica_reference_convolution, mica_reference_random,        mica_reference_cumulative,
-    mica_reference_sort,        mica_reference_linalg_factor, mica_reference_fft,
+    mica_reference_elementwise,
+    mica_reference_shape,
+    mica_reference_gather,
+    mica_reference_reduce,
+    mica_reference_window,
+    mica_reference_dot,
+    mica_reference_convolution,
+    mica_reference_random,
+    mica_reference_cumulative,
+    mica_reference_sort,
+    mica_reference_linalg_factor,
+    mica_reference_fft,
+    mica_reference_linalg_orthogonal,
 };
+/* clang-format on */
 
 const reference_row *mica_reference_row(mica_op op) {
   static const reference_row none = {NULL, NULL};

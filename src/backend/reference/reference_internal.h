@@ -44,6 +44,7 @@ extern const reference_row mica_reference_cumulative[MICA_OP_COUNT];
 extern const reference_row mica_reference_sort[MICA_OP_COUNT];
 extern const reference_row mica_reference_linalg_factor[MICA_OP_COUNT];
 extern const reference_row mica_reference_fft[MICA_OP_COUNT];
+extern const reference_row mica_reference_linalg_orthogonal[MICA_OP_COUNT];
 
 static inline mica_type reference_in_type(const reference_step *step, uint32_t operand) {
   return mica_node_at(step->graph, mica_node_operands(step->graph, step->node)[operand])->type;

@@ -44,6 +44,8 @@ mica_value mica_matrix_columns(mica_value x);       /* x [..., n] -> [..., n, 1]
 /* a with a's axis -2 permuted by i32 [..., n]: row i of the result is row permutation[i]. */
 mica_value mica_matrix_permute_rows(mica_value a, mica_value permutation);
 mica_value mica_inverse_permutation(mica_value permutation);
+mica_value mica_ascending_order(mica_value w);    /* [..., n] -> i32 [..., n], stable; no NaN */
+mica_value mica_reciprocal_or_zero(mica_value x); /* 1 / x, 0 where x is */
 
 /* ---- rules ----------------------------------------------------------------------------------- */
 
@@ -62,5 +64,18 @@ mica_region mica_counting_loop(mica_graph *graph, const mica_value *state, size_
                                int64_t count, bool reverse);
 /* Index k (i32 []) along an axis of size 1, kept: x[:, k:k+1]. */
 mica_value mica_matrix_at(mica_value x, mica_value k, int32_t axis);
+/* The largest size in each matrix of [batch, m, n] as [batch, 1, 1], 1 where that is 0 or not finite;
+ * *out_good: whether it is finite. */
+mica_value mica_matrix_scale(mica_value x, mica_value *out_good);
+/* [batch, 1, 1] with as many axes as `like`. */
+mica_value mica_batch_flag(mica_value x, mica_value like);
+/* Jacobi rotations of all pairs at once (linalg_eigh.c): entry i of an axis of size 2 h meets entry h +
+ * i. Cosine, and sine, of the one that takes g out of [[a, g], [g, b]]; `still`: none. */
+mica_value mica_jacobi_turn(mica_value a, mica_value g, mica_value b, mica_value still,
+                            mica_value *out_sine);
+/* Rows of x [batch, 2 h, n] turned by c and s [batch, h, 1]. */
+mica_value mica_turned_rows(mica_value x, mica_value c, mica_value s);
+/* Who meets whom in the next round: after 2 h - 1 rounds all pairs have met, and order is restored. */
+mica_value mica_jacobi_next(mica_value x, int32_t axis);
 
 #endif

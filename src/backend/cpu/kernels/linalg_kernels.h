@@ -7,8 +7,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Rotations of rows (first, first + 1), (first + 1, first + 2), .., or in the opposite order: cosines
+ * and sines in the order of rows. Row i becomes c row_i + s row_(i + 1), row i + 1 becomes c row_(i +
+ * 1) - s row_i. */
+typedef struct mica_linalg_rotation_run {
+  int64_t first, count;
+  const double *pairs;
+  bool backward;
+} mica_linalg_rotation_run;
+
 typedef struct mica_linalg_kernels {
   int32_t element_size;
+  int32_t strip; /* columns that `rotate` keeps in registers */
   void (*axpy)(int64_t n, double a, const void *x, void *y); /* y += a x */
   double (*dot)(int64_t n, const void *x, const void *y);    /* sum of x y */
   void (*scale)(int64_t n, double a, void *x);               /* x *= a */
@@ -19,6 +29,9 @@ typedef struct mica_linalg_kernels {
    * a[i * row + j * column]; strides may be negative. */
   void (*solve)(int64_t n, int64_t m, const void *a, int64_t row, int64_t column, bool unit,
                 void *b, int64_t b_row);
+  /* All runs on a strip of rows, `width` <= strip columns wide. */
+  void (*rotate)(const mica_linalg_rotation_run *runs, int64_t run_count, void *rows, int64_t row,
+                 int64_t width);
 } mica_linalg_kernels;
 
 #endif
