@@ -209,6 +209,44 @@ inline value triangular_solve(value a, value b, triangular_solve_options options
 inline value solve(value a, value b) { return mica_solve(a, b); }
 inline value inverse(value x) { return mica_inverse(x); }
 inline value det(value x) { return mica_det(x); }
+struct qr_result {
+  value q, r;
+};
+inline qr_result qr(value x, bool full = false) {
+  mica_value q, r;
+  mica_qr(x, full, &q, &r);
+  return {q, r};
+}
+struct eigh_result {
+  value values, vectors;
+};
+inline eigh_result eigh(value x) {
+  mica_value values, vectors;
+  mica_eigh(x, &values, &vectors);
+  return {values, vectors};
+}
+inline value eigvalsh(value x) { return mica_eigvalsh(x); }
+struct svd_result {
+  value u, values, vt;
+};
+inline svd_result svd(value x, bool full = false) {
+  mica_value u, values, vt;
+  mica_svd(x, full, &u, &values, &vt);
+  return {u, values, vt};
+}
+inline value svdvals(value x) { return mica_svdvals(x); }
+inline value pinv(value x, double rcond = -1) { return mica_pinv(x, rcond); }
+inline value lstsq(value a, value b, double rcond = -1) { return mica_lstsq(a, b, rcond); }
+inline value matrix_rank(value x, double rcond = -1) { return mica_matrix_rank(x, rcond); }
+inline value matrix_trace(value x) { return mica_matrix_trace(x); }
+inline value matrix_norm(value x, mica_matrix_norm_kind kind = MICA_NORM_FROBENIUS) {
+  return mica_matrix_norm(x, kind);
+}
+inline value condition_number(value x, mica_matrix_norm_kind kind = MICA_NORM_SPECTRAL) {
+  return mica_condition_number(x, kind);
+}
+inline value matrix_power(value x, std::int64_t exponent) { return mica_matrix_power(x, exponent); }
+inline value matrix_exp(value x) { return mica_matrix_exp(x); }
 struct slogdet_result {
   value sign, log;
 };

@@ -7,19 +7,6 @@
 #include <float.h>
 #include <math.h>
 
-static double turn_into(double f, double g, double *out_c, double *out_s) {
-  if (g == 0) {
-    *out_c = 1;
-    *out_s = 0;
-    return f;
-  }
-  double largest = fmax(fabs(f), fabs(g));
-  double r = largest < 1e150 && largest > 1e-140 ? sqrt(f * f + g * g) : hypot(f, g);
-  *out_c = f / r;
-  *out_s = g / r;
-  return r;
-}
-
 static double with_sign(double size, double of) { return copysign(size, of); }
 
 /* The smaller singular value of [[f, g], [0, h]]. */
@@ -104,9 +91,9 @@ static void chase_down(const bidiagonal *b, int64_t low, int64_t high, double sh
   if (shift == 0) {
     double c = 1, s = 0, old_c = 1, old_s = 0, r;
     for (int64_t i = low; i < high; i++) {
-      r = turn_into(d[i] * c, e[i], &c, &s);
+      r = mica_plane_rotation(d[i] * c, e[i], &c, &s);
       if (i > low) e[i - 1] = old_s * r;
-      d[i] = turn_into(old_c * r, d[i + 1] * s, &old_c, &old_s);
+      d[i] = mica_plane_rotation(old_c * r, d[i + 1] * s, &old_c, &old_s);
       set_pair(right, i - low, c, s);
       set_pair(left, i - low, old_c, old_s);
     }
@@ -116,14 +103,14 @@ static void chase_down(const bidiagonal *b, int64_t low, int64_t high, double sh
   } else {
     double f = (fabs(d[low]) - shift) * (with_sign(1, d[low]) + shift / d[low]), g = e[low], c, s;
     for (int64_t i = low; i < high; i++) {
-      double r = turn_into(f, g, &c, &s);
+      double r = mica_plane_rotation(f, g, &c, &s);
       if (i > low) e[i - 1] = r;
       set_pair(right, i - low, c, s);
       f = c * d[i] + s * e[i];
       e[i] = c * e[i] - s * d[i];
       g = s * d[i + 1];
       d[i + 1] = c * d[i + 1];
-      d[i] = turn_into(f, g, &c, &s);
+      d[i] = mica_plane_rotation(f, g, &c, &s);
       set_pair(left, i - low, c, s);
       f = c * e[i] + s * d[i + 1];
       d[i + 1] = c * d[i + 1] - s * e[i];
@@ -144,9 +131,9 @@ static void chase_up(const bidiagonal *b, int64_t low, int64_t high, double shif
   if (shift == 0) {
     double c = 1, s = 0, old_c = 1, old_s = 0, r;
     for (int64_t i = high; i > low; i--) {
-      r = turn_into(d[i] * c, e[i - 1], &c, &s);
+      r = mica_plane_rotation(d[i] * c, e[i - 1], &c, &s);
       if (i < high) e[i] = old_s * r;
-      d[i] = turn_into(old_c * r, d[i - 1] * s, &old_c, &old_s);
+      d[i] = mica_plane_rotation(old_c * r, d[i - 1] * s, &old_c, &old_s);
       set_pair(left, i - 1 - low, c, -s);
       set_pair(right, i - 1 - low, old_c, -old_s);
     }
@@ -157,14 +144,14 @@ static void chase_up(const bidiagonal *b, int64_t low, int64_t high, double shif
     double f = (fabs(d[high]) - shift) * (with_sign(1, d[high]) + shift / d[high]), g = e[high - 1],
            c, s;
     for (int64_t i = high; i > low; i--) {
-      double r = turn_into(f, g, &c, &s);
+      double r = mica_plane_rotation(f, g, &c, &s);
       if (i < high) e[i] = r;
       set_pair(left, i - 1 - low, c, -s);
       f = c * d[i] + s * e[i - 1];
       e[i - 1] = c * e[i - 1] - s * d[i];
       g = s * d[i - 1];
       d[i - 1] = c * d[i - 1];
-      d[i] = turn_into(f, g, &c, &s);
+      d[i] = mica_plane_rotation(f, g, &c, &s);
       set_pair(right, i - 1 - low, c, -s);
       f = c * e[i - 1] + s * d[i - 1];
       d[i - 1] = c * d[i - 1] - s * e[i - 1];

@@ -46,6 +46,19 @@ void mica_rotations_apply(mica_rotations *rotations) {
   rotations->used = rotations->run_count = 0;
 }
 
+double mica_plane_rotation(double f, double g, double *out_c, double *out_s) {
+  if (g == 0) {
+    *out_c = 1;
+    *out_s = 0;
+    return f;
+  }
+  double largest = fmax(fabs(f), fabs(g));
+  double r = largest < 1e150 && largest > 1e-140 ? sqrt(f * f + g * g) : hypot(f, g);
+  *out_c = f / r;
+  *out_s = g / r;
+  return r;
+}
+
 /* Shell's sort, gaps by Ciura. */
 void mica_sorted_order(int64_t n, const double *values, bool by_size, int64_t *order) {
   static const int64_t gaps[] = {701, 301, 132, 57, 23, 10, 4, 1};

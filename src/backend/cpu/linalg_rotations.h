@@ -26,6 +26,8 @@ void mica_rotations_begin(mica_rotations *rotations, mica_linalg *work, int64_t 
  * row_i. */
 double *mica_rotations_add(mica_rotations *rotations, int64_t first, int64_t count, bool backward);
 void mica_rotations_apply(mica_rotations *rotations);
+/* Returns r and the rotation c f + s g = r, c g - s f = 0. */
+double mica_plane_rotation(double f, double g, double *out_c, double *out_s);
 
 /* linalg_tridiagonal.c: the eigenvalues of the symmetric tridiagonal matrix of diagonal d [n] and
  * off-diagonal e [n - 1], in no order; false: no convergence. */

@@ -7,20 +7,6 @@
 #include <float.h>
 #include <math.h>
 
-/* c, s with c f + s g = r, c g - s f = 0. */
-static double plane_rotation(double f, double g, double *out_c, double *out_s) {
-  if (g == 0) {
-    *out_c = 1;
-    *out_s = 0;
-    return f;
-  }
-  double largest = fmax(fabs(f), fabs(g));
-  double r = largest < 1e150 && largest > 1e-140 ? sqrt(f * f + g * g) : hypot(f, g);
-  *out_c = f / r;
-  *out_s = g / r;
-  return r;
-}
-
 /* The eigenvalues of [[a, b], [b, c]], the larger in size first, and (c, s), its eigenvector. */
 static void eigen_pair(double a, double b, double c, double *out_first, double *out_second,
                        double *out_c, double *out_s) {
@@ -86,7 +72,7 @@ static void step_up(tridiagonal *t, int64_t l, int64_t m) {
   double g = shifted_start(d[l], e[l], d[l + 1], d[m]);
   double *pairs = mica_rotations_add(t->rotations, l, m - l, true);
   for (int64_t i = m - 1; i >= l; i--) {
-    double f = s * e[i], b = c * e[i], r = plane_rotation(g, f, &c, &s);
+    double f = s * e[i], b = c * e[i], r = mica_plane_rotation(g, f, &c, &s);
     if (i != m - 1) e[i + 1] = r;
     g = d[i + 1] - p;
     r = (d[i] - g) * s + 2 * c * b;
@@ -105,7 +91,7 @@ static void step_down(tridiagonal *t, int64_t l, int64_t m) {
   double g = shifted_start(d[l], e[l - 1], d[l - 1], d[m]);
   double *pairs = mica_rotations_add(t->rotations, m, l - m, false);
   for (int64_t i = m; i < l; i++) {
-    double f = s * e[i], b = c * e[i], r = plane_rotation(g, f, &c, &s);
+    double f = s * e[i], b = c * e[i], r = mica_plane_rotation(g, f, &c, &s);
     if (i != m) e[i - 1] = r;
     g = d[i] - p;
     r = (d[i + 1] - g) * s + 2 * c * b;

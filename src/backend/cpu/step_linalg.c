@@ -2,6 +2,7 @@
 /* step_linalg.c: steps that factor matrices. One matrix is worked on by all threads, through the
  * products of its blocks; of a batch each thread takes matrices of its own. Either way the numbers
  * are the same. */
+#include "backend/cpu/fusion_internal.h"
 #include "backend/cpu/linalg_internal.h"
 
 #include <string.h>
@@ -155,23 +156,9 @@ static mica_linalg_algorithm *algorithm_of(mica_op op, mica_dtype dtype, double 
   }
 }
 
-/* Whether any node, block or output reads a value. */
+/* Results that nobody reads need not be made, unless all that is written is searched for NaN. */
 static bool is_read(const mica_plan *plan, uint32_t id) {
-  const mica_graph *graph = plan->graph;
-  for (uint32_t other = 1; other < graph->count; other++) {
-    const mica_node *node = mica_node_at(graph, other);
-    if (node->op == MICA_OP_RESULT) continue;
-    for (uint32_t i = 0; i < node->operand_count; i++)
-      if (mica_node_operands(graph, node)[i] == id) return true;
-  }
-  for (uint32_t r = 0; r < graph->region_count; r++)
-    for (uint32_t i = 0; i < graph->regions[r].result_count; i++)
-      if (graph->regions[r].results[i] == id) return true;
-  for (uint32_t i = 0; i < graph->output_count; i++)
-    if (graph->outputs[i] == id) return true;
-  for (uint32_t i = 0; i < graph->variable_count; i++)
-    if (graph->variables[i].assign == id) return true;
-  return false;
+  return !plan->fuse || plan->fusion->user_first[id] < plan->fusion->user_first[id + 1];
 }
 
 static size_t measure_item(const mica_plan *plan, const linalg_argument *argument,

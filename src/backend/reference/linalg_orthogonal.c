@@ -62,16 +62,16 @@ static void reflect_columns(double *a, double *q, double *v, int64_t m, int64_t 
     }
     if (below == 0) continue;
     for (int64_t i = k; i < m; i++) norm += a[i * n + k] / size * (a[i * n + k] / size);
-    norm = sqrt(norm) * size;
-    double head = a[k * n + k], beta = head < 0 ? norm : -norm, tau = (beta - head) / beta;
-    for (int64_t i = k + 1; i < m; i++) v[i] = a[i * n + k] / (head - beta);
+    norm = sqrt(norm); /* of the column over its size, which may be subnormal */
+    double head = a[k * n + k] / size, beta = head < 0 ? norm : -norm, tau = (beta - head) / beta;
+    for (int64_t i = k + 1; i < m; i++) v[i] = a[i * n + k] / size / (head - beta);
     v[k] = 1;
     for (int64_t j = k; j < n; j++) {
       double along = 0;
       for (int64_t i = k; i < m; i++) along += v[i] * a[i * n + j];
       for (int64_t i = k; i < m; i++) a[i * n + j] -= tau * along * v[i];
     }
-    a[k * n + k] = beta;
+    a[k * n + k] = beta * size;
     for (int64_t i = k + 1; i < m; i++) a[i * n + k] = size == size ? 0 : NAN;
     for (int64_t i = 0; i < m; i++) { /* q H */
       double along = 0;

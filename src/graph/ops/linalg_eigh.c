@@ -121,7 +121,6 @@ static void expand_eigh(const mica_rule *rule, mica_value *out) {
   int64_t low[3] = {0}, high[3] = {0, even - n, even - n};
   mica_value nothing = mica_scalar(graph, dtype, 0);
   if (even > n) x = mica_pad(x, nothing, low, high, NULL);
-  /* Where each place's row and column came from: the padding has to be found again. */
   mica_value zero = mica_scalar(graph, MICA_I32, 0);
   mica_value state[3] = {x, mica_matrix_identity_like(x), zero}, last[3], sine;
   int64_t rounds = (even > 2 ? even - 1 : 1);

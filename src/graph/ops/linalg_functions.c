@@ -7,9 +7,9 @@
 #include "graph/ops/linalg.h"
 
 mica_value mica_matrix_trace(mica_value x) {
-  if (!mica_operands_usable("trace", &x, 1)) return mica_no_value(x.graph);
+  if (!mica_operands_usable("matrix_trace", &x, 1)) return mica_no_value(x.graph);
   if (mica_rank_of(x) < 2)
-    return mica_fail_operator(x.graph, "trace", &x, 1, "expected a matrix [..., m, n]");
+    return mica_fail_operator(x.graph, "matrix_trace", &x, 1, "expected a matrix [..., m, n]");
   return mica_reduce_sum(mica_matrix_diagonal(x), MICA_AXES(-1));
 }
 

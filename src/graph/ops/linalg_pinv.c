@@ -21,17 +21,14 @@ static bool infer_pinv(mica_infer *infer) {
   return mica_infer_one(infer, x);
 }
 
-/* x - y, either of which may be nothing. */
-static mica_value without(mica_value x, mica_value y) { return mica_sub(x, y); }
-
 static void jvp_pinv(const mica_rule *rule, const mica_value *tangents, mica_value *out_tangents) {
   mica_value x = rule->in[0], p = rule->out[0], pt = mica_matrix_transpose(p), t = tangents[0];
   mica_value tt = mica_matrix_transpose(t);
   mica_value first = mica_matmul(p, mica_matmul(t, p));
   mica_value left = mica_matmul(mica_matmul(p, pt), tt); /* [n, m] */
-  left = without(left, mica_matmul(mica_matmul(left, x), p));
+  left = mica_sub(left, mica_matmul(mica_matmul(left, x), p));
   mica_value right = mica_matmul(tt, mica_matmul(pt, p)); /* [n, m] */
-  right = without(right, mica_matmul(p, mica_matmul(x, right)));
+  right = mica_sub(right, mica_matmul(p, mica_matmul(x, right)));
   out_tangents[0] = mica_sub(mica_add(left, right), first);
 }
 
@@ -41,9 +38,9 @@ static void vjp_pinv(const mica_rule *rule, const mica_value *cotangents,
   mica_value gt = mica_matrix_transpose(g); /* [m, n] */
   mica_value first = mica_matmul(pt, mica_matmul(g, pt));
   mica_value left = mica_matmul(mica_matmul(gt, p), pt);
-  left = without(left, mica_matmul(x, mica_matmul(p, left)));
+  left = mica_sub(left, mica_matmul(x, mica_matmul(p, left)));
   mica_value right = mica_matmul(pt, mica_matmul(p, gt));
-  right = without(right, mica_matmul(mica_matmul(right, p), x));
+  right = mica_sub(right, mica_matmul(mica_matmul(right, p), x));
   in_cotangents[0] = mica_sub(mica_add(left, right), first);
 }
 
@@ -85,7 +82,7 @@ const mica_op_def mica_op_pinv = {
     .expand = expand_pinv,
 };
 
-/* What is lost in the sizes' rounding, as numpy's matrix_rank and lstsq have it. */
+/* numpy's default of matrix_rank and lstsq. */
 static double default_rcond(mica_value x, double rcond) {
   int64_t m = mica_dim_of(x, -2), n = mica_dim_of(x, -1);
   double epsilon = mica_dtype_of(x) == MICA_F64 ? 0x1p-52 : 0x1p-23;

@@ -123,7 +123,7 @@ static void expand_svd(const mica_rule *rule, mica_value *out) {
   mica_value x = mica_fold_leading(rule->in[0], 2), good, q, r;
   bool wide = mica_dim_of(x, 1) < mica_dim_of(x, 2);
   if (!wide) x = mica_matrix_transpose(x); /* rows are the columns of the tall one */
-  int64_t n = mica_dim_of(x, 1), m = mica_dim_of(x, 2), even = n + n % 2;
+  int64_t n = mica_dim_of(x, 1), even = n + n % 2;
   if (n == 0 || mica_dim_of(x, 0) == 0) {
     mica_infer infer = {.in = (mica_type[]){mica_type_of(rule->in[0])}};
     mica_type types[3];
@@ -154,7 +154,6 @@ static void expand_svd(const mica_rule *rule, mica_value *out) {
   s = mica_mul(s, mica_batch_flag(scale, s));
   mica_value u = mica_select(good, mica_mul(q, signs), bad); /* [batch, m, n] */
   v = mica_select(good, v, bad);
-  (void)m;
   out[0] = mica_unfold_leading(wide ? mica_matrix_transpose(v) : u, rule->in[0], 2);
   out[1] = mica_unfold_leading(s, rule->in[0], 2);
   out[2] = mica_unfold_leading(wide ? mica_matrix_transpose(u) : v, rule->in[0], 2);

@@ -15,7 +15,6 @@ static mica_value square_eye(mica_value x) {
 static mica_value regular(mica_value x) {
   return mica_add(x, mica_mul(square_eye(x), (double)mica_dim_of(x, -1)));
 }
-/* The factors without their order of rows mattering: L U packed, weighted. */
 static mica_value lu_of(mica_value x) {
   mica_value out[3];
   mica_lu(x, out);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Linear algebra: types and messages. Values are judged in tests/conformance and in
  * tests/unit/backend/test_linalg.c. */
+#include <math.h>
+
 #include "unit/graph/ops_testing.h"
 
 #define F64(...) input(g, MICA_F64, MICA_DIMS(__VA_ARGS__))
@@ -65,4 +67,69 @@ TEST(determinants) {
   CHECK_FAILS(slogdet_result(I32(3, 3), true), "slogdet(i32[3, 3])", "f32 or f64");
 }
 
-TEST_MAIN(TEST_CASE(factors), TEST_CASE(systems), TEST_CASE(determinants))
+static mica_value qr_result(mica_value x, bool full, bool q) {
+  mica_value out[2];
+  mica_qr(x, full, &out[0], &out[1]);
+  return out[q ? 0 : 1];
+}
+static mica_value eigh_result(mica_value x, int which) {
+  mica_value out[2];
+  mica_eigh(x, &out[0], &out[1]);
+  return out[which];
+}
+static mica_value svd_result(mica_value x, bool full, int which) {
+  mica_value out[3];
+  mica_svd(x, full, &out[0], &out[1], &out[2]);
+  return out[which];
+}
+static mica_value full_gradient(mica_value x) {
+  mica_value q = qr_result(x, true, true), gradient;
+  mica_gradients(mica_reduce_sum(q, MICA_ALL), &x, 1, &gradient);
+  return gradient;
+}
+
+TEST(orthogonal_factors) {
+  CHECK_TYPE(qr_result(F32(2, 5, 3), false, true), "f32[2, 5, 3]");
+  CHECK_TYPE(qr_result(F32(2, 5, 3), true, true), "f32[2, 5, 5]");
+  CHECK_TYPE(qr_result(F64(5, 3), true, false), "f64[5, 3]");
+  CHECK_TYPE(qr_result(F64(3, 5), true, false), "f64[3, 5]");
+  CHECK_TYPE(qr_result(F64(3, 0), false, true), "f64[3, 0]");
+  CHECK_TYPE(eigh_result(F32(2, 3, 3), 0), "f32[2, 3]");
+  CHECK_TYPE(eigh_result(F32(2, 3, 3), 1), "f32[2, 3, 3]");
+  CHECK_TYPE(mica_eigvalsh(F64(0, 0)), "f64[0]");
+  CHECK_TYPE(svd_result(F32(2, 5, 3), false, 0), "f32[2, 5, 3]");
+  CHECK_TYPE(svd_result(F32(2, 5, 3), true, 0), "f32[2, 5, 5]");
+  CHECK_TYPE(svd_result(F32(2, 5, 3), false, 2), "f32[2, 3, 3]");
+  CHECK_TYPE(svd_result(F64(3, 5), true, 2), "f64[5, 5]");
+  CHECK_TYPE(mica_svdvals(F64(2, 3, 5)), "f64[2, 3]");
+  CHECK_FAILS(qr_result(F32(3), false, true), "qr(f32[3])", "rank 1", "[..., m, n]");
+  CHECK_FAILS(qr_result(F16(3, 3), false, true), "dtype f16", "mica_convert");
+  CHECK_FAILS(eigh_result(F32(2, 3), 0), "eigh(f32[2, 3])", "square");
+  CHECK_FAILS(svd_result(I32(2, 3), false, 1), "svd(i32[2, 3])");
+  CHECK_FAILS(full_gradient(F32(3, 2)), "qr(f32[3, 2])", "full Q cannot be differentiated");
+}
+
+TEST(functions_of_matrices) {
+  CHECK_TYPE(mica_pinv(F32(2, 5, 3), -1), "f32[2, 3, 5]");
+  CHECK_TYPE(mica_lstsq(F32(5, 3), F32(5, 2), -1), "f32[3, 2]");
+  CHECK_TYPE(mica_lstsq(F32(5, 3), F32(5), 0.1), "f32[3]");
+  CHECK_TYPE(mica_matrix_rank(F32(2, 5, 3), -1), "i32[2]");
+  CHECK_TYPE(mica_matrix_trace(I32(2, 5, 3)), "i32[2]");
+  CHECK_TYPE(mica_matrix_norm(F32(2, 5, 3), MICA_NORM_NUCLEAR), "f32[2]");
+  CHECK_TYPE(mica_condition_number(F32(5, 3), MICA_NORM_SPECTRAL), "f32[]");
+  CHECK_TYPE(mica_matrix_power(F32(2, 3, 3), -3), "f32[2, 3, 3]");
+  CHECK_TYPE(mica_matrix_exp(F64(2, 3, 3)), "f64[2, 3, 3]");
+  CHECK_TYPE(mica_matrix_exp(F64(0, 0)), "f64[0, 0]");
+  CHECK_FAILS(mica_pinv(F32(3, 3), (double)INFINITY), "pinv(f32[3, 3])", "rcond inf");
+  CHECK_FAILS(mica_lstsq(F32(5, 3), F32(4, 2), -1), "lstsq(f32[5, 3], f32[4, 2])", "operand 1",
+              "[..., 5, k]");
+  CHECK_FAILS(mica_lstsq(F32(5, 3), F64(5), -1), "different dtypes");
+  CHECK_FAILS(mica_matrix_trace(F32(3)), "matrix_trace(f32[3])", "[..., m, n]");
+  CHECK_FAILS(mica_matrix_norm(F32(3, 3), (mica_matrix_norm_kind)9), "kind 9");
+  CHECK_FAILS(mica_condition_number(F32(3, 2), MICA_NORM_ONE), "square");
+  CHECK_FAILS(mica_matrix_power(F32(3, 2), 2), "matrix_power(f32[3, 2])", "square");
+  CHECK_FAILS(mica_matrix_exp(F32(3, 2)), "matrix_exp(f32[3, 2])", "square");
+}
+
+TEST_MAIN(TEST_CASE(factors), TEST_CASE(systems), TEST_CASE(determinants),
+          TEST_CASE(orthogonal_factors), TEST_CASE(functions_of_matrices))

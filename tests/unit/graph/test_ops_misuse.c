@@ -159,6 +159,17 @@ typedef struct {
   BESIDE(triangular_a, mica_triangular_solve(b, o))                                              \
   BESIDE(triangular_b, mica_triangular_solve(o, b, .right = true))                               \
   ALONE(inverse, mica_inverse(b))                                                                \
+  ALONE(pinv, mica_pinv(b, -1))                                                                  \
+  BESIDE(lstsq_a, mica_lstsq(b, o, -1))                                                          \
+  BESIDE(lstsq_b, mica_lstsq(o, b, -1))                                                          \
+  ALONE(matrix_rank, mica_matrix_rank(b, -1))                                                    \
+  ALONE(eigvalsh, mica_eigvalsh(b))                                                              \
+  ALONE(svdvals, mica_svdvals(b))                                                                \
+  ALONE(matrix_trace, mica_matrix_trace(b))                                                      \
+  ALONE(matrix_norm, mica_matrix_norm(b, MICA_NORM_ONE))                                         \
+  ALONE(condition, mica_condition_number(b, MICA_NORM_SPECTRAL))                                 \
+  ALONE(matrix_power, mica_matrix_power(b, 3))                                                   \
+  ALONE(matrix_exp, mica_matrix_exp(b))                                                          \
   ALONE(det, mica_det(b))                                                                        \
   ALONE(random_split, mica_random_split(b, 2))                                                   \
   ALONE(random_integers, mica_random_integers(b, ((mica_type){MICA_I32, MICA_DIMS(3)}), 0, 2))   \
