@@ -44,7 +44,7 @@ MICA_API void mica_lu(mica_value x, mica_value out[3]);
 /* x [..., m, n] -> Q [..., m, k], R [..., k, n], k = min(m, n), or with `full` k = m: x = Q R, Q' Q =
  * 1, R upper triangular, by Householder reflections with LAPACK's signs (R's diagonal may be
  * negative). Derivatives need the first min(m, n) columns to be independent; with `full` and m > n
- * there are none. */
+ * there are none. Not finite: NaN throughout Q and R's triangle. */
 MICA_API void mica_qr(mica_value x, bool full, mica_value *out_q, mica_value *out_r);
 
 /* x [..., n, n] -> w [..., n] ascending, V [..., n, n] with eigenvectors as columns: V' (x + x') / 2 V

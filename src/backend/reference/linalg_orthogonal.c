@@ -94,7 +94,11 @@ static void qr_kernel(const reference_step *step) {
   double *a = step->scratch, *q = a + s.m * s.n, *v = q + s.m * s.m;
   for (int64_t i = 0; i < s.batch; i++) {
     mica_reference_widen(type.dtype, step->in[0], i * s.m * s.n, s.m * s.n, a);
+    bool good = all_finite(a, s.m * s.n);
     reflect_columns(a, q, v, s.m, s.n);
+    if (!good) fill_with(q, s.m * s.m, NAN);
+    for (int64_t row = 0; row < s.m && !good; row++)
+      for (int64_t j = row; j < s.n; j++) a[row * s.n + j] = NAN;
     for (int64_t row = 0; row < s.m; row++)
       mica_reference_narrow(type.dtype, step->out[0], (i * s.m + row) * inner, inner,
                             q + row * s.m);

@@ -6,6 +6,8 @@
  * lower(M)' (diagonals left out): dQ = Q (O - M) + dx R^-1, dR = (M - O) R. Its adjoint, with S = Q'
  * G_Q and V = G_R R': H = lower(S - S' - V + V') - S + V, and x's cotangent is (G_Q + Q H) R^-T. For
  * m < n the first m columns determine Q, and the others follow as R_2 = Q' x_2. */
+#include <math.h>
+
 #include "graph/ops/linalg.h"
 
 static int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -122,7 +124,7 @@ static void householder_of(mica_value x, mica_value k, mica_value *out_v, mica_v
 static void expand_qr(const mica_rule *rule, mica_value *out) {
   const mica_qr_attr *attr = rule->attr;
   mica_graph *graph = rule->graph;
-  mica_value x = mica_fold_leading(rule->in[0], 2);
+  mica_value x = mica_fold_leading(rule->in[0], 2), good;
   int64_t batch = mica_dim_of(x, 0), m = mica_dim_of(x, 1), n = mica_dim_of(x, 2);
   int64_t count = smaller_of(m, n), inner = attr->full ? m : count;
   mica_dtype dtype = mica_dtype_of(x);
@@ -135,6 +137,7 @@ static void expand_qr(const mica_rule *rule, mica_value *out) {
     return;
   }
   mica_value zero = mica_scalar(graph, MICA_I32, 0), last[3], v, tau, beta;
+  mica_value bad = mica_full_like(mica_matrix_scale(x, &good), NAN);
   mica_value state[3] = {
       x, mica_zeros(graph, (mica_type){dtype, {.rank = 3, .dim = {batch, m, count}}}),
       mica_zeros(graph, (mica_type){dtype, {.rank = 3, .dim = {batch, 1, count}}})};
@@ -147,13 +150,14 @@ static void expand_qr(const mica_rule *rule, mica_value *out) {
   state[1] = mica_dynamic_update_slice(mica_argument(loop, 1), v, place);
   state[2] = mica_dynamic_update_slice(mica_argument(loop, 2), tau, place);
   mica_scan_end(loop, state, NULL, 0, last, NULL);
-  mica_value r = mica_slice_axis(last[0], 1, 0, inner, 1), q;
+  mica_value r = mica_select(good, mica_slice_axis(last[0], 1, 0, inner, 1), bad), q;
   out[1] = mica_unfold_leading(mica_matrix_upper(r, 0), rule->in[0], 2);
   loop = mica_counting_loop(graph, &eye, 1, count, true);
   k = mica_argument(loop, 1);
   mica_value next = reflected(mica_argument(loop, 0), mica_matrix_at(last[1], k, 2),
                               mica_matrix_at(last[2], k, 2));
   mica_scan_end(loop, &next, NULL, 0, &q, NULL);
+  q = mica_select(good, q, bad);
   out[0] = mica_unfold_leading(q, rule->in[0], 2);
 }
 

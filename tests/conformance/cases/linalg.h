@@ -15,6 +15,8 @@ static mica_value square_eye(mica_value x) {
 static mica_value regular(mica_value x) {
   return mica_add(x, mica_mul(square_eye(x), (double)mica_dim_of(x, -1)));
 }
+/* The same with its rows in the opposite order, so that each step moves a row. */
+static mica_value upside_down(mica_value x) { return mica_reverse(regular(x), MICA_AXES(-2)); }
 static mica_value lu_of(mica_value x) {
   mica_value out[3];
   mica_lu(x, out);
@@ -28,7 +30,7 @@ static mica_value plus_product(mica_value x) { /* x + x x' + n I: its symmetric 
 static mica_value spread(mica_value x) {
   mica_type type = {MICA_I32, {.rank = 2, .dim = {mica_dim_of(x, -2), mica_dim_of(x, -1)}}};
   mica_value place = mica_convert(mica_iota(x.graph, type, 0), mica_dtype_of(x));
-  return mica_add(mica_mul(x, 0.3), mica_mul(square_eye(x), mica_add(place, 1)));
+  return mica_add(mica_mul(x, 0.1), mica_mul(square_eye(x), mica_add(place, 1)));
 }
 static void qr_of(mica_value x, bool full, mica_value *out) { mica_qr(x, full, &out[0], &out[1]); }
 /* What does not depend on the signs of vectors. */
