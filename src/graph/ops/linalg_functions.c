@@ -7,6 +7,7 @@
 #include "graph/ops/linalg.h"
 
 mica_value mica_matrix_trace(mica_value x) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("matrix_trace", &x, 1)) return mica_no_value(x.graph);
   if (mica_rank_of(x) < 2)
     return mica_fail_operator(x.graph, "matrix_trace", &x, 1, "expected a matrix [..., m, n]");
@@ -21,6 +22,7 @@ static mica_value extreme_value(mica_value s, bool largest) {
 }
 
 mica_value mica_matrix_norm(mica_value x, mica_matrix_norm_kind kind) {
+  MICA_ENTRY(x.graph);
   if (!mica_builder_matrix("matrix_norm", x, false)) return mica_no_value(x.graph);
   switch (kind) {
     case MICA_NORM_FROBENIUS: return mica_sqrt(mica_reduce_sum(mica_square(x), MICA_AXES(-2, -1)));
@@ -35,6 +37,7 @@ mica_value mica_matrix_norm(mica_value x, mica_matrix_norm_kind kind) {
 }
 
 mica_value mica_condition_number(mica_value x, mica_matrix_norm_kind kind) {
+  MICA_ENTRY(x.graph);
   bool spectral = kind == MICA_NORM_SPECTRAL;
   if (!mica_builder_matrix("condition_number", x, !spectral)) return mica_no_value(x.graph);
   if (!spectral)
@@ -46,6 +49,7 @@ mica_value mica_condition_number(mica_value x, mica_matrix_norm_kind kind) {
 /* ---- powers ----------------------------------------------------------------------------------- */
 
 mica_value mica_matrix_power(mica_value x, int64_t exponent) {
+  MICA_ENTRY(x.graph);
   if (!mica_builder_matrix("matrix_power", x, true)) return mica_no_value(x.graph);
   if (exponent == INT64_MIN)
     return mica_fail_operator(x.graph, "matrix_power", &x, 1, "expected an exponent above -2^63");
@@ -121,6 +125,7 @@ static mica_value halvings(mica_value s, mica_dtype dtype) {
 }
 
 mica_value mica_matrix_exp(mica_value x) {
+  MICA_ENTRY(x.graph);
   if (!mica_builder_matrix("matrix_exp", x, true)) return mica_no_value(x.graph);
   mica_graph *graph = x.graph;
   mica_dtype dtype = mica_dtype_of(x);

@@ -90,18 +90,21 @@ static double default_rcond(mica_value x, double rcond) {
 }
 
 mica_value mica_pinv(mica_value x, double rcond) {
+  MICA_ENTRY(x.graph);
   if (!mica_builder_matrix("pinv", x, false)) return mica_no_value(x.graph);
   mica_pinv_attr attr = {.rcond = default_rcond(x, rcond)};
   return mica_emit(x.graph, MICA_OP_PINV, &x, 1, &attr);
 }
 
 mica_value mica_matrix_rank(mica_value x, double rcond) {
+  MICA_ENTRY(x.graph);
   if (!mica_builder_matrix("matrix_rank", x, false)) return mica_no_value(x.graph);
   mica_value kept = kept_values(mica_svdvals(x), default_rcond(x, rcond));
   return mica_reduce_sum(mica_convert(kept, MICA_I32), MICA_AXES(-1));
 }
 
 mica_value mica_lstsq(mica_value a, mica_value b, double rcond) {
+  MICA_ENTRY_OF(a, b);
   mica_value in[2] = {a, b}, none = mica_no_value(mica_graph_of(in, 2));
   if (!mica_operands_usable("lstsq", in, 2)) return none;
   if (!mica_builder_matrix("lstsq", a, false)) return none;

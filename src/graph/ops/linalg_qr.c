@@ -181,6 +181,7 @@ const mica_op_def mica_op_qr = {
 };
 
 void mica_qr(mica_value x, bool full, mica_value *out_q, mica_value *out_r) {
+  MICA_ENTRY(x.graph);
   mica_value out[2] = {mica_no_value(x.graph), mica_no_value(x.graph)};
   mica_emit_results(x.graph, MICA_OP_QR, &x, 1, &(mica_qr_attr){.full = full}, out, 2);
   *out_q = out[0];

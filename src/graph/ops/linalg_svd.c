@@ -187,6 +187,7 @@ static mica_value completed_basis(mica_value basis) {
 
 void mica_svd(mica_value x, bool full, mica_value *out_u, mica_value *out_values,
               mica_value *out_vt) {
+  MICA_ENTRY(x.graph);
   mica_value none = mica_no_value(x.graph), out[3] = {none, none, none};
   mica_emit_results(x.graph, MICA_OP_SVD, &x, 1, NULL, out, 3);
   *out_values = out[1];
@@ -194,6 +195,7 @@ void mica_svd(mica_value x, bool full, mica_value *out_u, mica_value *out_values
   *out_vt = full ? mica_matrix_transpose(completed_basis(mica_matrix_transpose(out[2]))) : out[2];
 }
 mica_value mica_svdvals(mica_value x) {
+  MICA_ENTRY(x.graph);
   mica_value u, values, vt;
   mica_svd(x, false, &u, &values, &vt);
   return values;
