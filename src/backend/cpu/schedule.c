@@ -25,6 +25,7 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_custom,
     mica_plan_linalg,
     mica_plan_fourier,
+    mica_plan_reference_node,
 };
 /* clang-format on */
 

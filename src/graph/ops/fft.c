@@ -90,13 +90,6 @@ static mica_value weigh_pairs(mica_value z, int64_t n, double inner) {
   return mica_mul(z, weights);
 }
 
-/* The conjugate: twice the real part less z. */
-static mica_value fft_conjugate(mica_value z) {
-  mica_dtype dtype = mica_dtype_of(z);
-  mica_value real = mica_convert(mica_convert(z, fft_partner(dtype)), dtype);
-  return mica_sub(mica_add(real, real), z);
-}
-
 static mica_value transpose_fft(const mica_rule *rule, size_t operand,
                                 const mica_value *cotangents) {
   (void)operand;
@@ -106,12 +99,12 @@ static mica_value transpose_fft(const mica_rule *rule, size_t operand,
   switch ((mica_fft_kind)attr.kind) {
     case MICA_FFT_RFFT:
       attr.kind = MICA_FFT_IRFFT;
-      ct = weigh_pairs(fft_conjugate(ct), n, 0.5);
+      ct = weigh_pairs(mica_conj(ct), n, 0.5);
       return mica_emit(rule->graph, MICA_OP_FFT, &ct, 1, &attr);
     case MICA_FFT_IRFFT:
       attr.kind = MICA_FFT_RFFT;
       ct = mica_emit(rule->graph, MICA_OP_FFT, &ct, 1, &attr);
-      return fft_conjugate(weigh_pairs(ct, n, 2));
+      return mica_conj(weigh_pairs(ct, n, 2));
     default: return mica_emit(rule->graph, MICA_OP_FFT, &ct, 1, &attr);
   }
 }
