@@ -23,6 +23,7 @@
 #include "mica/cpp/blocks.hpp"
 #include "mica/cpp/folds.hpp"
 #include "mica/cpp/run.hpp"
+#include "mica/cpp/signal.hpp"
 #include "mica/cpp/sorting.hpp"
 #include "mica/cpp/values.hpp"
 #endif

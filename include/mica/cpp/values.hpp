@@ -375,6 +375,21 @@ struct pool_options : mica_pool_args {
   pool_options &with_stride(N... n) {
     return detail::fill(stride, n...), *this;
   }
+  template <class... N>
+  pool_options &with_dilation(N... n) {
+    return detail::fill(dilation, n...), *this;
+  }
+  template <class... N>
+  pool_options &with_low(N... n) {
+    return padding = MICA_EXPLICIT, detail::fill(low, n...), *this;
+  }
+  template <class... N>
+  pool_options &with_high(N... n) {
+    return padding = MICA_EXPLICIT, detail::fill(high, n...), *this;
+  }
+  pool_options &with_ceil_mode(bool wanted = true) { return ceil_mode = wanted, *this; }
+  pool_options &with_count_padding(bool wanted = true) { return count_padding = wanted, *this; }
+  pool_options &with_power(double number) { return power = number, *this; }
   pool_options &with_padding(mica_padding kind) { return padding = kind, *this; }
 };
 inline value max_pool(value x, const pool_options &options = {}) {

@@ -46,6 +46,53 @@ MICA_API mica_value mica_ifftshift(mica_value x, mica_axes axes);
 MICA_API mica_value mica_fftfreq(mica_graph *graph, mica_dtype dtype, int64_t n, double spacing);
 MICA_API mica_value mica_rfftfreq(mica_graph *graph, mica_dtype dtype, int64_t n, double spacing);
 
+/* ---- signals: over the last axis ---------------------------------------------------------------- */
+
+/* Windows [n] of a float dtype; x = i / n for the periodic one (for transforms), i / (n - 1) for the
+ * symmetric one (for filters); a single element is 1. Hann 1/2 - 1/2 cos(2 pi x), Hamming 0.54 - 0.46 cos(2
+ * pi x), Blackman 0.42 - 1/2 cos(2 pi x) + 0.08 cos(4 pi x), Bartlett 1 - |2 x - 1|. */
+MICA_API mica_value mica_hann_window(mica_graph *graph, mica_dtype dtype, int64_t n, bool periodic);
+MICA_API mica_value mica_hamming_window(mica_graph *graph, mica_dtype dtype, int64_t n,
+                                        bool periodic);
+MICA_API mica_value mica_blackman_window(mica_graph *graph, mica_dtype dtype, int64_t n,
+                                         bool periodic);
+MICA_API mica_value mica_bartlett_window(mica_graph *graph, mica_dtype dtype, int64_t n,
+                                         bool periodic);
+
+/* x [..., n] -> [..., frames, length], frame i begins at i * hop; frames = 1 + (n - length) / hop, what is
+ * left over is dropped; n >= length. overlap_add is its transpose: x [..., frames, length] -> [...,
+ * (frames - 1) hop + length], sums where frames overlap. */
+MICA_API mica_value mica_frame(mica_value x, int64_t length, int64_t hop);
+MICA_API mica_value mica_overlap_add(mica_value x, int64_t hop);
+
+/* The short-time transform of real x [..., n] -> complex [..., frames, length / 2 + 1]: rfft of each
+ * frame times the window. Frame i is centered on element i * hop: x is continued by length / 2 at both
+ * ends, reflected (n > length / 2) or with zeros; or frames only lie where x is (MICA_STFT_INSIDE). istft
+ * takes it back by the least squares of Griffin and Lim (1984): frames times the window, added up,
+ * divided by the sum of squared windows (0 where that is below 1e-11); without what x was continued by,
+ * or `samples` of it. */
+typedef enum { MICA_STFT_REFLECT, MICA_STFT_ZEROS, MICA_STFT_INSIDE } mica_stft_border;
+typedef struct {
+  size_t struct_size;
+  mica_value x;
+  const struct mica_names_only *named_;
+  int64_t length, hop; /* of a frame; hop 0: length / 4, at least 1 */
+  mica_value window;   /* [length] of the real dtype; none: ones */
+  mica_stft_border border;
+  int64_t samples; /* istft */
+} mica_stft_args;
+MICA_API mica_value mica_stft_with(const mica_stft_args *args);
+MICA_API mica_value mica_istft_with(const mica_stft_args *args);
+#define MICA_STFT_ARGS(...) (&(mica_stft_args){.struct_size = sizeof(mica_stft_args), __VA_ARGS__})
+#define mica_stft(...)      mica_stft_with(MICA_STFT_ARGS(__VA_ARGS__))
+#define mica_istft(...)     mica_istft_with(MICA_STFT_ARGS(__VA_ARGS__))
+
+/* The convolution of x [..., n] and y [..., m], leading axes broadcast, by transforms in O((n + m) log (n
+ * + m)): full [..., n + m - 1], same: its n middle ones from (m - 1) / 2 on, valid [..., n - m + 1] where y
+ * lies within x (n >= m). f32, f64, c64, c128; n, m >= 1. */
+typedef enum { MICA_CONVOLVE_FULL, MICA_CONVOLVE_SAME, MICA_CONVOLVE_VALID } mica_convolve_mode;
+MICA_API mica_value mica_fft_convolve(mica_value x, mica_value y, mica_convolve_mode mode);
+
 #ifdef __cplusplus
 }
 #endif

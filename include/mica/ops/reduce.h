@@ -43,21 +43,44 @@ MICA_API mica_value mica_reduce_window_with(const mica_reduce_window_args *args)
   mica_reduce_window_with(      \
       &(mica_reduce_window_args){.struct_size = sizeof(mica_reduce_window_args), __VA_ARGS__})
 
-/* Pooling over the spatial axes of x [batch, spatial..., channels], 1 to 3 of them. */
+/* Pooling over the spatial axes of x [batch, spatial..., channels], 1 to 3 of them: the window's
+ * maximum, minimum, sum, mean, or (sum of |x|^power)^(1 / power). Padding never wins and adds nothing; a
+ * window of nothing but padding gives the neutral element, its mean NaN. Means count real elements
+ * only, or with count_padding (PyTorch's count_include_pad) those of low and high too. The lp gradient
+ * of a window of zeros is zero. Floats for mean and lp; else any real dtype, for sums complex too. */
 typedef struct {
   size_t struct_size;
   mica_value x;
   const struct mica_names_only *named_;
-  int32_t window[3];    /* 0: 2 for the first; 0 further on: as the first */
-  int32_t stride[3];    /* 0: the window */
-  mica_padding padding; /* 0: valid; not MICA_EXPLICIT; averages count real elements only */
+  int32_t window[3];       /* 0: 2 for the first; 0 further on: as the first */
+  int32_t stride[3];       /* 0: the window */
+  mica_padding padding;    /* 0: valid */
+  int32_t low[3], high[3]; /* MICA_EXPLICIT: cells in front and behind */
+  int32_t dilation[3];     /* 0: 1 */
+  bool ceil_mode; /* one more window where cells are left over, if it begins on one or on low */
+  bool count_padding;
+  double power; /* lp: 0: 2; above 0 */
 } mica_pool_args;
 MICA_API mica_value mica_max_pool_with(const mica_pool_args *args);
+MICA_API mica_value mica_min_pool_with(const mica_pool_args *args);
+MICA_API mica_value mica_sum_pool_with(const mica_pool_args *args);
 MICA_API mica_value mica_mean_pool_with(const mica_pool_args *args);
-#define mica_max_pool(...) \
-  mica_max_pool_with(&(mica_pool_args){.struct_size = sizeof(mica_pool_args), __VA_ARGS__})
-#define mica_mean_pool(...) \
-  mica_mean_pool_with(&(mica_pool_args){.struct_size = sizeof(mica_pool_args), __VA_ARGS__})
+MICA_API mica_value mica_lp_pool_with(const mica_pool_args *args);
+#define MICA_POOL_ARGS(...) (&(mica_pool_args){.struct_size = sizeof(mica_pool_args), __VA_ARGS__})
+#define mica_max_pool(...)  mica_max_pool_with(MICA_POOL_ARGS(__VA_ARGS__))
+#define mica_min_pool(...)  mica_min_pool_with(MICA_POOL_ARGS(__VA_ARGS__))
+#define mica_sum_pool(...)  mica_sum_pool_with(MICA_POOL_ARGS(__VA_ARGS__))
+#define mica_mean_pool(...) mica_mean_pool_with(MICA_POOL_ARGS(__VA_ARGS__))
+#define mica_lp_pool(...)   mica_lp_pool_with(MICA_POOL_ARGS(__VA_ARGS__))
+
+/* x [batch, spatial..., channels] -> [batch, sizes..., channels] (sizes: one for each spatial axis, 1 to
+ * 6 of them): cell i of an axis takes elements floor(i n / m) .. ceil((i + 1) n / m) - 1, n its size, m
+ * the wanted one (PyTorch's adaptive pools). Sizes of at least 1. Mean: floats. */
+MICA_API mica_value mica_adaptive_mean_pool(mica_value x, mica_shape sizes);
+MICA_API mica_value mica_adaptive_max_pool(mica_value x, mica_shape sizes);
+/* x [batch, spatial..., channels] -> [batch, channels]. */
+MICA_API mica_value mica_global_mean_pool(mica_value x);
+MICA_API mica_value mica_global_max_pool(mica_value x);
 
 #ifdef __cplusplus
 }

@@ -75,18 +75,11 @@ static mica_value weigh_pairs(mica_value z, int64_t n, double inner) {
   mica_graph *graph = z.graph;
   if (graph->status != MICA_OK) return mica_no_value(graph);
   int64_t count = n / 2 + 1;
-  mica_tensor *tensor = NULL;
-  double *weight = mica_allocate(&graph->allocator, (size_t)count * sizeof(double));
-  if (weight) {
-    for (int64_t k = 0; k < count; k++) weight[k] = k == 0 || 2 * k == n ? 1 : inner;
-    mica_type type = {MICA_F64, {.rank = 1, .dim = {count}}};
-    if (mica_tensor_create(&graph->allocator, type, weight, &tensor, NULL) != MICA_OK)
-      tensor = NULL;
-    mica_free(&graph->allocator, weight, (size_t)count * sizeof(double));
-  }
-  if (!tensor) return mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
-  mica_value weights = mica_convert(mica_constant(graph, tensor), mica_dtype_of(z));
-  mica_tensor_release(tensor);
+  double *weight = mica_arena_allocate(&graph->arena, (size_t)count * sizeof(double));
+  if (!weight) return mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+  for (int64_t k = 0; k < count; k++) weight[k] = k == 0 || 2 * k == n ? 1 : inner;
+  mica_value weights =
+      mica_constant_array(graph, mica_dtype_of(z), (mica_shape){.rank = 1, .dim = {count}}, weight);
   return mica_mul(z, weights);
 }
 

@@ -233,6 +233,24 @@ bool mica_broadcast_operands(const char *op, mica_value *in, size_t count, size_
   return true;
 }
 
+mica_value mica_constant_array(mica_graph *graph, mica_dtype dtype, mica_shape shape,
+                               const double *numbers) {
+  mica_tensor *wide = NULL, *tensor = NULL;
+  if (!graph || graph->status != MICA_OK) return mica_no_value(graph);
+  int64_t count = mica_shape_count(shape);
+  if (mica_tensor_create(&graph->allocator, (mica_type){MICA_F64, shape}, numbers, &wide, NULL) ||
+      mica_tensor_create(&graph->allocator, (mica_type){dtype, shape}, NULL, &tensor, NULL)) {
+    mica_tensor_release(wide);
+    return mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+  }
+  mica_convert_elements(dtype, (void *)(uintptr_t)mica_tensor_data(tensor), MICA_F64,
+                        mica_tensor_data(wide), count);
+  mica_value value = mica_constant(graph, tensor);
+  mica_tensor_release(wide);
+  mica_tensor_release(tensor);
+  return value;
+}
+
 mica_dtype mica_wide_dtype(mica_dtype dtype) {
   return dtype == MICA_F16 || dtype == MICA_BF16 ? MICA_F32 : dtype;
 }

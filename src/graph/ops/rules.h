@@ -85,6 +85,10 @@ mica_value mica_transpose_if_needed(mica_value x, const mica_ints *permutation);
 mica_value mica_number_like(const char *op, mica_value x, double number);
 mica_value mica_number_for(const char *op, mica_value x, double number);
 
+/* A constant array of `dtype`, the numbers rounded to it. */
+mica_value mica_constant_array(mica_graph *graph, mica_dtype dtype, mica_shape shape,
+                               const double *numbers);
+
 /* f32 for f16 and bf16, else the dtype itself: what a composite computes in. */
 mica_dtype mica_wide_dtype(mica_dtype dtype);
 mica_value mica_widen(mica_value x); /* converted to it */
