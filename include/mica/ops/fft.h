@@ -19,7 +19,8 @@ typedef enum { MICA_FFT_BACKWARD, MICA_FFT_ORTHO, MICA_FFT_FORWARD } mica_fft_no
  * irfft: the inverse of rfft: the last listed axis of size n / 2 + 1 becomes n; of x[0] and, for
  *        even n, x[n / 2] only the real part counts (after the other axes are transformed).
  * Axes may be any; no entry: the last axis; MICA_ALL: all. length: of the transform along each listed
- * axis, 0: as x has it (irfft: 2 (size - 1)); x is cut, or filled with zeros, at the end. */
+ * axis, 0: as x has it (irfft: 2 (size - 1)); x is cut, or filled with zeros, at the end. A line with
+ * an infinity or NaN has some in its transform; which, is not specified. */
 typedef struct {
   size_t struct_size;
   mica_value x;
