@@ -29,6 +29,7 @@ static bool transposed_axis(const mica_conv_transpose_args *a, int32_t i, mica_s
 }
 
 mica_value mica_conv_transpose_with(const mica_conv_transpose_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   mica_conv_transpose_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   mica_value in[2] = {a.x, a.kernel};
@@ -116,6 +117,7 @@ static mica_value depthwise(const char *op, mica_conv_args *a) {
 }
 
 mica_value mica_depthwise_conv_with(const mica_conv_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   mica_conv_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   a.struct_size = sizeof(a);
@@ -123,6 +125,7 @@ mica_value mica_depthwise_conv_with(const mica_conv_args *args) {
 }
 
 mica_value mica_separable_conv_with(const mica_conv_args *args, mica_value pointwise) {
+  MICA_ENTRY(pointwise.graph);
   mica_conv_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   a.struct_size = sizeof(a);

@@ -110,6 +110,7 @@ static bool sample_checked(const char *op, const mica_grid_sample_args *a, int32
 }
 
 mica_value mica_grid_sample_with(const mica_grid_sample_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   mica_grid_sample_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   sample_form s = {0};
@@ -148,6 +149,7 @@ mica_value mica_grid_sample_with(const mica_grid_sample_args *args) {
 }
 
 mica_value mica_affine_grid(mica_value theta, mica_shape sizes, bool align_corners) {
+  MICA_ENTRY(theta.graph);
   const char *op = "affine_grid";
   if (!mica_operands_usable(op, &theta, 1)) return mica_no_value(theta.graph);
   mica_shape shape = mica_shape_of(theta);

@@ -19,6 +19,7 @@ static int64_t continued_place(int64_t i, int64_t n, mica_pad_mode mode) {
 
 mica_value mica_pad_with_mode(mica_value x, const int64_t *low, const int64_t *high,
                               mica_pad_mode mode) {
+  MICA_ENTRY(x.graph);
   const char *op = "pad_with_mode";
   if (!mica_operands_usable(op, &x, 1)) return mica_no_value(x.graph);
   if (mode < MICA_PAD_REFLECT || mode > MICA_PAD_WRAP)

@@ -108,12 +108,15 @@ static mica_value plain_pool(const mica_pool_args *args, const char *op, mica_re
   return mica_emit(a.x.graph, MICA_OP_REDUCE_WINDOW, &a.x, 1, &form.attr);
 }
 mica_value mica_max_pool_with(const mica_pool_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   return plain_pool(args, "max_pool", MICA_REDUCE_MAX);
 }
 mica_value mica_min_pool_with(const mica_pool_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   return plain_pool(args, "min_pool", MICA_REDUCE_MIN);
 }
 mica_value mica_sum_pool_with(const mica_pool_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   return plain_pool(args, "sum_pool", MICA_REDUCE_SUM);
 }
 
@@ -142,6 +145,7 @@ static mica_value count_elements(mica_value x, const pool_form *form, bool paddi
 }
 
 mica_value mica_mean_pool_with(const mica_pool_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   mica_pool_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   pool_form form = {.attr = {.kind = MICA_REDUCE_SUM}};
@@ -163,6 +167,7 @@ mica_value mica_mean_pool_with(const mica_pool_args *args) {
 }
 
 mica_value mica_lp_pool_with(const mica_pool_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   mica_pool_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   pool_form form = {.attr = {.kind = MICA_REDUCE_SUM}};
@@ -254,9 +259,11 @@ static mica_value adaptive_pool(const char *op, mica_value x, mica_shape sizes, 
   return mica_convert(x, dtype);
 }
 mica_value mica_adaptive_mean_pool(mica_value x, mica_shape sizes) {
+  MICA_ENTRY(x.graph);
   return adaptive_pool("adaptive_mean_pool", x, sizes, true);
 }
 mica_value mica_adaptive_max_pool(mica_value x, mica_shape sizes) {
+  MICA_ENTRY(x.graph);
   return adaptive_pool("adaptive_max_pool", x, sizes, false);
 }
 
@@ -266,11 +273,13 @@ static mica_axes spatial_axes(int32_t spatial) {
   return axes;
 }
 mica_value mica_global_mean_pool(mica_value x) {
+  MICA_ENTRY(x.graph);
   int32_t spatial;
   if (!mica_image_checked("global_mean_pool", x, 6, &spatial)) return mica_no_value(x.graph);
   return mica_reduce_mean(x, spatial_axes(spatial));
 }
 mica_value mica_global_max_pool(mica_value x) {
+  MICA_ENTRY(x.graph);
   int32_t spatial;
   if (!mica_image_checked("global_max_pool", x, 6, &spatial)) return mica_no_value(x.graph);
   return mica_reduce_max(x, spatial_axes(spatial));

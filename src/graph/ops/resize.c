@@ -154,6 +154,7 @@ static mica_value resize_axis(mica_value x, int32_t axis, int64_t m, const resiz
 }
 
 mica_value mica_resize_with(const mica_resize_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   const char *op = "resize";
   mica_resize_args a;
   int32_t spatial;

@@ -34,15 +34,19 @@ static mica_value cosine_window(mica_graph *graph, const char *name, mica_dtype 
 }
 
 mica_value mica_hann_window(mica_graph *graph, mica_dtype dtype, int64_t n, bool periodic) {
+  MICA_ENTRY(graph);
   return cosine_window(graph, "hann_window", dtype, n, periodic, 0.5, 0.5, 0);
 }
 mica_value mica_hamming_window(mica_graph *graph, mica_dtype dtype, int64_t n, bool periodic) {
+  MICA_ENTRY(graph);
   return cosine_window(graph, "hamming_window", dtype, n, periodic, 0.54, 0.46, 0);
 }
 mica_value mica_blackman_window(mica_graph *graph, mica_dtype dtype, int64_t n, bool periodic) {
+  MICA_ENTRY(graph);
   return cosine_window(graph, "blackman_window", dtype, n, periodic, 0.42, 0.5, 0.08);
 }
 mica_value mica_bartlett_window(mica_graph *graph, mica_dtype dtype, int64_t n, bool periodic) {
+  MICA_ENTRY(graph);
   return cosine_window(graph, "bartlett_window", dtype, n, periodic, 0, 0, 0);
 }
 
@@ -58,6 +62,7 @@ static mica_value cut_pieces(mica_value x, int64_t pieces, int64_t hop) {
 }
 
 mica_value mica_frame(mica_value x, int64_t length, int64_t hop) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("frame", &x, 1)) return mica_no_value(x.graph);
   int32_t last = mica_rank_of(x) - 1;
   int64_t n = last < 0 ? 0 : mica_dim_of(x, last);
@@ -83,6 +88,7 @@ mica_value mica_frame(mica_value x, int64_t length, int64_t hop) {
 }
 
 mica_value mica_overlap_add(mica_value x, int64_t hop) {
+  MICA_ENTRY(x.graph);
   if (!mica_operands_usable("overlap_add", &x, 1)) return mica_no_value(x.graph);
   mica_shape shape = mica_shape_of(x);
   int32_t last = shape.rank - 1;
@@ -145,6 +151,7 @@ static bool stft_checked(const char *op, mica_stft_args *a, mica_dtype real) {
 }
 
 mica_value mica_stft_with(const mica_stft_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   mica_stft_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   if (!mica_operands_usable("stft", &a.x, 1) || !stft_checked("stft", &a, mica_dtype_of(a.x)))
@@ -170,6 +177,7 @@ mica_value mica_stft_with(const mica_stft_args *args) {
 }
 
 mica_value mica_istft_with(const mica_stft_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   mica_stft_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   if (!mica_operands_usable("istft", &a.x, 1)) return mica_no_value(a.x.graph);
@@ -216,6 +224,7 @@ static int64_t round_length(int64_t n) {
 }
 
 mica_value mica_fft_convolve(mica_value x, mica_value y, mica_convolve_mode mode) {
+  MICA_ENTRY_OF(x, y);
   mica_value in[2] = {x, y};
   mica_graph *graph = mica_graph_of(in, 2);
   const char *op = "fft_convolve", *problem = NULL;

@@ -69,6 +69,7 @@ static mica_value unfold_along(mica_value x, int32_t at, const unfold_axis *axis
 }
 
 mica_value mica_unfold_with(const mica_unfold_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   mica_unfold_args a;
   int32_t spatial;
   unfold_axis axes[3];
@@ -101,6 +102,7 @@ static mica_value fold_along(mica_value x, int32_t at, const unfold_axis *axis) 
 }
 
 mica_value mica_fold_with(const mica_unfold_args *args) {
+  MICA_ENTRY(args ? args->x.graph : NULL);
   mica_unfold_args a;
   int32_t spatial;
   unfold_axis axes[3];
@@ -147,6 +149,7 @@ static bool shuffle_checked(const char *op, mica_value x, int32_t r, bool back, 
 }
 
 mica_value mica_pixel_shuffle(mica_value x, int32_t r) {
+  MICA_ENTRY(x.graph);
   int32_t spatial;
   if (!shuffle_checked("pixel_shuffle", x, r, false, &spatial)) return mica_no_value(x.graph);
   for (int32_t axis = spatial; axis >= 1;
@@ -163,6 +166,7 @@ mica_value mica_pixel_shuffle(mica_value x, int32_t r) {
 }
 
 mica_value mica_pixel_unshuffle(mica_value x, int32_t r) {
+  MICA_ENTRY(x.graph);
   int32_t spatial;
   if (!shuffle_checked("pixel_unshuffle", x, r, true, &spatial)) return mica_no_value(x.graph);
   for (int32_t axis = 1; axis <= spatial; axis++) {
