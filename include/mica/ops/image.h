@@ -4,7 +4,6 @@
 #ifndef MICA_OPS_IMAGE_H
 #define MICA_OPS_IMAGE_H
 #include "mica/graph.h"
-#include "mica/ops/product.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -115,17 +114,6 @@ MICA_API mica_value mica_conv_transpose_with(const mica_conv_transpose_args *arg
 #define mica_conv_transpose(...) \
   mica_conv_transpose_with(      \
       &(mica_conv_transpose_args){.struct_size = sizeof(mica_conv_transpose_args), __VA_ARGS__})
-
-/* Each channel by itself: kernel [spatial..., in, multiplier] -> in * multiplier channels; options as
- * of mica_conv, without groups. */
-MICA_API mica_value mica_depthwise_conv_with(const mica_conv_args *args);
-#define mica_depthwise_conv(...) \
-  mica_depthwise_conv_with(&(mica_conv_args){.struct_size = sizeof(mica_conv_args), __VA_ARGS__})
-/* That, and then a product over channels: pointwise [in * multiplier, out]. */
-MICA_API mica_value mica_separable_conv_with(const mica_conv_args *args, mica_value pointwise);
-#define mica_separable_conv(pointwise_, ...)                                                      \
-  mica_separable_conv_with(&(mica_conv_args){.struct_size = sizeof(mica_conv_args), __VA_ARGS__}, \
-                           pointwise_)
 
 #ifdef __cplusplus
 }

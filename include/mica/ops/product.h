@@ -50,6 +50,17 @@ MICA_API mica_value mica_conv_with(const mica_conv_args *args);
 #define mica_conv(...) \
   mica_conv_with(&(mica_conv_args){.struct_size = sizeof(mica_conv_args), __VA_ARGS__})
 
+/* Each channel by itself: kernel [spatial..., in, multiplier] -> in * multiplier channels; options as
+ * of mica_conv, without groups. */
+MICA_API mica_value mica_depthwise_conv_with(const mica_conv_args *args);
+#define mica_depthwise_conv(...) \
+  mica_depthwise_conv_with(&(mica_conv_args){.struct_size = sizeof(mica_conv_args), __VA_ARGS__})
+/* That, and then a product over channels: pointwise [in * multiplier, out]. */
+MICA_API mica_value mica_separable_conv_with(const mica_conv_args *args, mica_value pointwise);
+#define mica_separable_conv(pointwise_, ...)                                                      \
+  mica_separable_conv_with(&(mica_conv_args){.struct_size = sizeof(mica_conv_args), __VA_ARGS__}, \
+                           pointwise_)
+
 #ifdef __cplusplus
 }
 #endif

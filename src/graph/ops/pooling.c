@@ -130,7 +130,7 @@ static bool accepts_dtype(const char *op, mica_value x, mica_dtype_class class) 
 }
 
 /* How many elements each window counts: [1, windows..., 1]. */
-static mica_value count_elements(mica_value x, const pool_form *form, bool padding) {
+static mica_value count_pooled(mica_value x, const pool_form *form, bool padding) {
   pool_form f = *form;
   mica_type one = {mica_dtype_of(x), mica_shape_of(x)};
   int32_t last = one.shape.rank - 1;
@@ -161,7 +161,7 @@ mica_value mica_mean_pool_with(const mica_pool_args *args) {
   }
   mica_value x = mica_widen(a.x); /* a sum may overflow where the mean does not */
   mica_value mean = mica_emit(x.graph, MICA_OP_REDUCE_WINDOW, &x, 1, &form.attr);
-  mean = padded ? mica_div(mean, count_elements(x, &form, a.count_padding))
+  mean = padded ? mica_div(mean, count_pooled(x, &form, a.count_padding))
                 : mica_div_number(mean, cells);
   return mica_convert(mean, dtype);
 }
