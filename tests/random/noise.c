@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* noise.c: the graph with noise, and what runs of it say. */
+#include "random/noise.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/attributes.h"
+#include "mica/ops.h"
+#include "random/generator.h"
+
+double noise_unit(mica_dtype dtype) {
+  switch (dtype) {
+    case MICA_F64:
+    case MICA_C128: return 0x1p-52;
+    case MICA_F32:
+    case MICA_C64: return 0x1p-23;
+    case MICA_F16: return 0x1p-10;
+    case MICA_BF16: return 0x1p-7;
+    case MICA_F8E4M3FN: return 0x1p-3;
+    case MICA_F8E5M2: return 0x1p-2;
+    default: return 0;
+  }
+}
+/* Half of the largest |d|: wide enough for functions that are some units off, narrow where units are coarse. */
+static double amplitude(mica_dtype dtype) {
+  double unit = noise_unit(dtype);
+  return unit < 1e-12 ? 512 * unit : unit < 1e-5 ? 64 * unit : unit;
+}
+
+/* What rounds nothing: results are elements of operands, or numbers that every engine finds. */
+static bool is_exact(mica_op op) {
+  switch (op) {
+    case MICA_OP_PARAMETER:
+    case MICA_OP_ARGUMENT:
+    case MICA_OP_CONSTANT:
+    case MICA_OP_VARIABLE:
+    case MICA_OP_RESULT:
+    case MICA_OP_IOTA:
+    case MICA_OP_NEG:
+    case MICA_OP_ABS:
+    case MICA_OP_SIGN:
+    case MICA_OP_FLOOR:
+    case MICA_OP_CEIL:
+    case MICA_OP_ROUND:
+    case MICA_OP_STOP_GRADIENT:
+    case MICA_OP_MARK:
+    case MICA_OP_MAX:
+    case MICA_OP_MIN:
+    case MICA_OP_SELECT:
+    case MICA_OP_BROADCAST:
+    case MICA_OP_RESHAPE:
+    case MICA_OP_TRANSPOSE:
+    case MICA_OP_REVERSE:
+    case MICA_OP_SLICE:
+    case MICA_OP_PAD:
+    case MICA_OP_CONCATENATE:
+    case MICA_OP_DYNAMIC_SLICE:
+    case MICA_OP_DYNAMIC_UPDATE_SLICE:
+    case MICA_OP_GATHER:
+    case MICA_OP_SORT:
+    case MICA_OP_TOP_K:
+    case MICA_OP_ONE_HOT:
+    case MICA_OP_BARRIER:
+    case MICA_OP_BITCAST:
+    case MICA_OP_REDUCE_PRECISION:
+    case MICA_OP_COPYSIGN:
+    case MICA_OP_NEXTAFTER: return true;
+    default: return mica_op_definition(op)->kind == MICA_KIND_REGION;
+  }
+}
+/* Exact where the result is a whole number or a short fraction. */
+static bool is_sum_or_product(mica_op op, const void *attr) {
+  switch (op) {
+    case MICA_OP_CUMULATIVE:
+      return ((const mica_cumulative_attr *)attr)->kind != MICA_CUMULATIVE_LOGSUMEXP;
+    case MICA_OP_ADD:
+    case MICA_OP_SUB:
+    case MICA_OP_MUL:
+    case MICA_OP_REM:
+    case MICA_OP_REDUCE:
+    case MICA_OP_REDUCE_WINDOW:
+    case MICA_OP_SELECT_AND_SCATTER:
+    case MICA_OP_SELECT_AND_GATHER:
+    case MICA_OP_LINEAR_RECURRENCE:
+    case MICA_OP_DOT_GENERAL:
+    case MICA_OP_CONVOLUTION:
+    case MICA_OP_CONVOLUTION_BACKWARD_DATA:
+    case MICA_OP_CONVOLUTION_BACKWARD_KERNEL:
+    case MICA_OP_SCATTER:
+    case MICA_OP_CUSTOM: return true;
+    default: return false;
+  }
+}
+
+/* The sign of d, f64 []: 1 or -1. */
+static mica_variable *sign;
+static void set_sign(double number) {
+  mica_tensor *tensor = mica_tensor_scalar(MICA_F64, number);
+  if (!sign) sign = mica_variable_create("sign of the noise", tensor);
+  mica_variable_set(sign, tensor, NULL);
+  mica_tensor_release(tensor);
+}
+
+typedef struct {
+  uint64_t seed; /* of the next node */
+} noise_context;
+
+static mica_value factor_like(mica_value y, noise_context *c, bool complex) {
+  mica_dtype dtype = mica_dtype_of(y), real = complex ? random_real_part(dtype) : dtype;
+  mica_shape shape = mica_shape_of(y);
+  int64_t count = mica_shape_count(shape);
+  double *d = malloc(((size_t)count + 1) * sizeof *d);
+  uint64_t seed = c->seed++;
+  mica_value parts[2];
+  for (int part = 0; part < (complex ? 2 : 1); part++) {
+    for (int64_t i = 0; i < count; i++)
+      d[i] =
+          2 * amplitude(real) * (2 * random_unit(seed + ((uint64_t)part << 50), (uint64_t)i) - 1);
+    mica_tensor *tensor = mica_tensor_from_doubles(MICA_F64, shape, d);
+    parts[part] = mica_mul(mica_constant(y.graph, tensor), mica_variable_read(y.graph, sign));
+    mica_tensor_release(tensor);
+  }
+  free(d);
+  mica_value factor = mica_add(parts[0], 1);
+  if (!complex) return mica_convert(factor, dtype);
+  double unit[2] = {0, 1};
+  mica_tensor *tensor = mica_tensor_from(MICA_C128, MICA_SCALAR, unit);
+  mica_value i = mica_constant(y.graph, tensor);
+  mica_tensor_release(tensor);
+  factor =
+      mica_add(mica_convert(factor, MICA_C128), mica_mul(mica_convert(parts[1], MICA_C128), i));
+  return mica_convert(factor, dtype);
+}
+
+static mica_value with_noise(mica_value y, const mica_node *node, mica_value operand,
+                             noise_context *c) {
+  mica_op op = (mica_op)node->op;
+  mica_type type = mica_type_of(y);
+  bool complex = mica_dtype_is_complex(type.dtype);
+  double unit = noise_unit(type.dtype);
+  if (unit == 0 || mica_shape_count(type.shape) == 0) return y;
+  if (type.dtype == MICA_F8E4M3FN || type.dtype == MICA_F8E5M2)
+    return mica_convert(with_noise(mica_convert(y, MICA_F32), node, operand, c), type.dtype);
+  mica_value noisy = mica_mul(y, factor_like(y, c, complex));
+  if (complex) return noisy;
+  if (op == MICA_OP_CONVERT) { /* exact where it converts back */
+    if (mica_dtype_is_complex(mica_dtype_of(operand))) return y;
+    return mica_select(mica_equal(mica_convert(y, mica_dtype_of(operand)), operand), y, noisy);
+  }
+  if (!is_sum_or_product(op, node->attr)) return noisy;
+  double fine = unit < 1e-5 ? 256 : 1, most = unit < 1e-5 ? 4096 : 64;
+  mica_value scaled = mica_mul(y, fine);
+  mica_value exact = mica_and(mica_equal(mica_round(scaled), scaled), mica_less(mica_abs(y), most));
+  return mica_select(exact, y, noisy);
+}
+
+static bool add_noise(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
+                      const mica_value *in, size_t in_count, mica_value *out) {
+  const mica_node *node = mica_node_at(from, id);
+  mica_value none = {0};
+  if (is_exact((mica_op)node->op)) return false;
+  mica_replay_node(to, from, id, in, add_noise, context, out);
+  for (uint32_t i = 0; i < node->result_count && to->status == MICA_OK; i++)
+    out[i] = with_noise(out[i], node, in_count ? in[0] : none, context);
+  return true;
+}
+
+static mica_status compile_noisy(mica_device *device, const mica_graph *graph, uint64_t seed,
+                                 mica_executable **out, mica_error *error) {
+  mica_graph *to = mica_graph_create(NULL);
+  noise_context context = {seed << 32};
+  mica_status status = mica_rewrite(graph, to, add_noise, &context, error);
+  if (status == MICA_OK) status = mica_compile(device, to, 0, out, error);
+  mica_graph_destroy(to);
+  return status;
+}
+
+mica_status noise_compile(mica_device *reference, const mica_graph *graph, noise_probe *out,
+                          mica_error *error) {
+  set_sign(1);
+  *out = (noise_probe){.out_count = graph->output_count};
+  mica_graph *plain = mica_graph_create(NULL);
+  mica_status status = mica_rewrite(graph, plain, NULL, NULL, error);
+  if (status == MICA_OK) status = mica_compile(reference, plain, 0, &out->plain, error);
+  mica_graph_destroy(plain);
+  /* Composites round inside as well. */
+  mica_graph *simple = mica_graph_create(NULL);
+  if (status == MICA_OK) status = mica_pass_expand(graph, simple, NULL, NULL, error);
+  for (uint64_t i = 0; i < NOISE_GRAPHS && status == MICA_OK; i++)
+    status = compile_noisy(reference, simple, i + 1, &out->noisy[i], error);
+  mica_graph_destroy(simple);
+  if (status != MICA_OK) noise_release(out);
+  return status;
+}
+void noise_release(noise_probe *probe) {
+  mica_executable_release(probe->plain);
+  for (int i = 0; i < NOISE_GRAPHS; i++) mica_executable_release(probe->noisy[i]);
+  *probe = (noise_probe){0};
+}
+void noise_end(void) {
+  mica_variable_release(sign);
+  sign = NULL;
+}
+
+double *noise_doubles(const mica_tensor *tensor, int64_t *out_count) {
+  mica_type type = mica_tensor_type(tensor);
+  int64_t count = mica_shape_count(type.shape);
+  bool complex = mica_dtype_is_complex(type.dtype);
+  double *values = malloc(((size_t)count * 2 + 1) * sizeof *values);
+  mica_status status = complex
+                           ? mica_convert_elements(MICA_F64, values, random_real_part(type.dtype),
+                                                   mica_tensor_data(tensor), 2 * count)
+                           : mica_tensor_read_doubles(tensor, values, count, NULL);
+  *out_count = status == MICA_OK ? count * (complex ? 2 : 1) : 0;
+  return values;
+}
+
+/* What the noise of one run did. */
+static void widen(noise_output *o, const double *noisy) {
+  for (int64_t k = 0; k < o->count; k++) {
+    bool finite = isfinite(o->value[k]);
+    if (o->tolerance[k] < 0) continue;
+    if (finite != (isfinite(noisy[k]) != 0))
+      o->tolerance[k] = -1;
+    else if (finite)
+      o->tolerance[k] = fmax(o->tolerance[k], fabs(noisy[k] - o->value[k]));
+  }
+}
+/* Noises may cancel in an element: it gets a part of its neighbors' tolerance, and what one rounding is. */
+static void finish(noise_output *o) {
+  mica_dtype dtype = mica_tensor_type(o->tensor).dtype;
+  double widest = 0, unit = noise_unit(dtype);
+  for (int64_t k = 0; k < o->count; k++) widest = fmax(widest, o->tolerance[k]);
+  for (int64_t k = 0; k < o->count; k++) {
+    if (o->tolerance[k] < 0 || unit == 0) continue;
+    o->tolerance[k] += widest / 64 + (isfinite(o->value[k]) ? 8 * unit * fabs(o->value[k]) : 0);
+  }
+}
+
+mica_status noise_run(noise_probe *probe, mica_tensor *const *in, size_t in_count,
+                      noise_result *result, mica_error *error) {
+  mica_tensor *out[NOISE_OUTPUTS] = {NULL};
+  *result = (noise_result){.count = probe->out_count};
+  int64_t before = random_effect_count();
+  mica_status status =
+      mica_executable_run(probe->plain, in, in_count, out, probe->out_count, error);
+  result->effects = random_effect_count() - before;
+  for (size_t j = 0; j < probe->out_count && status == MICA_OK; j++) {
+    noise_output *o = &result->out[j];
+    o->tensor = out[j];
+    o->value = noise_doubles(out[j], &o->count);
+    o->tolerance = calloc((size_t)o->count + 1, sizeof *o->tolerance);
+    for (int64_t k = 0; k < o->count; k++)
+      if (isfinite(o->value[k])) o->largest = fmax(o->largest, fabs(o->value[k]));
+  }
+  for (int run = 0; run < 2 * NOISE_GRAPHS && status == MICA_OK; run++) {
+    mica_tensor *noisy[NOISE_OUTPUTS] = {NULL};
+    set_sign(run % 2 ? -1 : 1);
+    status =
+        mica_executable_run(probe->noisy[run / 2], in, in_count, noisy, probe->out_count, error);
+    for (size_t j = 0; j < probe->out_count && status == MICA_OK; j++) {
+      int64_t count;
+      double *values = noise_doubles(noisy[j], &count);
+      widen(&result->out[j], values);
+      free(values);
+    }
+    for (size_t j = 0; j < probe->out_count; j++) mica_tensor_release(noisy[j]);
+  }
+  for (size_t j = 0; j < probe->out_count && status == MICA_OK; j++) finish(&result->out[j]);
+  return status;
+}
+void noise_result_release(noise_result *result) {
+  for (size_t j = 0; j < result->count; j++) {
+    mica_tensor_release(result->out[j].tensor);
+    free(result->out[j].value), free(result->out[j].tolerance);
+  }
+  *result = (noise_result){0};
+}
+
+int64_t noise_compare(const noise_output *wanted, const double *got, double slack) {
+  int64_t worst = -1;
+  double most = 1;
+  for (int64_t k = 0; k < wanted->count; k++) {
+    double tolerance = wanted->tolerance[k] * slack, miss = fabs(got[k] - wanted->value[k]);
+    if (tolerance < 0 || got[k] == wanted->value[k]) continue;
+    if (!isfinite(wanted->value[k]) && !isfinite(got[k])) continue;
+    double ratio = tolerance > 0 ? miss / tolerance : (double)INFINITY;
+    if (!(ratio <= most)) {
+      worst = k;
+      if (isnan(ratio)) break;
+      most = ratio;
+    }
+  }
+  return worst;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 300 random programs; every operator has a row in the generator. By hand:
+ *   MICA_RANDOM_SEED=17 MICA_RANDOM_COUNT=1 build/release/tests/random.programs  one program
+ *   build/release/tests/random.programs --write FOLDER N [SEED]                  N programs for to_jax.py */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "random/checks.h"
+
+TEST(every_operator_has_a_row) {
+  for (int op = 1; op < MICA_OP_COUNT; op++) {
+    if (op == MICA_OP_PARAMETER || op == MICA_OP_ARGUMENT || op == MICA_OP_RESULT) continue;
+    if (!random_operator_has_row((mica_op)op))
+      CHECK_FAIL(
+          "operator %s is in no random program: expected a row in tests/random/rows_*.c (a "
+          "pointwise one with more than one attribute needs one too)",
+          mica_op_definition((mica_op)op)->name);
+  }
+}
+TEST(programs) {
+  random_run(1000000, 300, false);
+  random_end();
+}
+
+static const check_case cases[] = {TEST_CASE(every_operator_has_a_row), TEST_CASE(programs)};
+int main(int argc, char **argv) {
+  if (argc >= 4 && !strcmp(argv[1], "--write"))
+    return random_write(argv[2], argc > 4 ? strtoull(argv[4], NULL, 10) : 0,
+                        strtoll(argv[3], NULL, 10))
+               ? 0
+               : 1;
+  return check_main(argc, argv, cases, 2);
+}
