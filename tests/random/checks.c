@@ -187,9 +187,11 @@ bool random_check(random_tape *tape, random_failure *failure, random_statistics 
   noise_probe probe = {0};
   noise_result result = {0};
   mica_tensor *in[PROGRAM_INPUTS] = {NULL};
+  random_count_uses(statistics != NULL);
   if (!statistics) memset(statistics = &ignored, 0, sizeof ignored);
   *failure = (random_failure){0};
   mica_graph *graph = random_graph(tape, &plan, &program, failure);
+  random_count_uses(false);
   if (!graph) return false;
   count_nodes(graph, statistics);
   for (size_t i = 0; i < plan.in_count; i++) in[i] = random_input(&plan, i, 0);

@@ -360,6 +360,8 @@ typedef struct {
 } statement_kind;
 static statement_kind kinds[STATEMENTS];
 static size_t kind_count;
+static bool counting;
+void random_count_uses(bool count) { counting = count; }
 static size_t lots[4 * STATEMENTS], lot_count; /* kinds by weight */
 
 static void add_kind(statement_kind kind, uint32_t weight) {
@@ -418,7 +420,7 @@ static void one_statement(generator *g) {
   if (!fits_here(g, kind)) kind = &kinds[lots[random_draw(g, (uint32_t)lot_count)]];
   if (!fits_here(g, kind)) return;
   bool made = kind->row ? kind->row->make(g) : random_make_pointwise(g, kind->which);
-  if (made && g->graph->status == MICA_OK) kind->uses++;
+  if (made && g->graph->status == MICA_OK && counting) kind->uses++;
 }
 
 void random_statements(generator *g, uint32_t count) {

@@ -56,6 +56,8 @@ typedef struct {
   double bound[PROGRAM_OUTPUTS];
   size_t span_count, tape_end;
   tape_span span[PROGRAM_SPANS];
+  /* holds reduce_precision, which also rounds tangents and cotangents: the modes differ */
+  bool rounds_derivatives;
 } random_program;
 /* Builds the program of the tape from values of the plan's input types, in the present block. */
 void random_program_build(random_tape *tape, const random_plan *plan, mica_graph *graph,
@@ -99,7 +101,9 @@ size_t random_statement_count(void);
 const char *random_statement_name(size_t i);
 /* Whether some statement makes the operator, on its own or beside others. */
 bool random_operator_has_row(mica_op op);
-int64_t random_statement_uses(const char *name); /* so far, in all programs */
+/* In all programs that were built while uses were counted. */
+int64_t random_statement_uses(const char *name);
+void random_count_uses(bool count);
 bool random_make_pointwise(generator *g, size_t which);
 size_t random_pointwise_count(void); /* finds out on first use which operators take which dtypes */
 const char *random_pointwise_name(size_t which);

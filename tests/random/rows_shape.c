@@ -71,6 +71,7 @@ static bool make_bitcast(generator *g) {
 }
 static bool make_reduce_precision(generator *g) {
   pool_entry x = random_pick(g, ANY_FLOAT);
+  g->program->rounds_derivatives = true;
   random_push(g,
               random_build(g, "reduce_precision", &x.value, 1, "exponent_bits=%d, mantissa_bits=%d",
                            (int)random_between(g, 5, 8), (int)random_between(g, 7, 3)),

@@ -13,8 +13,9 @@ static void report(uint64_t seed, random_tape *tape, random_failure *failure) {
   fflush(stdout);
   random_shrink(tape, failure);
   char *text = random_text(tape);
-  CHECK_FAIL("MICA_RANDOM_SEED=%llu MICA_RANDOM_COUNT=1: %s: %s\n%s", (unsigned long long)seed,
-             failure->check, failure->message, text ? text : "(the program does not build)");
+  printf("%s\n", text ? text : "(the program does not build)");
+  CHECK_FAIL("MICA_RANDOM_SEED=%llu MICA_RANDOM_COUNT=1: %s: %s", (unsigned long long)seed,
+             failure->check, failure->message);
   free(text);
 }
 

@@ -1,0 +1,747 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes programs of Mica's text form as Python for JAX, runs them and compares.
+
+    build/release/tests/random.programs --write FOLDER 200 [SEED]
+    python tests/random/to_jax.py FOLDER
+
+Each FOLDER/N.mica becomes FOLDER/N.py: one function for the program and one for each region, a line for each
+statement, which calls the operator's function of this module. FOLDER/N.npz has inputs, the reference's results
+and the tolerance of each element (noise.h). Programs with operators that JAX lacks are skipped and counted.
+"""
+import pathlib
+import re
+import sys
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+from jax import lax
+
+jax.config.update("jax_enable_x64", True)
+
+DTYPES = {"bool": np.bool_, "i8": np.int8, "u8": np.uint8, "i16": np.int16, "u16": np.uint16, "i32": np.int32,
+          "u32": np.uint32, "i64": np.int64, "u64": np.uint64, "f16": np.float16, "bf16": ml_dtypes.bfloat16,
+          "f32": np.float32, "f64": np.float64, "c64": np.complex64, "c128": np.complex128}
+
+
+class Missing(Exception):
+    """What JAX does not have, or defines in another way."""
+
+
+def dtype_of(name):
+    if name not in DTYPES:
+        raise Missing("dtype " + name)
+    return DTYPES[name]
+
+
+# ---- operators: operands, then attributes by name ------------------------------------------------------------
+
+def is_float(x):
+    return jnp.issubdtype(x.dtype, jnp.floating)
+
+
+def is_complex(x):
+    return jnp.issubdtype(x.dtype, jnp.complexfloating)
+
+
+def is_integer(x):
+    return jnp.issubdtype(x.dtype, jnp.integer)
+
+
+VARIABLES = np.array([[1.5, -0.75, 2], [-3, 0.5, 1]])
+
+
+def op_variable(name, dtype, shape):
+    return jnp.asarray(VARIABLES.astype(dtype_of(dtype)))
+
+
+def op_iota(dtype, shape, axis):
+    return lax.broadcasted_iota(dtype_of(dtype), shape, axis)
+
+
+def simple(function):
+    return lambda *operands: function(*operands)
+
+
+op_neg, op_exp, op_expm1, op_log, op_log1p = map(simple, (jnp.negative, jnp.exp, jnp.expm1, jnp.log, jnp.log1p))
+op_tanh, op_logistic, op_erf, op_sqrt, op_rsqrt = map(simple, (jnp.tanh, lax.logistic, lax.erf, jnp.sqrt, lax.rsqrt))
+op_sin, op_cos, op_floor, op_ceil, op_round = map(simple, (jnp.sin, jnp.cos, jnp.floor, jnp.ceil, jnp.round))
+op_tan, op_asin, op_acos, op_atan = map(simple, (jnp.tan, jnp.arcsin, jnp.arccos, jnp.arctan))
+op_sinh, op_cosh, op_asinh, op_acosh, op_atanh = map(
+    simple, (jnp.sinh, jnp.cosh, jnp.arcsinh, jnp.arccosh, jnp.arctanh))
+op_exp2, op_log2, op_log10, op_cbrt, op_sinc = map(simple, (jnp.exp2, jnp.log2, jnp.log10, jnp.cbrt, jnp.sinc))
+op_atan2, op_hypot, op_logaddexp = map(simple, (jnp.arctan2, jnp.hypot, jnp.logaddexp))
+op_softplus, op_logit = map(simple, (jax.nn.softplus, jax.scipy.special.logit))
+op_xlogy, op_xlog1py = map(simple, (jax.scipy.special.xlogy, jax.scipy.special.xlog1py))
+op_erfc, op_erf_inv, op_lgamma, op_digamma = map(simple, (lax.erfc, lax.erf_inv, lax.lgamma, lax.digamma))
+op_bessel_i0e, op_bessel_i1e = map(simple, (lax.bessel_i0e, lax.bessel_i1e))
+op_bessel_i0, op_bessel_i1 = map(simple, (jax.scipy.special.i0, jax.scipy.special.i1))
+op_igamma, op_igammac, op_igamma_slope = map(simple, (lax.igamma, lax.igammac, lax.igamma_grad_a))
+op_betainc = simple(lax.betainc)
+op_copysign, op_nextafter = map(simple, (jnp.copysign, lax.nextafter))
+op_real, op_imag, op_conj, op_complex = map(simple, (jnp.real, jnp.imag, jnp.conj, lax.complex))
+op_is_finite = simple(lax.is_finite)
+op_not, op_and, op_or, op_xor = map(simple, (lax.bitwise_not, lax.bitwise_and, lax.bitwise_or, lax.bitwise_xor))
+op_add, op_sub, op_mul, op_select = map(simple, (lax.add, lax.sub, lax.mul, lambda c, x, y: jnp.where(c, x, y)))
+op_max, op_min, op_abs, op_sign = map(simple, (jnp.maximum, jnp.minimum, jnp.abs, jnp.sign))
+op_popcount, op_count_leading_zeros = map(simple, (lax.population_count, lax.clz))
+op_shift_left, op_shift_right_logical, op_shift_right_arithmetic = map(
+    simple, (lax.shift_left, lax.shift_right_logical, lax.shift_right_arithmetic))
+op_stop_gradient = simple(lambda x: x)
+
+
+def op_polygamma(x, order):
+    return jax.scipy.special.polygamma(float(order), x) if order else lax.digamma(x)
+
+
+def op_betainc_slope(*operands, parameter):
+    raise Missing("the derivative of betainc by its parameters")
+
+
+def op_div(x, y):
+    if not is_integer(x):
+        return lax.div(x, y)
+    safe = jnp.where(y == 0, 1, y)
+    return jnp.where(y == 0, jnp.array(-1).astype(x.dtype), lax.div(x, safe))
+
+
+def op_rem(x, y):
+    if not is_integer(x):
+        return lax.rem(x, y)
+    return jnp.where(y == 0, x, lax.rem(x, jnp.where(y == 0, 1, y)))
+
+
+def op_pow(x, y):
+    if not is_integer(x):
+        return jnp.power(x, y)
+    wide = y.astype(jnp.uint64)
+    power, base = jnp.ones_like(x), x
+    for _ in range(64):
+        power = jnp.where(wide & 1, power * base, power)
+        base, wide = base * base, wide >> 1
+    if not jnp.issubdtype(x.dtype, jnp.signedinteger):
+        return power
+    negative = jnp.where(x == 1, 1, jnp.where(x == -1, jnp.where(y & 1, -1, 1), 0))
+    return jnp.where(y < 0, negative.astype(x.dtype), power)
+
+
+def op_compare(x, y, kind):
+    return {"eq": jnp.equal, "ne": jnp.not_equal, "lt": jnp.less, "le": jnp.less_equal, "gt": jnp.greater,
+            "ge": jnp.greater_equal}[kind](x, y)
+
+
+def op_convert(x, dtype):
+    to = dtype_of(dtype)
+    if is_complex(x) and not jnp.issubdtype(to, jnp.complexfloating) and to != np.bool_:
+        x = jnp.real(x)
+    if is_float(x) and jnp.issubdtype(to, jnp.integer):
+        info, wide = np.iinfo(to), x.astype(jnp.float64)
+        inside = jnp.where((wide > float(info.min) - 1) & (wide < float(info.max) + 1), jnp.trunc(wide), 0)
+        y = inside.astype(to)
+        y = jnp.where(wide >= float(info.max), info.max, jnp.where(wide <= float(info.min), info.min, y))
+        return jnp.where(jnp.isnan(wide), 0, y).astype(to)
+    if to == np.bool_:
+        return x != 0
+    return x.astype(to)
+
+
+def op_bitcast(x, dtype):
+    return lax.bitcast_convert_type(x, dtype_of(dtype))
+
+
+def op_reduce_precision(x, exponent_bits, mantissa_bits):
+    return lax.reduce_precision(x, exponent_bits, mantissa_bits)
+
+
+def op_mark(x, label):
+    return x
+
+
+def op_assert(x, message):
+    return x
+
+
+def op_barrier(*operands):
+    return operands if len(operands) > 1 else operands[0]
+
+
+def op_broadcast(x, shape, axes):
+    return lax.broadcast_in_dim(x, shape, axes)
+
+
+def op_reshape(x, shape):
+    return x.reshape(shape)
+
+
+def op_transpose(x, permutation):
+    return lax.transpose(x, permutation)
+
+
+def op_reverse(x, axes):
+    return lax.rev(x, axes)
+
+
+def op_slice(x, start, limit, stride):
+    return lax.slice(x, start, limit, stride)
+
+
+def op_pad(x, filling, low, high, interior):
+    return lax.pad(x, filling, list(zip(low, high, interior)))
+
+
+def op_concatenate(*operands, axis):
+    return lax.concatenate(operands, axis)
+
+
+def op_dynamic_slice(x, *start, sizes):
+    return lax.dynamic_slice(x, clamped(start, x.shape, sizes), sizes)
+
+
+def op_dynamic_update_slice(x, update, *start):
+    return lax.dynamic_update_slice(x, update, clamped(start, x.shape, update.shape))
+
+
+def clamped(start, shape, sizes):  # JAX takes negative starts as counted from the end
+    return [jnp.clip(s, 0, n - size) for s, n, size in zip(start, shape, sizes)]
+
+
+def last_axis(indices, axis):
+    if axis == indices.ndim:
+        return indices[..., None]
+    return jnp.moveaxis(indices, axis, -1)
+
+
+def op_gather(x, indices, offset_axes, collapsed_slice_axes, operand_batch_axes, index_batch_axes, start_index_map,
+              index_vector_axis, slice_sizes):
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=tuple(offset_axes), collapsed_slice_dims=tuple(collapsed_slice_axes),
+        start_index_map=tuple(start_index_map), operand_batching_dims=tuple(operand_batch_axes),
+        start_indices_batching_dims=tuple(a - (a > index_vector_axis) for a in index_batch_axes))
+    return lax.gather(x, last_axis(indices, index_vector_axis), numbers, tuple(slice_sizes), mode="clip")
+
+
+def op_scatter(x, indices, updates, kind, update_window_axes, inserted_window_axes, operand_batch_axes,
+               index_batch_axes, index_map, index_vector_axis):
+    numbers = lax.ScatterDimensionNumbers(
+        update_window_dims=tuple(update_window_axes), inserted_window_dims=tuple(inserted_window_axes),
+        scatter_dims_to_operand_dims=tuple(index_map), operand_batching_dims=tuple(operand_batch_axes),
+        scatter_indices_batching_dims=tuple(a - (a > index_vector_axis) for a in index_batch_axes))
+    function = {"set": lax.scatter, "add": lax.scatter_add, "mul": lax.scatter_mul, "max": lax.scatter_max,
+                "min": lax.scatter_min}[kind]
+    return function(x, last_axis(indices, index_vector_axis), updates, numbers, mode=lax.GatherScatterMode.FILL_OR_DROP)
+
+
+def op_reduce(x, kind, axes):
+    axes = tuple(axes)
+    if kind == "sum":
+        if x.dtype in (np.float16, ml_dtypes.bfloat16):
+            return jnp.sum(x.astype(jnp.float32), axis=axes).astype(x.dtype)
+        return jnp.sum(x, axis=axes, dtype=x.dtype)
+    if kind == "prod":
+        return jnp.prod(x, axis=axes, dtype=x.dtype)
+    if kind in ("and", "or"):
+        function = lax.bitwise_and if kind == "and" else lax.bitwise_or
+        start = np.array(True if x.dtype == np.bool_ else -1).astype(x.dtype)
+        return lax.reduce(x, start if kind == "and" else np.zeros((), x.dtype), function, axes)
+    return lax.reduce(x, extreme(x.dtype, kind), jnp.maximum if kind == "max" else jnp.minimum, axes)
+
+
+def extreme(dtype, kind):
+    if jnp.issubdtype(dtype, jnp.floating):
+        return np.array(-np.inf if kind == "max" else np.inf, dtype)
+    info = jnp.iinfo(dtype)
+    return np.array(info.min if kind == "max" else info.max, dtype)
+
+
+def op_arg_reduce(x, kind, axis, dtype):
+    return (jnp.argmax if kind == "max" else jnp.argmin)(x, axis=axis).astype(dtype_of(dtype))
+
+
+def op_reduce_window(x, kind, window, stride, base_dilation, window_dilation, low, high):
+    function = {"sum": lax.add, "prod": lax.mul, "max": jnp.maximum, "min": jnp.minimum}[kind]
+    start = np.array({"sum": 0, "prod": 1}[kind], x.dtype) if kind in ("sum", "prod") else extreme(x.dtype, kind)
+    return lax.reduce_window(x, start, function, window, stride, list(zip(low, high)), base_dilation, window_dilation)
+
+
+def patches(x, filling, window, stride, base_dilation, window_dilation, low, high):
+    """[cells of a window, windows...]"""
+    shape = lax.reduce_window_shape_tuple(x.shape, window, stride, list(zip(low, high)), base_dilation,
+                                          window_dilation)
+    padded = lax.pad(x, filling, [(l, h, b - 1) for l, h, b in zip(low, high, base_dilation)])
+    cells = []
+    for cell in np.ndindex(*window):
+        start = [c * d for c, d in zip(cell, window_dilation)]
+        limit = [s + (n - 1) * step + 1 if n else s for s, n, step in zip(start, shape, stride)]
+        cells.append(lax.slice(padded, start, limit, stride))
+    return jnp.stack(cells)
+
+
+def op_select_and_gather(x, t, kind, **windows):
+    held = patches(x, extreme(x.dtype, kind), **windows)
+    inside = patches(jnp.ones(x.shape, bool), np.array(False), **windows)
+    taken = patches(t, np.zeros((), t.dtype), **windows)
+    if held.size == 0:
+        return jnp.zeros(held.shape[1:], t.dtype)
+    better = held if kind == "max" else -held
+    better = jnp.where(inside, better, -jnp.inf)
+    # the first of the best, not a cell of padding: those rank behind the elements that tie with them
+    order = jnp.where(inside, jnp.arange(held.shape[0]).reshape(-1, *[1] * x.ndim), held.shape[0])
+    best = jnp.max(better, axis=0)
+    hit = jnp.where((better == best) | jnp.isnan(better), order, held.shape[0])
+    place = jnp.min(hit, axis=0)
+    value = jnp.take_along_axis(taken, jnp.minimum(place, held.shape[0] - 1)[None], axis=0)[0]
+    return jnp.where(place < held.shape[0], value, 0)
+
+
+def op_select_and_scatter(x, source, kind, **windows):
+    _, transpose = jax.vjp(lambda t: op_select_and_gather(x, t, kind, **windows), jnp.zeros_like(x))
+    return transpose(source)[0]
+
+
+def less(a, b):
+    if is_float(a):
+        return (a < b) | (jnp.isnan(b) & ~jnp.isnan(a))
+    return (~a & b) if a.dtype == np.bool_ else a < b
+
+
+def sorting_order(keys, descending):
+    """[lines, n] each -> the positions that sort them, stably."""
+    n = keys[0].shape[1]
+    before = jnp.zeros((keys[0].shape[0], n, n), bool)
+    tie = jnp.ones_like(before)
+    for key in keys:
+        a, b = key[:, :, None], key[:, None, :]
+        if descending:
+            a, b = b, a
+        before = before | (tie & less(a, b))
+        tie = tie & ~less(a, b) & ~less(b, a)
+    first = jnp.arange(n)[:, None] < jnp.arange(n)[None, :]
+    return jnp.argsort(jnp.sum(before | (tie & first), axis=1), axis=1)
+
+
+def lines(x, axis):
+    moved = jnp.moveaxis(x, axis, -1)
+    return moved.reshape(int(np.prod(moved.shape[:-1])), moved.shape[-1]), moved.shape
+
+
+def op_sort(*operands, axis, keys, descending):
+    flat = [lines(x, axis) for x in operands]
+    order = sorting_order([f[0] for f in flat[:keys]], descending)
+    out = [jnp.moveaxis(jnp.take_along_axis(f, order, 1).reshape(shape), -1, axis) for f, shape in flat]
+    return out if len(out) > 1 else out[0]
+
+
+def op_top_k(x, axis, k, smallest):
+    flat, shape = lines(x, axis)
+    order = sorting_order([flat], not smallest)[:, :k]
+    shape = (*shape[:-1], k)
+    return (jnp.moveaxis(jnp.take_along_axis(flat, order, 1).reshape(shape), -1, axis),
+            jnp.moveaxis(order.astype(jnp.int32).reshape(shape), -1, axis))
+
+
+def op_search_sorted(line, values, right):
+    if line.ndim != 1:
+        raise Missing("search_sorted in many lines")
+    flat = values.reshape(-1, 1)
+    counted = ~less(flat, line[None]) if right else less(line[None], flat)
+    return jnp.sum(counted, axis=1).astype(jnp.int32).reshape(values.shape)
+
+
+def op_cumulative(x, kind, axis, reverse, exclusive):
+    wide = x.astype(jnp.float32) if x.dtype in (np.float16, ml_dtypes.bfloat16) else x
+    if reverse:
+        wide = jnp.flip(wide, axis)
+    function = {"sum": lambda v: jnp.cumsum(v, axis, dtype=v.dtype), "prod": lambda v: jnp.cumprod(v, axis, dtype=v.dtype),
+                "max": lambda v: lax.cummax(v, axis), "min": lambda v: lax.cummin(v, axis),
+                "logsumexp": lambda v: lax.cumlogsumexp(v, axis)}[kind]
+    y = function(wide)
+    if exclusive:
+        first = {"sum": 0, "prod": 1, "logsumexp": -np.inf}[kind] if kind not in ("max", "min") else extreme(wide.dtype, kind)
+        start = jnp.full_like(lax.slice_in_dim(y, 0, min(1, y.shape[axis]), axis=axis), first)
+        y = lax.concatenate([start, lax.slice_in_dim(y, 0, max(y.shape[axis] - 1, 0), axis=axis)], axis)
+    return (jnp.flip(y, axis) if reverse else y).astype(x.dtype)
+
+
+def op_linear_recurrence(a, b, axis, reverse):
+    wide = jnp.float32 if a.dtype in (np.float16, ml_dtypes.bfloat16) else a.dtype
+    moved = [jnp.moveaxis(v, axis, 0).astype(wide) for v in (a, b)]
+
+    def step(y, item):
+        y = item[0] * y + item[1]
+        return y, y
+
+    _, out = lax.scan(step, jnp.zeros(moved[0].shape[1:], wide), tuple(moved), reverse=reverse)
+    return jnp.moveaxis(out, 0, axis).astype(a.dtype)
+
+
+def op_dot_general(x, y, lhs_batch, rhs_batch, lhs_contract, rhs_contract, dtype):
+    to = x.dtype if dtype == "none" else dtype_of(dtype)
+    wide = jnp.float32 if x.dtype in (np.float16, ml_dtypes.bfloat16) else to
+    return lax.dot_general(x.astype(wide), y.astype(wide), ((lhs_contract, rhs_contract), (lhs_batch, rhs_batch)),
+                           precision=lax.Precision.HIGHEST).astype(to)
+
+
+def op_convolution(x, kernel, stride, low, high, base_dilation, window_dilation, groups, batch_groups):
+    spatial = "DHW"[3 - len(stride):]
+    wide = jnp.float32 if x.dtype in (np.float16, ml_dtypes.bfloat16) else x.dtype
+    out = lax.conv_general_dilated(
+        x.astype(wide), kernel.astype(wide), stride, list(zip(low, high)), base_dilation, window_dilation,
+        ("N" + spatial + "C", spatial + "IO", "N" + spatial + "C"), groups, batch_groups, lax.Precision.HIGHEST)
+    return out.astype(x.dtype)
+
+
+def op_convolution_backward_data(dy, kernel, shape, **forward):
+    x = jnp.zeros(shape, dy.dtype)
+    return jax.vjp(lambda v: op_convolution(v, kernel, **forward), x)[1](dy)[0]
+
+
+def op_convolution_backward_kernel(x, dy, shape, **forward):
+    kernel = jnp.zeros(shape, dy.dtype)
+    return jax.vjp(lambda v: op_convolution(x, v, **forward), kernel)[1](dy)[0]
+
+
+def op_random_bits(key, shape):
+    each = int(np.prod(shape, dtype=np.int64))
+    keys = key.reshape(-1, 2).astype(jnp.uint64)
+    block = jnp.arange((each + 3) // 4, dtype=jnp.uint64)[None]
+    low = np.uint64(0xFFFFFFFF)
+    x0, x1 = block & low, block >> np.uint64(32)
+    x0, x1 = (jnp.broadcast_to(v, (keys.shape[0], block.shape[1])) for v in (x0, x1))
+    x2, x3 = jnp.zeros_like(x0), jnp.zeros_like(x0)
+    k0, k1 = keys[:, :1], keys[:, 1:]
+    for _ in range(10):
+        a, b = np.uint64(0xD2511F53) * x0, np.uint64(0xCD9E8D57) * x2
+        x0, x1, x2, x3 = ((b >> np.uint64(32)) ^ x1 ^ k0, b & low, (a >> np.uint64(32)) ^ x3 ^ k1, a & low)
+        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
+    words = jnp.stack([x0, x1, x2, x3], axis=2).reshape(keys.shape[0], -1)[:, :each]
+    return words.astype(jnp.uint32).reshape(*key.shape[:-1], *shape)
+
+
+# ---- composites: half precision is computed in f32 and rounded once ---------------------------------------------
+
+def widened(function):
+    def wrapped(x, *rest, **attributes):
+        if x.dtype not in (np.float16, ml_dtypes.bfloat16):
+            return function(x, *rest, **attributes)
+        wide = [r.astype(jnp.float32) if is_float(r) else r for r in rest]
+        out = function(x.astype(jnp.float32), *wide, **attributes)
+        return tuple(o.astype(x.dtype) for o in out) if isinstance(out, tuple) else out.astype(x.dtype)
+    return wrapped
+
+
+op_relu = simple(lambda x: jnp.maximum(x, 0))
+op_gelu = widened(lambda x, tanh: jax.nn.gelu(x, approximate=tanh))
+op_softmax = widened(lambda x, axis: jax.nn.softmax(x, axis))
+op_log_softmax = widened(lambda x, axis: jax.nn.log_softmax(x, axis))
+
+
+def layer_norm(x, scale, bias, epsilon):
+    centered = x - jnp.mean(x, -1, keepdims=True)
+    return centered * lax.rsqrt(jnp.mean(centered * centered, -1, keepdims=True) + epsilon) * scale + bias
+
+
+op_layer_norm = widened(layer_norm)
+
+
+@widened
+def op_layer_norm_gradient(x, scale, dy, epsilon):
+    return jax.vjp(lambda *v: layer_norm(*v, epsilon), x, scale, jnp.zeros_like(scale))[1](dy)
+
+
+def label_axis(x, labels):
+    return jnp.arange(x.shape[-1]) == labels[..., None]
+
+
+@widened
+def op_softmax_cross_entropy(x, labels):
+    loss = -jnp.sum(jnp.where(label_axis(x, labels), jax.nn.log_softmax(x, -1), 0), -1)
+    return jnp.where((labels >= 0) & (labels < x.shape[-1]), loss, jnp.nan)
+
+
+@widened
+def op_softmax_cross_entropy_gradient(x, labels, slope):
+    inside = ((labels >= 0) & (labels < x.shape[-1]))[..., None]
+    gradient = (jax.nn.softmax(x, -1) - label_axis(x, labels)) * slope[..., None]
+    if x.size and not bool(jnp.all(inside)):
+        raise Missing("the gradient for a label out of range")
+    return gradient
+
+
+def op_one_hot(x, axis, depth, dtype):
+    hot = jnp.expand_dims(x, axis) == lax.broadcasted_iota(x.dtype, [depth], 0).reshape(
+        [depth if i == axis else 1 for i in range(x.ndim + 1)])
+    return hot.astype(dtype_of(dtype))
+
+
+@widened
+def op_attention(q, k, v, mask=None, *, scale, causal):
+    scores = jnp.einsum("...qd,...kd->...qk", q, k) * scale
+    visible = jnp.ones(scores.shape, bool) if mask is None else mask
+    if causal:
+        queries, keys = scores.shape[-2:]
+        visible = visible & (jnp.arange(keys)[None] <= jnp.arange(queries)[:, None] + keys - queries)
+    weights = jax.nn.softmax(jnp.where(visible, scores, -jnp.inf), -1)
+    return jnp.einsum("...qk,...kd->...qd", jnp.where(visible, weights, 0), v)
+
+
+# ---- matrices, transforms ---------------------------------------------------------------------------------------
+
+def op_cholesky(x):
+    return lax.linalg.cholesky((x + jnp.swapaxes(x, -1, -2)) / 2)
+
+
+def op_triangular_solve(a, b, lower, transpose, unit_diagonal):
+    return lax.linalg.triangular_solve(a, b, left_side=True, lower=lower, transpose_a=transpose,
+                                       unit_diagonal=unit_diagonal)
+
+
+def op_lu(x):
+    return lax.linalg.lu(x)
+
+
+def op_solve(a, b, transpose):
+    return jnp.linalg.solve(jnp.swapaxes(a, -1, -2) if transpose else a, b)
+
+
+def op_qr(x, full):
+    return tuple(jnp.linalg.qr(x, "complete" if full else "reduced"))
+
+
+def op_eigh(x):
+    return tuple(jnp.linalg.eigh(x))
+
+
+def op_svd(x, full):
+    return tuple(jnp.linalg.svd(x, full_matrices=full))
+
+
+def op_pinv(x, rcond):
+    return jnp.linalg.pinv(x, rcond)
+
+
+def op_fft(x, kind, lengths, scale):
+    axes = tuple(range(x.ndim - len(lengths), x.ndim))
+    function = {"fft": jnp.fft.fftn, "ifft": jnp.fft.ifftn, "rfft": jnp.fft.rfftn, "irfft": jnp.fft.irfftn}[kind]
+    return function(x, lengths, axes, norm="forward" if kind in ("ifft", "irfft") else "backward") * scale
+
+
+# ---- the host's -------------------------------------------------------------------------------------------------
+
+def op_custom(x, w, name, config, results):
+    return x * x * w, x + (3 if config.startswith("t") else 2) * w
+
+
+op_custom_effect = op_custom
+
+
+# ---- blocks: regions are functions of their declared arguments and what they captured -----------------------------
+
+def op_while(*state, captures, regions, max_iterations):
+    def condition(carry):
+        go = regions[0](*carry[1:], *captures[0])[0]
+        return go & (carry[0] < max_iterations) if max_iterations else go
+
+    def step(carry):
+        return (carry[0] + 1, *regions[1](*carry[1:], *captures[1]))
+
+    return lax.while_loop(condition, step, (jnp.int64(0), *state))[1:]
+
+
+def op_switch(index, captures, regions):
+    index = jnp.where((index < 0) | (index >= len(regions)), len(regions) - 1, index)
+    return lax.switch(index, [lambda r=r, c=c: tuple(r(*c)) for r, c in zip(regions, captures)])
+
+
+def op_scan(*operands, captures, regions, length, carry_count, reverse):
+    def step(carry, items):
+        out = regions[0](*carry, *items, *captures[0])
+        return tuple(out[:carry_count]), tuple(out[carry_count:])
+
+    carry, emitted = lax.scan(step, tuple(operands[:carry_count]), tuple(operands[carry_count:]), length, reverse)
+    return (*carry, *emitted)
+
+
+def op_call(*operands, captures, regions):
+    return regions[0](*operands, *captures[0])
+
+
+op_recompute = op_call
+
+
+def op_custom_gradient(*operands, captures, regions, input_count=None):
+    return regions[0](*operands, *captures[0])
+
+
+# ---- from the text form to Python -----------------------------------------------------------------------------------
+
+STATEMENT = re.compile(r"^(%[%\d, ]*) = (\w+)\(([^)]*)\)(?: \{(.*?)\})? : (.*)$")
+
+
+def literal(text):
+    """Attributes as keyword arguments of Python."""
+    out = []
+    for name, value in re.findall(r"(\w+)=(\"(?:[^\"\\]|\\.)*\"|\[[^\]]*\]|[^,]+)", text):
+        value = value.strip()
+        if value in ("true", "false"):
+            value = value.capitalize()
+        elif re.match(r"^[a-z_]", value) and value not in ("inf", "nan"):
+            value = repr(value)
+        out.append(f"{name}={value}")
+    return out
+
+
+def constant(text):
+    dtype, shape, value = re.match(r"value=(\w+)\[([\d, ]*)\] (.*)$", text).groups()
+    shape = [int(n) for n in shape.split(",") if n.strip()]
+    np_dtype = np.dtype(dtype_of(dtype))
+    if value.startswith("0x"):
+        array = np.frombuffer(bytes.fromhex(value[2:]), np_dtype).reshape(shape)
+        return f"from_bytes({value[2:]!r}, {dtype!r}, {shape})", array
+    return f"full({value.capitalize() if dtype == 'bool' else value!r}, {dtype!r}, {shape})", None
+
+
+def from_bytes(digits, dtype, shape):
+    return jnp.asarray(np.frombuffer(bytes.fromhex(digits), np.dtype(DTYPES[dtype])).reshape(shape))
+
+
+def full(value, dtype, shape):
+    if isinstance(value, str):
+        value = complex(value.replace("i", "j")) if dtype[0] == "c" else (float(value) if dtype[0] in "fb" else int(value))
+    return jnp.full(shape, np.array(value).astype(DTYPES[dtype]))
+
+
+class Writer:
+    def __init__(self, lines_of_text):
+        self.lines = [line.strip() for line in lines_of_text]
+        self.at = 0
+        self.functions = []
+        self.inputs = 0
+
+    def block(self, name, arguments):
+        body, result = [], ""
+        while self.at < len(self.lines):
+            line = self.lines[self.at]
+            self.at += 1
+            if line.startswith("return"):
+                result = line[6:].replace("%", "v").strip()
+                continue
+            if line == "}":
+                break
+            if line:
+                body.append(self.statement(line))
+        self.functions.append(f"def {name}({', '.join(arguments)}):\n" + "".join(f"    {b}\n" for b in body) +
+                              f"    return ({result}{',' if result else ''})\n")
+
+    def statement(self, line):
+        opens = line.endswith("{")
+        if opens:
+            line = line[:-1].rstrip()
+        line = re.sub(r' @"[^"]*"$', "", line)
+        results, name, operands, attributes, _ = STATEMENT.match(line).groups()
+        attributes = attributes or ""
+        target = results.replace("%", "v")
+        if name == "parameter":
+            self.inputs += 1
+            return f"{target} = inputs[{self.inputs - 1}]"
+        if name == "constant":
+            return f"{target} = {constant(attributes)[0]}"
+        groups = [[v.strip().replace("%", "v") for v in part.split(",") if v.strip()] for part in operands.split(";")]
+        arguments = groups[0] + literal(attributes)
+        if opens:
+            regions = []
+            while self.lines[self.at].startswith("region("):
+                head = self.lines[self.at][len("region("):-len(") {")]
+                self.at += 1
+                names = [f"v{n}" for n in re.findall(r"%(\d+):", head)]
+                region = f"region_{target.split(',')[0]}_{len(regions)}"
+                self.block(region, names)
+                regions.append(region)
+            self.at += 1  # the owner's brace
+            captures = groups[1:] + [[]] * (len(regions) - len(groups) + 1)
+            arguments.append("captures=[" + ", ".join("[" + ", ".join(c) + "]" for c in captures) + "]")
+            arguments.append(f"regions=[{', '.join(regions)}]")
+            if "," not in target:
+                target += ","
+        if f"op_{name}" not in globals():
+            raise Missing("operator " + name)
+        return f"{target} = op_{name}({', '.join(arguments)})"
+
+
+def translate(text):
+    writer = Writer(text.splitlines()[1:])
+    writer.block("program", ["inputs"])
+    return "\n".join(writer.functions)
+
+
+# ---- comparing -------------------------------------------------------------------------------------------------------
+
+def parts(x):
+    x = np.asarray(x)
+    if x.dtype.kind == "c":
+        return np.stack([x.real, x.imag], -1).ravel().astype(np.float64)
+    return x.ravel().astype(np.float64)
+
+
+UNITS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "complex64": 2.0**-23}
+
+
+def compare(got, wanted, tolerance):
+    got = np.asarray(got)
+    if got.shape != wanted.shape or got.dtype != wanted.dtype:
+        return f"{got.dtype}{got.shape}, wanted {wanted.dtype}{wanted.shape}"
+    exact = got.dtype.kind in "biu"
+    a, b = parts(got), parts(wanted)
+    slack = 0 if exact else 64 * UNITS.get(got.dtype.name, 2.0**-52) * np.abs(b)
+    with np.errstate(all="ignore"):
+        bad = (tolerance >= 0) & (a != b) & ~(~np.isfinite(a) & ~np.isfinite(b))
+        bad &= ~(np.abs(a - b) <= 4 * tolerance + slack)
+    if not bad.any():
+        return None
+    k = int(np.argmax(np.where(bad, np.abs(a - b), -1)))
+    return f"element {k}: {a[k]:.17g}, wanted {b[k]:.17g} +- {tolerance[k]:.3g}"
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    same, skipped, failed = 0, {}, 0
+    for path in sorted(folder.glob("*.mica"), key=lambda p: int(p.stem)):
+        arrays = np.load(path.with_suffix(".npz"))
+        text = path.read_text()
+        try:
+            source = translate(text)
+            path.with_suffix(".py").write_text("from to_jax import *\n\n\n" + source)
+            names = dict(globals())
+            exec(compile(source, str(path), "exec"), names)
+            types = re.findall(r"= parameter\(\) \{index=\d+, dtype=(\w+)", text)
+            inputs = []
+            for i, name in enumerate(types):
+                array = arrays[f"in{i}"]
+                inputs.append(jnp.asarray(array.view(dtype_of(name)) if array.dtype.kind == "V" else array))
+            with jax.disable_jit(False):
+                out = names["program"](inputs)
+        except Missing as reason:
+            skipped[str(reason)] = skipped.get(str(reason), 0) + 1
+            continue
+        except Exception as error:  # a mistake of the translation, or a program that JAX refuses
+            print(f"{path.stem}: {type(error).__name__}: {str(error)[:600]}")
+            failed += 1
+            continue
+        problems = []
+        for j, got in enumerate(out):
+            wanted = arrays[f"out{j}"]
+            if wanted.dtype.kind == "V":
+                wanted = wanted.view(np.asarray(got).dtype)
+            problem = compare(got, wanted, arrays[f"tolerance{j}"])
+            if problem:
+                problems.append(f"{path.stem}: output {j}: {problem}")
+        print("\n".join(problems), end="\n" if problems else "")
+        failed += bool(problems)
+        same += not problems
+    print(f"{same} programs agree with JAX {jax.__version__}, {failed} do not, "
+          f"{sum(skipped.values())} skipped: {skipped}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
