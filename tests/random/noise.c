@@ -134,6 +134,21 @@ static mica_value factor_like(mica_value y, noise_context *c, bool complex) {
   return mica_convert(factor, dtype);
 }
 
+/* Engines may keep more than f16's range between two roundings: what is lost below its smallest number or
+ * overflows in one of them may be there in the other. */
+static mica_value around_range(mica_value y, mica_value noisy, noise_context *c) {
+  mica_type wide = {MICA_F32, mica_shape_of(y)};
+  mica_value way = mica_convert(mica_variable_read(y.graph, sign), MICA_F32);
+  mica_value lost = mica_mul(mica_sub(factor_like(mica_ones_like(y), c, false), 1), 0x1p-12);
+  noisy = mica_add(noisy, lost);
+  mica_value large = mica_not(mica_less(mica_abs(y), 16384)); /* or NaN */
+  mica_value grown = mica_mul(mica_convert(y, MICA_F32), 8);
+  mica_value shrunk = mica_mul(mica_max(mica_min(grown, 3e4), -3e4), 0.25);
+  way = mica_broadcast_to(way, wide.shape);
+  mica_value either = mica_convert(mica_select(mica_greater(way, 0), grown, shrunk), MICA_F16);
+  return mica_select(large, either, noisy);
+}
+
 static mica_value with_noise(mica_value y, const mica_node *node, mica_value operand,
                              noise_context *c) {
   mica_op op = (mica_op)node->op;
@@ -145,6 +160,7 @@ static mica_value with_noise(mica_value y, const mica_node *node, mica_value ope
     return mica_convert(with_noise(mica_convert(y, MICA_F32), node, operand, c), type.dtype);
   mica_value noisy = mica_mul(y, factor_like(y, c, complex));
   if (complex) return noisy;
+  if (type.dtype == MICA_F16) noisy = around_range(y, noisy, c);
   if (op == MICA_OP_CONVERT) { /* exact where it converts back */
     if (mica_dtype_is_complex(mica_dtype_of(operand))) return y;
     return mica_select(mica_equal(mica_convert(y, mica_dtype_of(operand)), operand), y, noisy);
@@ -153,6 +169,7 @@ static mica_value with_noise(mica_value y, const mica_node *node, mica_value ope
   double fine = unit < 1e-5 ? 256 : 1, most = unit < 1e-5 ? 4096 : 64;
   mica_value scaled = mica_mul(y, fine);
   mica_value exact = mica_and(mica_equal(mica_round(scaled), scaled), mica_less(mica_abs(y), most));
+  if (type.dtype == MICA_F16) exact = mica_and(exact, mica_not_equal(y, 0));
   return mica_select(exact, y, noisy);
 }
 
@@ -236,6 +253,7 @@ static void finish(noise_output *o) {
   for (int64_t k = 0; k < o->count; k++) {
     if (o->tolerance[k] < 0 || unit == 0) continue;
     o->tolerance[k] += widest / 64 + (isfinite(o->value[k]) ? 8 * unit * fabs(o->value[k]) : 0);
+    if (dtype == MICA_F16) o->tolerance[k] += 0x1p-22; /* its smallest numbers have few digits */
   }
 }
 
