@@ -91,6 +91,21 @@ static uint32_t missing_in_unit(const mica_plan *plan, uint32_t id) {
   return missing;
 }
 
+/* A product that its group does not finish stands alone: the group then reads it through views that nobody
+ * has placed, since a finished product needs none. */
+static void place_views_of_host(mica_plan *plan, uint32_t group, uint32_t host) {
+  mica_view view;
+  uint32_t member = plan->fusion->groups[group].first;
+  for (; member != 0 && mica_plan_good(plan); member = plan->fusion->next[member]) {
+    const mica_node *node = mica_node_at(plan->graph, member);
+    for (uint32_t i = 0; i < node->operand_count; i++) {
+      uint32_t operand = mica_node_operands(plan->graph, node)[i];
+      if (!is_done(plan, operand) && mica_plan_trace(plan, operand, &view) == host)
+        mica_plan_ensure(plan, operand);
+    }
+  }
+}
+
 /* All that `id` waits for is there. */
 static void make_unit(mica_plan *plan, uint32_t id) {
   mica_fusion *fusion = plan->fusion;
@@ -112,6 +127,7 @@ static void make_unit(mica_plan *plan, uint32_t id) {
       if (!mica_plan_good(plan)) return;
       fusion->groups[group].host = 0;
       lower_node(plan, host);
+      place_views_of_host(plan, group, host);
       host = 0;
     }
   }
