@@ -163,7 +163,9 @@ static mica_value with_noise(mica_value y, const mica_node *node, mica_value ope
   if (type.dtype == MICA_F16) noisy = around_range(y, noisy, c);
   if (op == MICA_OP_CONVERT) { /* exact where it converts back */
     if (mica_dtype_is_complex(mica_dtype_of(operand))) return y;
-    return mica_select(mica_equal(mica_convert(y, mica_dtype_of(operand)), operand), y, noisy);
+    mica_value back = mica_convert(y, mica_dtype_of(operand)); /* f8 cannot be compared */
+    back = mica_convert(back, MICA_F64), operand = mica_convert(operand, MICA_F64);
+    return mica_select(mica_equal(back, operand), y, noisy);
   }
   if (!is_sum_or_product(op, node->attr)) return noisy;
   double fine = unit < 1e-5 ? 256 : 1, most = unit < 1e-5 ? 4096 : 64;
