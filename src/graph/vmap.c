@@ -39,10 +39,12 @@ static void batch_pointwise(const mica_rule *rule, const bool *batched, int64_t 
   out[0] = mica_emit(rule->graph, mica_op_find(rule->def->name), in, rule->in_count, rule->attr);
 }
 
-/* Of no example nothing is computed: each result is empty. */
-static void batch_nothing(const mica_node *node, mica_graph *to, mica_value *out) {
-  for (uint32_t i = 0; i < node->result_count; i++) {
-    mica_type type = node[i].type;
+/* Of no example nothing is computed: each result is empty. The graphs may be one, so that nodes move as
+ * results are built. */
+static void batch_nothing(const mica_graph *from, uint32_t id, uint32_t result_count,
+                          mica_graph *to, mica_value *out) {
+  for (uint32_t i = 0; i < result_count; i++) {
+    mica_type type = from->nodes[id + i].type;
     type.shape = mica_shape_insert(type.shape, 0, 0);
     out[i] = mica_zeros(to, type);
   }
@@ -76,7 +78,7 @@ static bool batch_node(void *context, mica_graph *to, const mica_graph *from, ui
                     .in_count = in_count,
                     .out_count = result_count};
   if (b->size == 0)
-    batch_nothing(&from->nodes[id], to, out);
+    batch_nothing(from, id, result_count, to, out);
   else if (def->batch)
     def->batch(&rule, batched, b->size, out);
   else if (def->kind == MICA_KIND_POINTWISE || def->kind == MICA_KIND_CONSTANT)

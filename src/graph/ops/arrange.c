@@ -197,7 +197,8 @@ mica_value mica_diag_embed(mica_value x, int64_t offset) {
   if (shape.rank < 1 || shape.rank >= MICA_MAX_RANK)
     return mica_fail_operator(x.graph, "diag_embed", &x, 1, "expected rank 1 to %d",
                               MICA_MAX_RANK - 1);
-  int64_t length = shape.dim[shape.rank - 1], away = offset < 0 ? -offset : offset, size, all;
+  int64_t length = shape.dim[shape.rank - 1], size, all;
+  int64_t away = offset >= 0 ? offset : offset == INT64_MIN ? INT64_MAX : -offset;
   if (offset == INT64_MIN || !mica_i64_add(length, away, &size) || size == INT64_MAX ||
       !mica_i64_multiply(size, size + 1, &all))
     return mica_fail_operator(x.graph, "diag_embed", &x, 1,
