@@ -67,7 +67,7 @@ static mica_status verify_types(const mica_graph *graph, uint32_t id, mica_error
                       .in = types,
                       .in_count = node->operand_count,
                       .attr = attr.bytes,
-                      .regions = graph->owned + node->region_first,
+                      .regions = node->region_count ? graph->owned + node->region_first : NULL,
                       .region_count = node->region_count,
                       .declared_count = node->declared_count,
                       .out = types + node->operand_count,
