@@ -68,10 +68,14 @@ static void note_operators(const conformance_case *c) {
   }
   c->build(graph, in, out);
   CHECK_OK(mica_graph_status(graph, NULL));
+  bool differentiated = c->flags & (SMOOTH | FLAT | FIRST | REVERSE);
   for (uint32_t id = 1; id < graph->count; id++) {
     const mica_node *node = &graph->nodes[id];
+    /* A block has as many operands as it captures; those of loops that only draw random numbers
+     * have no derivative. */
+    bool counts = differentiated || mica_op_definition((mica_op)node->op)->kind != MICA_KIND_REGION;
     for (uint32_t i = 0; i < node->operand_count && i < 64 && node->op != MICA_OP_RESULT; i++)
-      if (case_is_float(graph->nodes[mica_node_operands(graph, node)[i]].type))
+      if (counts && case_is_float(graph->nodes[mica_node_operands(graph, node)[i]].type))
         float_operands[node->op] |= (uint64_t)1 << i;
     for (uint32_t i = 0; i < node->result_count && i < 64 && node->op != MICA_OP_RESULT; i++)
       results[node->op] |= (uint64_t)1 << i;
