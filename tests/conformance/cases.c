@@ -211,6 +211,7 @@ static mica_value behind_barrier(mica_graph *g, const mica_value *in) {
    .flags = (uint32_t)(case_flags_),                                         \
    .output_count = outputs,                                                  \
    .in = inputs,                                                             \
+   .example = #__VA_ARGS__,                                                  \
    .build = build_##case_name},
 #undef INPUTS
 #define INPUTS(...) \

@@ -65,6 +65,7 @@ typedef struct {
   uint32_t dtypes, flags;
   int32_t input_count, output_count;
   case_input in[CASE_INPUTS];
+  const char *example; /* the body as it is written */
   void (*build)(mica_graph *graph, const mica_value *in, mica_value *out);
 } conformance_case;
 
