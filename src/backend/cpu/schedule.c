@@ -22,16 +22,10 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_cumulative,
     mica_plan_sort,
     mica_plan_search,
+    mica_plan_linalg,
+    mica_plan_fourier,
     mica_plan_custom,
     mica_plan_reference_node,
-    mica_plan_view,        mica_plan_control, mica_plan_mark,           mica_plan_dot,
-    mica_plan_convolution, mica_plan_move,    mica_plan_indexed,        mica_plan_window,
-    mica_plan_draw,        mica_plan_linalg,  mica_plan_reference_node,
-    mica_plan_view, mica_plan_control, mica_plan_mark,   mica_plan_dot,  mica_plan_convolution,
-    mica_plan_move, mica_plan_indexed, mica_plan_window, mica_plan_draw, mica_plan_fourier, mica_plan_reference_node,
-    mica_plan_view,        mica_plan_control, mica_plan_mark,           mica_plan_dot,
-    mica_plan_convolution, mica_plan_move,    mica_plan_indexed,        mica_plan_window,
-    mica_plan_draw,        mica_plan_fourier, mica_plan_reference_node,
 };
 /* clang-format on */
 
