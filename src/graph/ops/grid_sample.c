@@ -19,7 +19,7 @@ static mica_value clipped(mica_value at, int64_t n) {
 }
 
 /* Folded back between `low` and low + span as often as needed. */
-static mica_value reflected(mica_value at, int64_t n, bool align_corners) {
+static mica_value reflected_place(mica_value at, int64_t n, bool align_corners) {
   double low = align_corners ? 0 : -0.5, span = (double)(align_corners ? n - 1 : n);
   if (span == 0) return mica_zeros_like(at);
   mica_value distance = mica_abs(mica_sub(at, low));
@@ -133,7 +133,8 @@ mica_value mica_grid_sample_with(const mica_grid_sample_args *args) {
     mica_value g =
         mica_reshape(mica_slice_axis(grid, s.spatial + 1, component, component + 1, 1), points);
     mica_value at = unnormalized(g, s.x.dim[i + 1], a.align_corners);
-    if (a.outside == MICA_OUTSIDE_REFLECTION) at = reflected(at, s.x.dim[i + 1], a.align_corners);
+    if (a.outside == MICA_OUTSIDE_REFLECTION)
+      at = reflected_place(at, s.x.dim[i + 1], a.align_corners);
     if (a.outside != MICA_OUTSIDE_ZEROS) at = clipped(at, s.x.dim[i + 1]);
     s.at[i] = a.method == MICA_SAMPLE_NEAREST ? mica_round(at) : at;
   }
