@@ -192,6 +192,16 @@ static mica_value behind_barrier(mica_graph *g, const mica_value *in) {
   { .shape = SHAPE_OF(__VA_ARGS__), .kind = TRUTH }
 #define WD(...) \
   { .shape = SHAPE_OF(__VA_ARGS__), .kind = WORDS }
+/* Two carries, two kinds of items and two captured values. */
+static void scan_six(const mica_value *in, mica_value *out) {
+  mica_region scan = mica_scan_begin(in, 2, in + 2, 2);
+  mica_value a = mica_argument(scan, 0), b = mica_argument(scan, 1);
+  mica_value next[2] = {
+      mica_tanh(mica_add(mica_mul(a, mica_argument(scan, 2)), mica_mul(b, in[4]))),
+      mica_add(mica_mul(a, mica_argument(scan, 3)), mica_mul(b, in[5]))};
+  mica_scan_end(scan, next, NULL, 0, out, NULL);
+}
+
 #define INPUTS(...) \
   { __VA_ARGS__ }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 300 random programs; every operator has a row in the generator. By hand:
+/* 60 random programs; every operator has a row in the generator. By hand:
  *   MICA_RANDOM_SEED=17 MICA_RANDOM_COUNT=1 build/release/tests/random.programs  one program
  *   build/release/tests/random.programs --write FOLDER N [SEED]                  N programs for to_jax.py */
 #include <stdio.h>
@@ -20,7 +20,7 @@ TEST(every_operator_has_a_row) {
   }
 }
 TEST(programs) {
-  random_run(1000000, 300, false);
+  random_run(1000000, 60, false);
   random_end();
 }
 
