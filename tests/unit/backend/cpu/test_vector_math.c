@@ -173,6 +173,39 @@ TEST(powers) {
   }
 }
 
+/* Pairs of random bits, and of the awkward floats. */
+TEST(angles_and_distances) {
+  static const struct {
+    mica_tile_op op;
+    double (*exact)(double x, double y);
+  } pairs[] = {{MICA_TILE_ATAN2, atan2}, {MICA_TILE_HYPOT, hypot}};
+  float x[BLOCK], y[BLOCK], out[BLOCK];
+  uint64_t state = 88172645463325252ULL + (uint64_t)check_rotation();
+  const int blocks = check_all() ? 20000 : 300;
+  for (int block = 0; block < AWKWARD + blocks; block++) {
+    for (int i = 0; i < BLOCK; i++) {
+      state ^= state << 13, state ^= state >> 7, state ^= state << 17; /* Marsaglia's xorshift */
+      uint32_t bits[2] = {(uint32_t)(state >> 32), (uint32_t)state};
+      if (block % 2) bits[1] = (bits[1] & 0x83ffffff) | (bits[0] & 0x7c000000); /* of like size */
+      memcpy(&x[i], &bits[0], sizeof x[i]);
+      memcpy(&y[i], &bits[1], sizeof y[i]);
+      if (block < AWKWARD) x[i] = awkward[block], y[i] = awkward[i % AWKWARD];
+    }
+    const mica_cpu_kernels *row;
+    for (int32_t r = 0; (row = mica_cpu_kernels_at(r)) != NULL; r++) {
+      for (int p = 0; p < 2; p++) {
+        row->tile->compute[pairs[p].op][MICA_TILE_CLASS_F32](BLOCK, out, x, y, NULL, 0);
+        for (int i = 0; i < BLOCK; i++) {
+          const double error = ulp_error(out[i], pairs[p].exact((double)x[i], (double)y[i]));
+          if (!(error <= 0.51))
+            CHECK_FAIL("%s(%a, %a) = %a in row %s: error %g", p ? "hypot" : "atan2", (double)x[i],
+                       (double)y[i], (double)out[i], row->name, error);
+        }
+      }
+    }
+  }
+}
+
 /* The same bits wherever an element lies and however many follow: what lets tiles start anywhere. */
 TEST(position_does_not_matter) {
   enum { COUNT = 200 };
@@ -199,4 +232,5 @@ TEST(position_does_not_matter) {
   }
 }
 
-TEST_MAIN(TEST_CASE(functions_of_one_float), TEST_CASE(powers), TEST_CASE(position_does_not_matter))
+TEST_MAIN(TEST_CASE(functions_of_one_float), TEST_CASE(powers), TEST_CASE(angles_and_distances),
+          TEST_CASE(position_does_not_matter))
