@@ -39,6 +39,7 @@ for label, x in (("odd", odd[None]), ("rows", rows), ("ints", ints)):
     x = np.where(x != x, nan, x).astype(x.dtype) if x.dtype == np.float32 else x  # XLA looks at the sign of NaN
     values, places = lax.top_k(jnp.array(x), 5)
     case(f"top_{label}", [x], [values, np.asarray(places, np.int32)])
+    case(f"extreme_{label}", [x], [np.argmax(x, 1).astype(np.int32), np.argmin(x, 1).astype(np.int32)])
 case("sort_empty", [np.zeros((3, 0), np.float32)], [np.zeros((3, 0), np.float32), np.zeros((3, 0), np.int32)])
 
 a, b, c = rng.integers(0, 3, 40), rng.integers(0, 4, 40).astype(np.float32), rng.normal(size=40)
@@ -100,6 +101,14 @@ ids[ids == 4] = 9
 segments = [f(jnp.array(data), jnp.array(ids), 7)
             for f in (jax.ops.segment_sum, jax.ops.segment_prod, jax.ops.segment_max, jax.ops.segment_min)]
 case("segments", [data, ids], segments)
+
+# Equal indices: the last update stays; those out of range are left out.
+target, where = rng.normal(size=(5, 2)), np.array([3, 0, 3, 9, 0, 3, -1], np.int32)
+rows_to_set, set_rows = rng.normal(size=(7, 2)), target.copy()
+for i, row in zip(where, rows_to_set):
+    if 0 <= i < 5:
+        set_rows[i] = row
+case("scatter_set", [target, where, rows_to_set], [set_rows])
 
 # Gradients of sum(weight * f(x)), by JAX.
 zeros = np.array([0.5, 0, -2, 3, 0, 1.5])

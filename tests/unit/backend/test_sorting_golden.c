@@ -6,6 +6,8 @@
 GOLDEN(sort, out[0] = mica_sort(in[0], 1, false); out[1] = mica_arg_sort(in[0], 1, false))
 GOLDEN(sort_down, out[0] = mica_sort(in[0], 1, true); out[1] = mica_arg_sort(in[0], -1, true))
 GOLDEN(sort_columns, out[0] = mica_sort(in[0], 0, false); out[1] = mica_arg_sort(in[0], 0, false))
+GOLDEN(extreme, out[0] = mica_arg_max(in[0], 1); out[1] = mica_arg_min(in[0], 1))
+GOLDEN(scatter_set, out[0] = mica_scatter_set(in[0], in[1], in[2]))
 GOLDEN(top, mica_top_k(in[0], 5, 1, false, &out[0], &out[1]))
 GOLDEN(lexicographic, mica_sort_together(in, 3, 2, 0, false, out))
 GOLDEN(search_left, out[0] = mica_search_sorted(in[0], in[1], false))
@@ -77,6 +79,10 @@ static const golden_case golden_cases[] = {
     {"top_odd", build_top, 1, 2, 0},
     {"top_rows", build_top, 1, 2, 0},
     {"top_ints", build_top, 1, 2, 0},
+    {"extreme_odd", build_extreme, 1, 2, 0},
+    {"extreme_rows", build_extreme, 1, 2, 0},
+    {"extreme_ints", build_extreme, 1, 2, 0},
+    {"scatter_set", build_scatter_set, 3, 1, 0},
     {"lexicographic", build_lexicographic, 3, 3, 0},
     {"search_left", build_search_left, 2, 1, 0},
     {"search_right", build_search_right, 2, 1, 0},
