@@ -331,18 +331,25 @@ typedef struct {
   uint32_t type_count, type_capacity;
 } statement;
 
-/* Everything up to the regions: %1, %2 = name(%0; %3) {..} : f32[], f32[] @"scope" */
-static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **out_def, void *attr,
-                       char **out_scope) {
+/* "%1, %2 = ", which an operator without results lacks. */
+static bool parse_results(mica_graph_parser *p, statement *s) {
   const mica_allocator *a = &p->graph->allocator;
+  if (*p->at != '%') return true;
   do {
     if (!mica_grow(a, &s->numbers, &s->number_capacity, s->number_count + 1u, sizeof *s->numbers))
       return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
     if (!parse_number(p, &s->numbers[s->number_count])) return false;
     s->number_count++;
   } while (accept_token(p, ","));
+  return expect(p, "=");
+}
+
+/* Everything up to the regions: %1, %2 = name(%0; %3) {..} : f32[], f32[] @"scope" */
+static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **out_def, void *attr,
+                       char **out_scope) {
+  const mica_allocator *a = &p->graph->allocator;
   char name[64];
-  if (!expect(p, "=") || !mica_parse_word(p, name, sizeof name)) return false;
+  if (!parse_results(p, s) || !mica_parse_word(p, name, sizeof name)) return false;
   const mica_op_def *def = mica_op_definition(mica_op_find(name));
   if (!def || def->kind == MICA_KIND_RESULT || !strcmp(name, "argument"))
     return mica_parse_fail(p, "there is no operator \"%s\"", name);
@@ -374,13 +381,13 @@ static bool parse_head(mica_graph_parser *p, statement *s, const mica_op_def **o
     if (!expect(p, "{") || !mica_parse_attributes(p, def, attr, "}")) return false;
   } else if (def->attr_size)
     memset(attr, 0, def->attr_size);
-  if (!expect(p, ":")) return false;
-  do {
-    if (!mica_grow(a, &s->types, &s->type_capacity, s->type_count + 1u, sizeof *s->types))
-      return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
-    if (!parse_type(p, &s->types[s->type_count])) return false;
-    s->type_count++;
-  } while (accept_token(p, ","));
+  if (s->number_count && !expect(p, ":")) return false;
+  if (s->number_count) do {
+      if (!mica_grow(a, &s->types, &s->type_capacity, s->type_count + 1u, sizeof *s->types))
+        return mica_fail(p->graph, MICA_OUT_OF_MEMORY, "out of memory"), false;
+      if (!parse_type(p, &s->types[s->type_count])) return false;
+      s->type_count++;
+    } while (accept_token(p, ","));
   if (s->type_count != s->number_count)
     return mica_parse_fail(p, "%u %s, but %u %s", s->number_count,
                            mica_noun(s->number_count, "result", "results"), s->type_count,
@@ -452,13 +459,21 @@ static bool build_statement(mica_graph_parser *p, statement *s, const mica_op_de
   return true;
 }
 
+/* "%1 = ..", or the name of an operator; what ends a list of statements is `return`. */
+static bool starts_statement(const mica_graph_parser *p) {
+  static const char word[] = "return";
+  if (*p->at == '%') return true;
+  bool ends = (size_t)(p->end - p->at) >= sizeof word - 1 && !memcmp(p->at, word, sizeof word - 1);
+  return *p->at >= 'a' && *p->at <= 'z' && !ends;
+}
+
 static bool parse_statements(mica_graph_parser *p, int depth) {
   enum { DEPTH = 64 };
   if (depth > DEPTH) return mica_parse_fail(p, "regions are nested more than %d deep", DEPTH);
   const mica_allocator *a = &p->graph->allocator;
   for (;;) {
     mica_parse_space(p);
-    if (p->at == p->end || *p->at != '%') return true;
+    if (p->at == p->end || !starts_statement(p)) return true;
     if (p->graph->status != MICA_OK) return false;
     statement s;
     memset(&s, 0, sizeof s);

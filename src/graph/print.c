@@ -109,9 +109,8 @@ static void print_node(graph_printer *p, uint32_t id, int depth) {
     mica_attr_print(def, node->attr, p->text);
     mica_text_append(p->text, "}");
   }
-  mica_text_append(p->text, " : ");
   for (uint32_t i = 0; i < node->result_count; i++) {
-    if (i) mica_text_append(p->text, ", ");
+    mica_text_append(p->text, i ? ", " : " : ");
     print_type(p, id + i);
   }
   if (node->scope) {
@@ -126,6 +125,7 @@ static void print_node(graph_printer *p, uint32_t id, int depth) {
     mica_text_append(p->text, "}");
   }
   mica_text_append(p->text, "\n");
+  if (!node->result_count) return;
   /* Move "%a, %b = " in front of what was printed. */
   size_t end = p->text->size;
   for (uint32_t i = 0; i < node->result_count; i++) {

@@ -75,21 +75,48 @@ mica_value mica_canonical(const mica_graph *graph, mica_value value) {
   return value;
 }
 
+/* What a value is in the outermost block that knows it: blocks in between capture it as well, and a name of
+ * theirs is the same value. A variable is itself, wherever it is read. */
+typedef struct {
+  uint32_t id;
+  const mica_variable *variable;
+} capture_origin;
+static capture_origin origin_of(const mica_graph *graph, uint32_t id,
+                                const mica_variable *variable) {
+  while (id && !variable && graph->nodes[id].op == MICA_OP_ARGUMENT) {
+    const mica_region_data *region = &graph->regions[graph->nodes[id].region];
+    int64_t index = ((const mica_argument_attr *)graph->nodes[id].attr)->index;
+    if (region->state != MICA_REGION_OPEN || index < region->declared_count) break;
+    variable = region->capture_variables[index - region->declared_count];
+    id = region->captures[index - region->declared_count];
+  }
+  if (id && graph->nodes[id].op == MICA_OP_VARIABLE)
+    variable = ((const mica_variable_attr *)graph->nodes[id].attr)->variable;
+  return variable ? (capture_origin){0, variable} : (capture_origin){id, NULL};
+}
+/* The argument of the current region that captured it already, or 0. */
+static uint32_t captured_already(const mica_graph *graph, capture_origin wanted) {
+  const mica_region_data *region = &graph->regions[graph->current];
+  for (uint32_t k = 0; k < region->argument_count - region->declared_count; k++) {
+    capture_origin held = origin_of(graph, region->captures[k], region->capture_variables[k]);
+    if (held.id == wanted.id && held.variable == wanted.variable)
+      return region->arguments[region->declared_count + k];
+  }
+  return 0;
+}
+
 uint32_t mica_resolve(mica_graph *graph, mica_value value) {
   value = mica_canonical(graph, value);
   if (graph->nodes[value.id].region == graph->current) return value.id;
-  const mica_region_data *region = &graph->regions[graph->current];
-  for (uint32_t k = 0; k < region->argument_count - region->declared_count; k++)
-    if (region->captures[k] == value.id) return region->arguments[region->declared_count + k];
+  uint32_t before = captured_already(graph, origin_of(graph, value.id, NULL));
+  if (before) return before;
   uint32_t id = emit_argument(graph, graph->nodes[value.id].type);
   return id && region_add_argument(graph, graph->current, id, value.id, NULL) ? id : 0;
 }
 
 uint32_t mica_capture_variable(mica_graph *graph, mica_variable *variable, mica_type type) {
-  const mica_region_data *region = &graph->regions[graph->current];
-  for (uint32_t k = 0; k < region->argument_count - region->declared_count; k++)
-    if (region->capture_variables[k] == variable)
-      return region->arguments[region->declared_count + k];
+  uint32_t before = captured_already(graph, (capture_origin){0, variable});
+  if (before) return before;
   uint32_t id = emit_argument(graph, type);
   return id && region_add_argument(graph, graph->current, id, 0, variable) ? id : 0;
 }

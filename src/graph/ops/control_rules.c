@@ -62,10 +62,11 @@ void mica_call_jvp(const mica_rule *rule, const mica_value *tangents, mica_value
 void mica_switch_jvp(const mica_rule *rule, const mica_value *tangents, mica_value *out) {
   mica_graph *graph = rule->graph;
   uint32_t regions = graph->nodes[rule->id].region_count;
-  uint32_t block = mica_block_open(graph, MICA_OP_SWITCH, rule->in, 1, NULL);
   mica_value_list like = {.graph = graph};
   for (size_t j = 0; j < rule->out_count; j++)
     if (has_tangent_type(rule->out[j])) mica_list_add(&like, rule->out[j]);
+  if (!like.count) return;
+  uint32_t block = mica_block_open(graph, MICA_OP_SWITCH, rule->in, 1, NULL);
   for (uint32_t r = 0; r < regions && graph->status == MICA_OK; r++) {
     mica_value *results, *made;
     if (!mica_block_enter(graph, block, NULL, 0) ||

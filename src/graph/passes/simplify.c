@@ -211,6 +211,9 @@ mica_value mica_simplify_arithmetic(mica_graph *graph, mica_op op, const mica_va
       return inner ? mica_operand_of(graph, inner, 0) : mica_no_value(graph);
     case MICA_OP_ABS:
       if (mica_made_by(graph, in[0], MICA_OP_ABS)) return in[0];
+      if (mica_dtype_is_integer(mica_dtype_of(in[0])) &&
+          !mica_dtype_is_signed(mica_dtype_of(in[0])))
+        return in[0]; /* not |-x| = |x|: -x wraps */
       inner = mica_made_by(graph, in[0], MICA_OP_NEG);
       if (!inner) return mica_no_value(graph);
       return mica_emit_simplified(graph, MICA_OP_ABS,
