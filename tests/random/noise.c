@@ -175,12 +175,37 @@ static mica_value with_noise(mica_value y, const mica_node *node, mica_value ope
   return mica_select(exact, y, noisy);
 }
 
+/* Where padding meets a weight that is not finite, the product is 0 or NaN (mica_conv_with): then with one sign
+ * all of the result is NaN, and with the other one the weight is 0. */
+static bool is_convolution(mica_op op) {
+  return op == MICA_OP_CONVOLUTION || op == MICA_OP_CONVOLUTION_BACKWARD_DATA ||
+         op == MICA_OP_CONVOLUTION_BACKWARD_KERNEL;
+}
+static mica_value convolve_noisily(mica_graph *to, const mica_graph *from, uint32_t id,
+                                   const mica_value *in) {
+  mica_value up = mica_greater(mica_variable_read(to, sign), 0), given[2], poison[2], out = {0};
+  for (int i = 0; i < 2; i++) {
+    mica_value keep = mica_or(mica_is_finite(in[i]), mica_broadcast_to(up, mica_shape_of(in[i])));
+    given[i] = mica_select(keep, in[i], mica_zeros_like(in[i]));
+    mica_value finite = mica_reduce_and(mica_is_finite(in[i]), MICA_ALL), zero;
+    zero = mica_scalar(to, mica_dtype_of(in[i]), 0);
+    mica_value lost = mica_and(up, mica_not(finite));
+    poison[i] = mica_select(lost, mica_scalar(to, mica_dtype_of(in[i]), NAN), zero);
+  }
+  mica_replay_node(to, from, id, given, NULL, NULL, &out);
+  poison[0] = mica_broadcast_to(mica_add(poison[0], poison[1]), mica_shape_of(out));
+  return mica_select(mica_equal(poison[0], poison[0]), out, poison[0]);
+}
+
 static bool add_noise(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                       const mica_value *in, size_t in_count, mica_value *out) {
   const mica_node *node = mica_node_at(from, id);
   mica_value none = {0};
   if (is_exact((mica_op)node->op)) return false;
-  mica_replay_node(to, from, id, in, add_noise, context, out);
+  if (is_convolution((mica_op)node->op) && mica_dtype_is_float(mica_dtype_of(in[0])))
+    out[0] = convolve_noisily(to, from, id, in);
+  else
+    mica_replay_node(to, from, id, in, add_noise, context, out);
   for (uint32_t i = 0; i < node->result_count && to->status == MICA_OK; i++)
     out[i] = with_noise(out[i], node, in_count ? in[0] : none, context);
   return true;
