@@ -81,8 +81,8 @@ typedef struct {
   uint32_t id;
   const mica_variable *variable;
 } capture_origin;
-static capture_origin origin_of(const mica_graph *graph, uint32_t id,
-                                const mica_variable *variable) {
+static capture_origin captured_origin(const mica_graph *graph, uint32_t id,
+                                      const mica_variable *variable) {
   while (id && !variable && graph->nodes[id].op == MICA_OP_ARGUMENT) {
     const mica_region_data *region = &graph->regions[graph->nodes[id].region];
     int64_t index = ((const mica_argument_attr *)graph->nodes[id].attr)->index;
@@ -98,7 +98,7 @@ static capture_origin origin_of(const mica_graph *graph, uint32_t id,
 static uint32_t captured_already(const mica_graph *graph, capture_origin wanted) {
   const mica_region_data *region = &graph->regions[graph->current];
   for (uint32_t k = 0; k < region->argument_count - region->declared_count; k++) {
-    capture_origin held = origin_of(graph, region->captures[k], region->capture_variables[k]);
+    capture_origin held = captured_origin(graph, region->captures[k], region->capture_variables[k]);
     if (held.id == wanted.id && held.variable == wanted.variable)
       return region->arguments[region->declared_count + k];
   }
@@ -108,7 +108,7 @@ static uint32_t captured_already(const mica_graph *graph, capture_origin wanted)
 uint32_t mica_resolve(mica_graph *graph, mica_value value) {
   value = mica_canonical(graph, value);
   if (graph->nodes[value.id].region == graph->current) return value.id;
-  uint32_t before = captured_already(graph, origin_of(graph, value.id, NULL));
+  uint32_t before = captured_already(graph, captured_origin(graph, value.id, NULL));
   if (before) return before;
   uint32_t id = emit_argument(graph, graph->nodes[value.id].type);
   return id && region_add_argument(graph, graph->current, id, value.id, NULL) ? id : 0;
