@@ -103,6 +103,8 @@ int check_main(int argc, char **argv, const check_case *cases, int count);
 int check_failure_count(void);
 /* Whether everything is wanted (`./dev test --all`, MICA_TEST_ALL=1) rather than a part of a sweep. */
 bool check_all(void);
+/* The same for sweeps over millions of values, which a sanitizer's build takes in part all the same. */
+bool check_all_values(void);
 /* `wanted` threads, or 1 on a machine that has no threads (WebAssembly without shared memory). */
 int check_threads(int wanted);
 /* A number that is the same within a day, for sweeps that do a rotating part of their work;

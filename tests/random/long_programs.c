@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 10,000 random programs (1,000 under a sanitizer), each operator and block in 50 of them. */
+/* 10,000 random programs (500 under a sanitizer), each operator and block in 50 of them. */
 #include "check.h"
 #include "random/checks.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef MICA_TEST_SANITIZED
 enum { PROGRAMS = 500 };
 #else
 enum { PROGRAMS = 10000 };

@@ -35,6 +35,7 @@ typedef struct {
   mica_tensor **tensors; /* of the chosen ones */
   uint32_t chosen_count;
   size_t bytes;
+  bool no_memory; /* why something failed */
 } constant_evaluation;
 
 /* ---- what is constant, and what it costs ------------------------------------------------------ */
@@ -179,44 +180,54 @@ static void need_sources(constant_evaluation *e) {
   }
 }
 
+static bool out_of_memory(constant_evaluation *e) {
+  e->no_memory = true;
+  return false;
+}
+
+static bool came_to(constant_evaluation *e, mica_status status) {
+  if (status == MICA_OUT_OF_MEMORY) return out_of_memory(e);
+  return status == MICA_OK;
+}
+
 /* A graph whose outputs are the chosen values, by increasing id. */
 static bool build_graph(constant_evaluation *e, mica_graph *to) {
   const mica_graph *graph = e->graph;
   mica_value *outputs = mica_arena_allocate(&e->arena, e->chosen_count * sizeof(*outputs));
-  if (outputs == NULL) return false;
+  if (outputs == NULL) return out_of_memory(e);
   size_t count = 0;
   for (uint32_t id = 1; id < graph->count && to->status == MICA_OK; id++) {
     const mica_node *node = &graph->nodes[id];
     if (node->op == MICA_OP_RESULT || !e->needed[id]) continue;
     const uint32_t *operands = mica_node_operands(graph, node);
     mica_value *in = mica_arena_allocate(&e->arena, (node->operand_count + 1) * sizeof(*in));
-    if (in == NULL) return false;
+    if (in == NULL) return out_of_memory(e);
     for (uint32_t i = 0; i < node->operand_count; i++) in[i] = e->made[operands[i]];
     mica_replay_node(to, graph, id, in, NULL, NULL, &e->made[id]);
     for (uint32_t i = 0; e->chosen[id] && i < node->result_count; i++)
       outputs[count++] = e->made[id + i];
   }
   mica_graph_set_outputs(to, outputs, count);
-  return to->status == MICA_OK;
+  return came_to(e, to->status);
 }
 
 static bool run_graph(constant_evaluation *e, mica_cpu_device *engine, const mica_graph *graph) {
   void *program = NULL;
   mica_error reason = {0};
   void **out = mica_arena_allocate(&e->arena, e->chosen_count * sizeof(*out));
-  if (out == NULL) return false;
+  if (out == NULL) return out_of_memory(e);
   size_t count = 0;
   for (uint32_t id = 1; id < e->graph->count; id++) {
     const mica_node *node = &e->graph->nodes[id];
     for (uint32_t i = 0; e->chosen[id] && i < node->result_count; i++) {
       mica_tensor **tensor = &e->tensors[id + i];
-      if (mica_tensor_create_uninitialized(&engine->allocator, e->graph->nodes[id + i].type, tensor,
-                                           &reason) != MICA_OK)
+      if (!came_to(e, mica_tensor_create_uninitialized(
+                          &engine->allocator, e->graph->nodes[id + i].type, tensor, &reason)))
         return false;
       out[count++] = mica_tensor_mutable_data(*tensor);
     }
   }
-  if (mica_cpu_compile_plain(engine, graph, &program, &reason) != MICA_OK) return false;
+  if (!came_to(e, mica_cpu_compile_plain(engine, graph, &program, &reason))) return false;
   mica_call call = {.struct_size = sizeof(call), .out = out, .out_count = count};
   uint64_t float_state = mica_float_state_enter();
   mica_status status = mica_cpu_execute(engine, program, &call, &reason);
@@ -224,13 +235,13 @@ static bool run_graph(constant_evaluation *e, mica_cpu_device *engine, const mic
   mica_cpu_program_destroy(engine, program);
   for (uint32_t id = 1; id < e->graph->count && status == MICA_OK; id++)
     if (e->tensors[id] != NULL) mica_tensor_normalize(e->tensors[id]);
-  return status == MICA_OK;
+  return came_to(e, status);
 }
 
 static bool compute_values(constant_evaluation *e, mica_cpu_device *engine) {
   mica_graph graph;
   need_sources(e);
-  bool good = mica_graph_init(&graph, &engine->allocator);
+  bool good = mica_graph_init(&graph, &engine->allocator) || out_of_memory(e);
   good = good && build_graph(e, &graph) && run_graph(e, engine, &graph);
   mica_graph_deinit(&graph);
   return good;
@@ -258,8 +269,9 @@ static bool allocate_arrays(constant_evaluation *e) {
   e->needed = mica_arena_allocate_zeroed(&e->arena, count, sizeof(*e->needed));
   e->made = mica_arena_allocate_zeroed(&e->arena, count, sizeof(*e->made));
   e->tensors = mica_arena_allocate_zeroed(&e->arena, count, sizeof(*e->tensors));
-  return e->constant != NULL && e->cost != NULL && e->read != NULL && e->chosen != NULL &&
-         e->needed != NULL && e->made != NULL && e->tensors != NULL;
+  bool good = e->constant != NULL && e->cost != NULL && e->read != NULL && e->chosen != NULL &&
+              e->needed != NULL && e->made != NULL && e->tensors != NULL;
+  return good || out_of_memory(e);
 }
 
 mica_status mica_cpu_evaluate(mica_cpu_device *engine, const mica_graph *from, mica_graph *to,
@@ -281,6 +293,8 @@ mica_status mica_cpu_evaluate(mica_cpu_device *engine, const mica_graph *from, m
   if (found && compute_values(&e, engine)) {
     status = mica_rewrite(from, to, put_constant, &e, error);
     if (status == MICA_OK) *out_bytes = e.bytes;
+  } else if (e.no_memory) {
+    status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compute constants");
   }
   if (e.tensors != NULL)
     for (uint32_t id = 1; id < from->count; id++) mica_tensor_release(e.tensors[id]);

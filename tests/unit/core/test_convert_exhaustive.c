@@ -54,7 +54,7 @@ static bool check_code(const narrow_format *format, double value, uint32_t actua
 static void sweep(mica_dtype dtype) {
   narrow_format format = narrow_format_make(dtype);
   if (!CHECK(format.value != NULL)) return;
-  const uint32_t step = check_all() ? 1 : SAMPLE_STEP, infinity = 0x7F800000;
+  const uint32_t step = check_all_values() ? 1 : SAMPLE_STEP, infinity = 0x7F800000;
   uint32_t nearest = 0, failures = 0;
   for (uint32_t bits = 0; bits < infinity && failures < 10; bits += step) {
     double magnitude = (double)mica_f32_from_bits(bits);

@@ -8,7 +8,7 @@
 #include "mica/backend.h"
 #include "unit/graph/ops_testing.h"
 
-static int64_t draw_count(void) { return check_all() ? 1000000 : 100000; }
+static int64_t draw_count(void) { return check_all_values() ? 1000000 : 100000; }
 
 /* ---- exact distributions -------------------------------------------------------------------------- */
 

@@ -219,7 +219,7 @@ static bool run_elementwise(uint64_t seed) {
 }
 
 TEST(random_elementwise) {
-  const int runs = check_all() ? 20000 : 600;
+  const int runs = check_all_values() ? 20000 : 600;
   for (int i = 0; i < runs; i++) {
     if (run_elementwise((uint64_t)(i + check_rotation() * 1000003))) continue;
     CHECK_FAIL("seed %lld", (long long)(i + check_rotation() * 1000003));
@@ -279,7 +279,7 @@ static bool run_reduction(uint64_t seed, int64_t most) {
 }
 
 TEST(random_reductions) {
-  const int runs = check_all() ? 10000 : 500;
+  const int runs = check_all_values() ? 10000 : 500;
   for (int i = 0; i < runs; i++) {
     if (run_reduction((uint64_t)(i + check_rotation() * 1000003), i % 25 == 0 ? 200000 : 8000))
       continue;
