@@ -180,13 +180,13 @@ static void need_sources(constant_evaluation *e) {
   }
 }
 
-static bool out_of_memory(constant_evaluation *e) {
+static bool without_memory(constant_evaluation *e) {
   e->no_memory = true;
   return false;
 }
 
 static bool came_to(constant_evaluation *e, mica_status status) {
-  if (status == MICA_OUT_OF_MEMORY) return out_of_memory(e);
+  if (status == MICA_OUT_OF_MEMORY) return without_memory(e);
   return status == MICA_OK;
 }
 
@@ -194,14 +194,14 @@ static bool came_to(constant_evaluation *e, mica_status status) {
 static bool build_graph(constant_evaluation *e, mica_graph *to) {
   const mica_graph *graph = e->graph;
   mica_value *outputs = mica_arena_allocate(&e->arena, e->chosen_count * sizeof(*outputs));
-  if (outputs == NULL) return out_of_memory(e);
+  if (outputs == NULL) return without_memory(e);
   size_t count = 0;
   for (uint32_t id = 1; id < graph->count && to->status == MICA_OK; id++) {
     const mica_node *node = &graph->nodes[id];
     if (node->op == MICA_OP_RESULT || !e->needed[id]) continue;
     const uint32_t *operands = mica_node_operands(graph, node);
     mica_value *in = mica_arena_allocate(&e->arena, (node->operand_count + 1) * sizeof(*in));
-    if (in == NULL) return out_of_memory(e);
+    if (in == NULL) return without_memory(e);
     for (uint32_t i = 0; i < node->operand_count; i++) in[i] = e->made[operands[i]];
     mica_replay_node(to, graph, id, in, NULL, NULL, &e->made[id]);
     for (uint32_t i = 0; e->chosen[id] && i < node->result_count; i++)
@@ -215,7 +215,7 @@ static bool run_graph(constant_evaluation *e, mica_cpu_device *engine, const mic
   void *program = NULL;
   mica_error reason = {0};
   void **out = mica_arena_allocate(&e->arena, e->chosen_count * sizeof(*out));
-  if (out == NULL) return out_of_memory(e);
+  if (out == NULL) return without_memory(e);
   size_t count = 0;
   for (uint32_t id = 1; id < e->graph->count; id++) {
     const mica_node *node = &e->graph->nodes[id];
@@ -241,7 +241,7 @@ static bool run_graph(constant_evaluation *e, mica_cpu_device *engine, const mic
 static bool compute_values(constant_evaluation *e, mica_cpu_device *engine) {
   mica_graph graph;
   need_sources(e);
-  bool good = mica_graph_init(&graph, &engine->allocator) || out_of_memory(e);
+  bool good = mica_graph_init(&graph, &engine->allocator) || without_memory(e);
   good = good && build_graph(e, &graph) && run_graph(e, engine, &graph);
   mica_graph_deinit(&graph);
   return good;
@@ -271,7 +271,7 @@ static bool allocate_arrays(constant_evaluation *e) {
   e->tensors = mica_arena_allocate_zeroed(&e->arena, count, sizeof(*e->tensors));
   bool good = e->constant != NULL && e->cost != NULL && e->read != NULL && e->chosen != NULL &&
               e->needed != NULL && e->made != NULL && e->tensors != NULL;
-  return good || out_of_memory(e);
+  return good || without_memory(e);
 }
 
 mica_status mica_cpu_evaluate(mica_cpu_device *engine, const mica_graph *from, mica_graph *to,

@@ -62,7 +62,8 @@ static double ulp_error(float actual, double exact) {
 static void check_function(const function_case *f, uint64_t step) {
   double worst[8] = {0};
   float worst_at[8] = {0};
-  for (uint64_t first = check_all_values() ? 0 : (uint64_t)check_rotation() % step; first <= UINT32_MAX;) {
+  for (uint64_t first = check_all_values() ? 0 : (uint64_t)check_rotation() % step;
+       first <= UINT32_MAX;) {
     float in[BLOCK], out[BLOCK];
     double expected[BLOCK];
     int64_t count = 0;
