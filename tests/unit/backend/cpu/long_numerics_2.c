@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A quarter of the functions in numerics.h on every float; four programs, so that they share the cores. */
+/* The functions in numerics.h on a quarter of all floats; four programs, so that they share the cores. */
 #include "unit/backend/cpu/numerics.h"
 
 TEST(every_float) { numerics_exhaust(1, 4); }
