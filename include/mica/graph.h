@@ -83,6 +83,7 @@ MICA_API mica_value mica_zeros_like(mica_value x);
 MICA_API mica_value mica_ones_like(mica_value x);
 
 /* ---- derivatives of values already built; zeros where nothing depends ------------------------ */
+/* `out` may be the array of x or y. */
 
 /* d loss / d x[i] for each i, of x[i]'s type, in one backward pass. `loss` is a float []. The
  * results are values of the same graph, so they can be differentiated again. What cannot be
@@ -105,7 +106,8 @@ mica_hessian(mica_value loss, mica_value x); /* [], [b...] -> [b..., b...], forw
 
 /* Between begin and end, what is built belongs to the block. Values from outside may be used
  * freely and are captured; values of a block cannot be used after its end. An unclosed block is
- * an error that names its scope. Argument `index` of the open block: */
+ * an error that names its scope. An end may write into the array that it reads: mica_call_end(block,
+ * x, 2, x). Argument `index` of the open block: */
 MICA_API mica_value mica_argument(mica_region region, size_t index);
 
 /* while (condition(state)) state = body(state). The condition is built first, then the body,

@@ -20,6 +20,7 @@ static mica_block *block_of(mica_region region) {
   return known ? &graph->blocks[region.id - 1] : NULL;
 }
 
+/* Ends call it once results have been read: callers may take what comes out in the same array. */
 static void no_values(mica_graph *graph, mica_value *out, size_t count) {
   for (size_t i = 0; out && i < count; i++) out[i] = mica_no_value(graph);
 }
@@ -90,14 +91,14 @@ void mica_while_end(mica_region region, const mica_value *next, mica_value *out_
   mica_graph *graph = region.graph;
   const mica_block *block = block_of(region);
   size_t count = block ? block->operand_count : !region.id ? region.epoch : 0;
-  no_values(graph, out_final, count);
-  if (!mica_region_check(region, "while_end", MICA_OP_WHILE)) return;
-  if (block->region_count != 2) {
+  bool right = mica_region_check(region, "while_end", MICA_OP_WHILE);
+  if (right && block->region_count != 2) {
     mica_fail_block(region, "while_end", "the body is missing: expected mica_while_body before");
-    return;
+    right = false;
   }
-  mica_block_leave(graph, region.id, next, count);
-  mica_block_close(graph, region.id, out_final, count);
+  if (right) mica_block_leave(graph, region.id, next, count);
+  no_values(graph, out_final, count);
+  if (right) mica_block_close(graph, region.id, out_final, count);
 }
 
 /* ---- switch and if --------------------------------------------------------------------------- */
@@ -111,35 +112,31 @@ mica_region mica_switch_begin(mica_value index) {
   return (mica_region){graph, block, graph->epoch};
 }
 
+/* Whether the case could be left with these results. */
+static bool leave_case(mica_region region, const char *function, const mica_value *result,
+                       size_t count) {
+  mica_graph *graph = region.graph;
+  if (!mica_region_check(region, function, MICA_OP_SWITCH)) return false;
+  mica_block *block = &graph->blocks[region.id - 1];
+  if (block->region_count == 1) block->result_count = (uint32_t)count;
+  if (count != block->result_count) {
+    mica_fail_block(region, function, "%zu %s: expected %u as in the first block", count,
+                    mica_noun(count, "result", "results"), block->result_count);
+    return false;
+  }
+  mica_block_leave(graph, region.id, result, count);
+  return graph->status == MICA_OK;
+}
 static void next_case(mica_region region, const char *function, const mica_value *result,
                       size_t count) {
-  mica_graph *graph = region.graph;
-  if (!mica_region_check(region, function, MICA_OP_SWITCH)) return;
-  mica_block *block = &graph->blocks[region.id - 1];
-  if (block->region_count == 1) block->result_count = (uint32_t)count;
-  if (count != block->result_count) {
-    mica_fail_block(region, function, "%zu %s: expected %u as in the first block", count,
-                    mica_noun(count, "result", "results"), block->result_count);
-    return;
-  }
-  mica_block_leave(graph, region.id, result, count);
-  if (graph->status == MICA_OK) mica_block_enter(graph, region.id, NULL, 0);
+  if (leave_case(region, function, result, count))
+    mica_block_enter(region.graph, region.id, NULL, 0);
 }
-
 static void end_case(mica_region region, const char *function, const mica_value *result,
                      size_t count, mica_value *out) {
-  mica_graph *graph = region.graph;
-  no_values(graph, out, count);
-  if (!mica_region_check(region, function, MICA_OP_SWITCH)) return;
-  mica_block *block = &graph->blocks[region.id - 1];
-  if (block->region_count == 1) block->result_count = (uint32_t)count;
-  if (count != block->result_count) {
-    mica_fail_block(region, function, "%zu %s: expected %u as in the first block", count,
-                    mica_noun(count, "result", "results"), block->result_count);
-    return;
-  }
-  mica_block_leave(graph, region.id, result, count);
-  mica_block_close(graph, region.id, out, count);
+  bool left = leave_case(region, function, result, count);
+  no_values(region.graph, out, count);
+  if (left) mica_block_close(region.graph, region.id, out, count);
 }
 
 void mica_switch_next(mica_region region, const mica_value *result, size_t count) {
@@ -182,11 +179,8 @@ void mica_if_end(mica_region region, const mica_value *result, size_t count, mic
   MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
   const mica_block *block = block_of(region);
-  no_values(graph, out, count);
-  if (block && graph->status == MICA_OK && block->region_count < 2 && block->op == MICA_OP_SWITCH) {
+  if (block && graph->status == MICA_OK && block->region_count < 2 && block->op == MICA_OP_SWITCH)
     mica_fail_block(region, "if_end", "the second block is missing: expected mica_if_else before");
-    return;
-  }
   end_case(region, "if_end", result, count, out);
 }
 
@@ -260,16 +254,15 @@ void mica_scan_end(mica_region region, const mica_value *carry, const mica_value
                    : !region.id ? region.epoch
                                 : 0;
   size_t count = carries + emit_count;
+  bool right = mica_region_check(region, "scan_end", MICA_OP_SCAN);
+  mica_value *results =
+      right ? mica_arena_allocate(&graph->arena, (2 * count + 1) * sizeof *results) : NULL;
+  if (right && !results) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+  if (results && carries) memcpy(results, carry, carries * sizeof *results);
+  if (results && emit_count) memcpy(results + carries, emit, emit_count * sizeof *results);
   no_values(graph, out_stacked, emit_count);
   no_values(graph, out_carry, carries);
-  if (!mica_region_check(region, "scan_end", MICA_OP_SCAN)) return;
-  mica_value *results = mica_arena_allocate(&graph->arena, (2 * count + 1) * sizeof *results);
-  if (!results) {
-    mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
-    return;
-  }
-  if (carries) memcpy(results, carry, carries * sizeof *results);
-  if (emit_count) memcpy(results + carries, emit, emit_count * sizeof *results);
+  if (!results) return;
   mica_block_leave(graph, region.id, results, count);
   mica_block_close(graph, region.id, results + count, count);
   if (carries) memcpy(out_carry, results + count, carries * sizeof *results);
@@ -281,17 +274,16 @@ void mica_scan_end(mica_region region, const mica_value *carry, const mica_value
 static void end_call(mica_region region, const char *function, mica_op op, const mica_value *result,
                      size_t count, mica_value *out) {
   mica_graph *graph = region.graph;
-  no_values(graph, out, count);
-  if (!mica_region_check(region, function, op)) return;
-  mica_pending_assign *assigns = graph->blocks[region.id - 1].assigns;
+  bool right = mica_region_check(region, function, op);
+  mica_pending_assign *assigns = right ? graph->blocks[region.id - 1].assigns : NULL;
   size_t total = count;
   for (mica_pending_assign *p = assigns; p; p = p->next) total++;
-  mica_value *results = mica_arena_allocate(&graph->arena, (2 * total + 1) * sizeof *results);
-  if (!results) {
-    mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
-    return;
-  }
-  if (count) memcpy(results, result, count * sizeof *results);
+  mica_value *results =
+      right ? mica_arena_allocate(&graph->arena, (2 * total + 1) * sizeof *results) : NULL;
+  if (right && !results) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+  if (results && count) memcpy(results, result, count * sizeof *results);
+  no_values(graph, out, count);
+  if (!results) return;
   size_t at = count;
   for (mica_pending_assign *p = assigns; p; p = p->next)
     results[at++] = mica_value_of(graph, p->value);
@@ -353,19 +345,19 @@ void mica_custom_gradient_end(mica_region region, const mica_value *in_gradient,
                               size_t out_count) {
   MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
-  no_values(graph, out, out_count);
-  if (!mica_region_check(region, "custom_gradient_end", MICA_OP_CUSTOM_GRADIENT)) return;
-  if (graph->blocks[region.id - 1].region_count != 2) {
+  bool right = mica_region_check(region, "custom_gradient_end", MICA_OP_CUSTOM_GRADIENT);
+  const mica_block *block = block_of(region);
+  if (right && block->region_count != 2) {
     mica_fail_block(region, "custom_gradient_end",
                     "the backward block is missing: expected mica_custom_gradient_backward before");
-    return;
+    right = false;
   }
-  const mica_block *block = &graph->blocks[region.id - 1];
-  if (out_count != block->result_count) {
+  if (right && out_count != block->result_count) {
     mica_fail_block(region, "custom_gradient_end", "%zu %s: expected %u as in the first block",
                     out_count, mica_noun(out_count, "result", "results"), block->result_count);
-    return;
+    right = false;
   }
-  mica_block_leave(graph, region.id, in_gradient, block->operand_count);
-  mica_block_close(graph, region.id, out, out_count);
+  if (right) mica_block_leave(graph, region.id, in_gradient, block->operand_count);
+  no_values(graph, out, out_count);
+  if (right) mica_block_close(graph, region.id, out, out_count);
 }

@@ -145,34 +145,42 @@ void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, s
   graph->scope = scope;
 }
 
-void mica_jvp(const mica_value *y, size_t y_count, const mica_value *x, const mica_value *x_tangent,
-              size_t x_count, mica_value *out) {
-  MICA_ENTRY(mica_graph_of(y, y_count));
-  mica_graph *graph = mica_graph_of(y, y_count);
-  if (!graph) graph = mica_graph_of(x, x_count);
-  for (size_t j = 0; j < y_count; j++) out[j] = mica_no_value(graph);
-  if (!graph || graph->status != MICA_OK) return;
+static bool tangents_fit(mica_graph *graph, const mica_value *y, size_t y_count,
+                         const mica_value *x, const mica_value *x_tangent, size_t x_count) {
   char why[MICA_MESSAGE_SIZE];
   for (size_t j = 0; j < y_count; j++)
     if (!mica_value_usable(graph, y[j], why, sizeof why)) {
       mica_fail_operator(graph, "jvp", y, y_count, "result %zu: %s", j, why);
-      return;
+      return false;
     }
   for (size_t i = 0; i < x_count; i++) {
     if (!mica_value_usable(graph, x[i], why, sizeof why) ||
         !mica_value_usable(graph, x_tangent[i], why, sizeof why)) {
       mica_fail_operator(graph, "jvp", x, x_count, "input or tangent %zu: %s", i, why);
-      return;
+      return false;
     }
     if (!mica_type_equal(mica_type_of(x[i]), mica_type_of(x_tangent[i]))) {
       mica_fail_operator(graph, "jvp", (mica_value[]){x[i], x_tangent[i]}, 2,
                          "tangent %zu: expected the first type, not the second", i);
-      return;
+      return false;
     }
   }
-  mica_forward_mode(graph, 0, y, y_count, x, x_tangent, x_count, out);
+  return true;
+}
+
+void mica_jvp(const mica_value *y, size_t y_count, const mica_value *x, const mica_value *x_tangent,
+              size_t x_count, mica_value *out) {
+  MICA_ENTRY(mica_graph_of(y, y_count));
+  mica_graph *graph = mica_graph_of(y, y_count);
+  if (!graph) graph = mica_graph_of(x, x_count);
+  bool open = graph && graph->status == MICA_OK;
+  /* Handed over at the end: `out` may be the array that y lies in. */
+  mica_value *made = open ? mica_arena_allocate(&graph->arena, (y_count + 1) * sizeof *made) : NULL;
+  if (open && !made) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+  if (made && tangents_fit(graph, y, y_count, x, x_tangent, x_count))
+    mica_forward_mode(graph, 0, y, y_count, x, x_tangent, x_count, made);
   for (size_t j = 0; j < y_count; j++)
-    out[j] = graph->status != MICA_OK ? mica_no_value(graph)
-             : out[j].id              ? out[j]
-                                      : mica_zeros_like(y[j]);
+    out[j] = !graph || graph->status != MICA_OK ? mica_no_value(graph)
+             : made[j].id                       ? made[j]
+                                                : mica_zeros_like(y[j]);
 }

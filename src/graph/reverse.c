@@ -238,11 +238,21 @@ static bool same_types(mica_graph *graph, const char *name, const mica_value *a,
   return true;
 }
 
-static void fill_zeros(mica_graph *graph, const mica_value *like, size_t count, mica_value *out) {
-  for (size_t i = 0; i < count; i++)
-    out[i] = graph->status != MICA_OK ? mica_no_value(graph)
-             : out[i].id              ? out[i]
-                                      : mica_zeros_like(like[i]);
+/* Room for results that are handed over at the end: `out` may be the array that x lies in. */
+static mica_value *room_for(mica_graph *graph, size_t count) {
+  if (!graph || graph->status != MICA_OK) return NULL;
+  mica_value *made = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *made);
+  if (!made) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+  for (size_t i = 0; made && i < count; i++) made[i] = mica_no_value(graph);
+  return made;
+}
+/* Zeros where nothing depends. */
+static void hand_over(mica_graph *graph, const mica_value *like, mica_value *made, size_t count,
+                      mica_value *out) {
+  for (size_t i = 0; made && i < count && graph->status == MICA_OK; i++)
+    if (!made[i].id) made[i] = mica_zeros_like(like[i]);
+  bool good = made && graph->status == MICA_OK;
+  for (size_t i = 0; i < count; i++) out[i] = good ? made[i] : mica_no_value(graph);
 }
 
 void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count,
@@ -250,40 +260,44 @@ void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count
   MICA_ENTRY(mica_graph_of(y, y_count));
   mica_graph *graph = mica_graph_of(y, y_count);
   if (!graph) graph = mica_graph_of(x, x_count);
-  for (size_t i = 0; i < x_count; i++) out[i] = mica_no_value(graph);
-  if (!graph || graph->status != MICA_OK) return;
-  if (!usable_values(graph, "vjp", "result", y, y_count) ||
-      !usable_values(graph, "vjp", "cotangent", y_cotangent, y_count) ||
-      !usable_values(graph, "vjp", "input", x, x_count) ||
-      !same_types(graph, "vjp", y, y_cotangent, y_count, "cotangent"))
-    return;
-  mica_reverse_mode(graph, 0, y, y_cotangent, y_count, x, x_count, out);
-  fill_zeros(graph, x, x_count, out);
+  mica_value *made = room_for(graph, x_count);
+  if (made && usable_values(graph, "vjp", "result", y, y_count) &&
+      usable_values(graph, "vjp", "cotangent", y_cotangent, y_count) &&
+      usable_values(graph, "vjp", "input", x, x_count) &&
+      same_types(graph, "vjp", y, y_cotangent, y_count, "cotangent"))
+    mica_reverse_mode(graph, 0, y, y_cotangent, y_count, x, x_count, made);
+  hand_over(graph, x, made, x_count, out);
 }
 
-void mica_gradients(mica_value loss, const mica_value *x, size_t count, mica_value *out) {
-  MICA_ENTRY(loss.graph);
-  mica_graph *graph = loss.graph ? loss.graph : mica_graph_of(x, count);
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
-  if (!graph || graph->status != MICA_OK) return;
+static bool gradients_wanted(mica_graph *graph, mica_value loss, const mica_value *x,
+                             size_t count) {
   if (!usable_values(graph, "gradients", "loss", &loss, 1) ||
       !usable_values(graph, "gradients", "input", x, count))
-    return;
+    return false;
   mica_type type = mica_type_of(loss);
   if (type.shape.rank || !mica_dtype_is_float(type.dtype)) {
     mica_fail_operator(
         graph, "gradients", &loss, 1,
         "expected a float [] as the loss: reduce it first, or use mica_vjp or mica_jacobian");
-    return;
+    return false;
   }
   for (size_t i = 0; i < count; i++)
     if (!differentiable(mica_dtype_of(x[i]))) {
       mica_fail_operator(graph, "gradients", x, count,
                          "input %zu has dtype %s: expected a float or complex dtype", i,
                          mica_dtype_name(mica_dtype_of(x[i])));
-      return;
+      return false;
     }
-  mica_value one = mica_scalar(graph, type.dtype, 1);
-  mica_reverse_mode(graph, 0, &loss, &one, 1, x, count, out);
-  fill_zeros(graph, x, count, out);
+  return true;
+}
+
+void mica_gradients(mica_value loss, const mica_value *x, size_t count, mica_value *out) {
+  MICA_ENTRY(loss.graph);
+  mica_graph *graph = loss.graph ? loss.graph : mica_graph_of(x, count);
+  mica_value *made = room_for(graph, count);
+  if (made && gradients_wanted(graph, loss, x, count)) {
+    mica_value one = mica_scalar(graph, mica_dtype_of(loss), 1);
+    mica_reverse_mode(graph, 0, &loss, &one, 1, x, count, made);
+  }
+  hand_over(graph, x, made, count, out);
 }

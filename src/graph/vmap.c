@@ -178,15 +178,13 @@ mica_region mica_vmap_begin(mica_graph *graph, const mica_value *in, const int32
 void mica_vmap_end(mica_region region, const mica_value *result, size_t count, mica_value *out) {
   MICA_ENTRY(region.graph);
   mica_graph *graph = region.graph;
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
-  if (!mica_region_check(region, "vmap_end", MICA_OP_NONE)) return;
-  mica_value *results = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *results);
-  if (!results) {
-    mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
-    return;
-  }
-  mica_block_leave(graph, region.id, result, count);
-  if (graph->status != MICA_OK) return;
+  bool right = mica_region_check(region, "vmap_end", MICA_OP_NONE);
+  mica_value *results =
+      right ? mica_arena_allocate(&graph->arena, (count + 1) * sizeof *results) : NULL;
+  if (right && !results) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+  if (results) mica_block_leave(graph, region.id, result, count);
+  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
+  if (!results || graph->status != MICA_OK) return;
   mica_block block = graph->blocks[region.id - 1];
   uint32_t index = block.regions[0];
   graph->regions[index].state = MICA_REGION_ABANDONED;

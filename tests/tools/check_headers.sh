@@ -37,4 +37,18 @@ if [ -f "$MICA_SOURCE_DIR/include/mica/mica.hpp" ]; then
     done
   done
 fi
+# The number of a trace's results has to be in the lambda's type: a vector is refused, and told why.
+if have g++; then
+  cat >lambda.cc <<'END'
+#include "mica/mica.hpp"
+int main() {
+  mica::jit run(mica::device(), [](mica::value x) { return std::RESULT{x, x}; });
+}
+END
+  g++ -std=c++17 -I"$MICA_SOURCE_DIR/include" -fsyntax-only '-DRESULT=array<mica::value, 2>' lambda.cc ||
+    fail 'a lambda that returns an array does not compile'
+  g++ -std=c++17 -I"$MICA_SOURCE_DIR/include" -fsyntax-only '-DRESULT=vector<mica::value>' lambda.cc 2>log &&
+    fail 'a lambda that returns a vector compiles'
+  grep -q 'mica::jit::counted' log || fail 'a lambda that returns a vector is not told about mica::jit::counted'
+fi
 echo "$count compilations of headers alone, all silent"

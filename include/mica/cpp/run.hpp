@@ -127,10 +127,21 @@ inline void run_trace(mica_graph *graph, const mica_value *in, mica_value *out, 
 #endif
 }
 
+// How many results a trace has is known before it runs: by the type that the lambda returns.
 template <class R>
-constexpr std::size_t results_of = 1;
+struct results {
+  static_assert(
+      std::is_same_v<R, value>,
+      "a lambda of mica::jit returns mica::value or std::array<mica::value, N>; for a number "
+      "that is known at run time there is mica::jit::counted");
+  static constexpr std::size_t count = 1;
+};
 template <std::size_t N>
-constexpr std::size_t results_of<std::array<value, N>> = N;
+struct results<std::array<value, N>> {
+  static constexpr std::size_t count = N;
+};
+template <class R>
+constexpr std::size_t results_of = results<std::decay_t<R>>::count;
 
 template <class R, class F, std::size_t... I>
 trace trace_of(F f, bool, std::index_sequence<I...>) {

@@ -146,7 +146,7 @@ MICA_API mica_value mica_convert(mica_value x, mica_dtype dtype);
 /* condition (bool) ? x : y, all broadcast together. */
 MICA_API mica_value mica_select(mica_value condition, mica_value x, mica_value y);
 /* x[i] -> out[i], which no optimization looks through, moves or shares anything across: out[] is computed once all
- * of x[] is. Derivatives pass through barriers of their own. */
+ * of x[] is. Derivatives pass through barriers of their own. `out` may be x. */
 MICA_API void mica_barrier(const mica_value *x, size_t count, mica_value *out);
 /* x, whose derivative is zero. */
 MICA_API mica_value mica_stop_gradient(mica_value x);

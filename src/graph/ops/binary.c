@@ -138,7 +138,8 @@ static bool infer_compare(mica_infer *infer) {
     return mica_infer_fail(infer, "kind %d is unknown: expected eq, ne, lt, le, gt or ge",
                            (int)attr->kind);
   if (mica_dtype_bits(dtype) < 8 || dtype == MICA_F8E4M3FN || dtype == MICA_F8E5M2)
-    return mica_infer_fail(infer, "dtype %s cannot be compared: mica_convert first",
+    return mica_infer_fail(infer,
+                           "dtype %s cannot be compared: expected another (mica_convert first)",
                            mica_dtype_name(dtype));
   if (ordered && mica_dtype_is_complex(dtype))
     return mica_infer_fail(infer,

@@ -282,7 +282,9 @@ const mica_op_def mica_op_barrier = {
 void mica_barrier(const mica_value *x, size_t count, mica_value *out) {
   MICA_ENTRY(mica_graph_of(x, count));
   mica_graph *graph = mica_graph_of(x, count);
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
-  if (count > 0 && mica_operands_usable("barrier", x, count))
-    mica_emit_results(graph, MICA_OP_BARRIER, x, count, NULL, out, count);
+  bool usable = count > 0 && mica_operands_usable("barrier", x, count);
+  mica_value *in = usable ? mica_arena_copy(&graph->arena, x, count * sizeof *in) : NULL;
+  if (usable && !in) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be x */
+  if (in) mica_emit_results(graph, MICA_OP_BARRIER, in, count, NULL, out, count);
 }

@@ -152,7 +152,8 @@ static bool infer_conv_backward(mica_infer *infer, bool data) {
     return false;
   if (mica_shape_equal(y, dy)) return true;
   return mica_infer_fail(
-      infer, "the convolution gives %s for the result's shape %s, which operand %d does not have",
+      infer,
+      "the convolution gives %s for the result's shape %s: expected it as the shape of operand %d",
       mica_shape_text(y, expected), mica_shape_text(a->shape, given), data ? 0 : 1);
 }
 static bool infer_convolution_backward_data(mica_infer *infer) {
@@ -467,7 +468,7 @@ static bool conv_lists(const mica_conv_args *a, const mica_value *in, int32_t sp
       int32_t given = lists[i].given[k];
       const char *problem = NULL;
       if (given && k >= spatial)
-        problem = "x has no such spatial axis";
+        problem = "x has no such spatial axis, expected 0";
       else if (given && padding && a->padding != MICA_EXPLICIT)
         problem = "expected .padding = MICA_EXPLICIT with it";
       else if (given < 0 && !padding)

@@ -176,7 +176,8 @@ static bool resolve_fft(const mica_fft_args *a, fft_request *r, mica_value *x) {
   mica_axes axes = a->axes.count == 0 ? (mica_axes){.count = 1, .axis = {-1}} : a->axes;
   if (!mica_builder_axes(r->name, *x, axes, false, &r->axes)) return false;
   if (r->axes.count == 0) {
-    mica_fail_operator(x->graph, r->name, x, 1, "a scalar has no axes to transform");
+    mica_fail_operator(x->graph, r->name, x, 1,
+                       "expected an array: a scalar has no axes to transform");
     return false;
   }
   r->length.count = r->axes.count;

@@ -278,7 +278,7 @@ mica_region mica_associative_scan_begin(const mica_value *x, size_t count, int32
     mica_type type = mica_type_of(x[i]);
     if (plan->axis >= type.shape.rank || type.shape.dim[plan->axis] != plan->size) {
       mica_fail_operator(graph, scan_block_name, x, count,
-                         "operand %zu does not have axis %lld of size %lld as the first one", i,
+                         "operand %zu: expected axis %lld of size %lld as the first one has", i,
                          (long long)plan->axis, (long long)plan->size);
       return mica_fold_failed(graph, count);
     }
@@ -294,10 +294,10 @@ void mica_associative_scan_end(mica_region region, const mica_value *result, mic
   const scan_block_plan *plan = mica_fold_plan(region, scan_block_name);
   size_t count = plan ? plan->count : mica_fold_failed_results(region);
   mica_fold fold;
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
-  if (!mica_fold_close(region, "associative_scan_end", scan_block_name, result,
-                       plan ? plan->elements : NULL, count, true, &fold))
-    return;
+  bool closed = mica_fold_close(region, "associative_scan_end", scan_block_name, result,
+                                plan ? plan->elements : NULL, count, true, &fold);
+  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
+  if (!closed) return;
   mica_value *x = mica_fold_values(graph, 2 * count), *scanned = x ? x + count : NULL;
   mica_axes front = {1, {0}, false};
   if (!x) return;

@@ -177,8 +177,10 @@ static bool infer_slice_sizes(mica_infer *infer, const mica_gather_attr *a) {
     int64_t size = a->slice_sizes.at[axis], least = 0, most = x.dim[axis];
     if (mica_ints_contain(&a->collapsed_slice_axes, axis)) {
       if (most == 0)
-        return mica_infer_fail(
-            infer, "nothing can be read from axis %" PRId32 " of operand 0, which is empty", axis);
+        return mica_infer_fail(infer,
+                               "nothing can be read from axis %" PRId32
+                               " of operand 0, which is empty: expected at least 1",
+                               axis);
       least = most = 1;
     } else if (mica_ints_contain(&a->operand_batch_axes, axis)) {
       least = most = most > 0 ? 1 : 0;

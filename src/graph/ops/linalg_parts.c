@@ -98,7 +98,8 @@ bool mica_system_begin(const char *op, mica_value a, mica_value b, mica_linear_s
   }
   int32_t end;
   if (!mica_shape_broadcast(leading_of(sa, 2), leading_of(sb, 2), &leading, &end)) {
-    mica_fail_operator(graph, op, in, 2, "leading axis %" PRId32 " clashes", -end - 2);
+    mica_fail_operator(graph, op, in, 2,
+                       "leading axis %" PRId32 " clashes: expected equal sizes or 1", -end - 2);
     return false;
   }
   int64_t m = sb.dim[sb.rank - 1];

@@ -34,8 +34,10 @@ static reduce_block_plan *plan_folds(const char *op, mica_graph *graph, const mi
   for (size_t i = 0; i < count; i++) {
     mica_type x = mica_type_of(in[i]), init = mica_type_of(in[count + i]);
     const char *problem = NULL;
-    if (!mica_shape_equal(x.shape, shape)) problem = "has another shape than the first one";
-    if (init.shape.rank || init.dtype != x.dtype) problem = "needs an init [] of its dtype";
+    if (!mica_shape_equal(x.shape, shape))
+      problem = "has another shape than the first one: expected the same";
+    if (init.shape.rank || init.dtype != x.dtype)
+      problem = "needs another init: expected [] of its dtype";
     if (problem) {
       mica_fail_operator(graph, op, in, 2 * count, "operand %zu %s", i, problem);
       return NULL;
@@ -116,10 +118,10 @@ void mica_reduce_end(mica_region region, const mica_value *result, mica_value *o
   const reduce_block_plan *plan = mica_fold_plan(region, reduce_block_name);
   size_t count = plan ? plan->count : mica_fold_failed_results(region);
   mica_fold fold;
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
-  if (!mica_fold_close(region, "reduce_end", reduce_block_name, result,
-                       plan ? plan->elements : NULL, count, true, &fold))
-    return;
+  bool closed = mica_fold_close(region, "reduce_end", reduce_block_name, result,
+                                plan ? plan->elements : NULL, count, true, &fold);
+  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
+  if (!closed) return;
   mica_value *x = mica_fold_values(graph, 2 * count), first = mica_fold_operand(region, 0);
   if (!x) return;
   mica_shape shape = mica_shape_of(first), kept = {0}, last;
@@ -176,10 +178,10 @@ void mica_reduce_window_end(mica_region region, const mica_value *result, mica_v
   reduce_block_plan *plan = mica_fold_plan(region, window_block_name);
   size_t count = plan ? plan->count : mica_fold_failed_results(region);
   mica_fold fold;
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
-  if (!mica_fold_close(region, "reduce_window_end", window_block_name, result,
-                       plan ? plan->elements : NULL, count, true, &fold))
-    return;
+  bool closed = mica_fold_close(region, "reduce_window_end", window_block_name, result,
+                                plan ? plan->elements : NULL, count, true, &fold);
+  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
+  if (!closed) return;
   mica_value *cells = mica_fold_values(graph, 2 * count), first = mica_fold_operand(region, 0);
   if (!cells) return;
   mica_shape shape = mica_shape_of(first), windows;

@@ -112,7 +112,8 @@ bool mica_operands_usable(const char *op, const mica_value *in, size_t count) {
 /* "axis 3 does not exist: expected -2 to 1" for a rank. */
 static void describe_axis(char *text, size_t size, int64_t axis, int32_t rank) {
   if (rank == 0)
-    snprintf(text, size, "axis %" PRId64 " does not exist: a scalar has no axes", axis);
+    snprintf(text, size, "axis %" PRId64 " does not exist: expected an array, a scalar has no axes",
+             axis);
   else
     snprintf(text, size, "axis %" PRId64 " does not exist: expected %" PRId32 " to %" PRId32, axis,
              -rank, rank - 1);

@@ -109,7 +109,8 @@ mica_region mica_scatter_begin_with(const mica_scatter_block_args *args) {
     mica_type type = mica_type_of(in[i]);
     if (!mica_shape_equal(type.shape, mica_shape_of(in[0])) ||
         !mica_shape_equal(mica_shape_of(in[count + i]), mica_shape_of(in[count]))) {
-      mica_fail_operator(graph, op, in, all, "operand %zu has another shape than the first one", i);
+      mica_fail_operator(graph, op, in, all,
+                         "operand %zu has another shape than the first one: expected the same", i);
       return mica_fold_failed(graph, count);
     }
     /* The fixed scatter knows what fits; it is dead when the block is not recognized. */
@@ -141,10 +142,10 @@ void mica_scatter_end(mica_region region, const mica_value *result, mica_value *
   scatter_block_plan *plan = mica_fold_plan(region, scatter_block_name);
   size_t count = plan ? plan->count : mica_fold_failed_results(region);
   mica_fold fold;
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
-  if (!mica_fold_close(region, "scatter_end", scatter_block_name, result,
-                       plan ? plan->elements : NULL, count, true, &fold))
-    return;
+  bool closed = mica_fold_close(region, "scatter_end", scatter_block_name, result,
+                                plan ? plan->elements : NULL, count, true, &fold);
+  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
+  if (!closed) return;
   if (count == 0) return;
   mica_value indices = mica_fold_operand(region, 2 * count);
   mica_value first = mica_fold_operand(region, 0);

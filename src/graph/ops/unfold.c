@@ -19,7 +19,7 @@ static bool unfold_axes(const char *op, const mica_unfold_args *a, int32_t spati
     const char *problem = NULL;
     if (i >= spatial) {
       if (a->window[i] || a->stride[i] || a->dilation[i] || a->low[i] || a->high[i])
-        problem = "x has no such spatial axis";
+        problem = "x has no such spatial axis, expected 0";
     } else {
       axes[i] = (unfold_axis){sizes.dim[i],
                               a->window[i],

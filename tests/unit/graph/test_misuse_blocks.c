@@ -366,27 +366,80 @@ TEST(unclosed_blocks) {
   }
 }
 
+/* What an end reads and what it writes may be one array. */
+TEST(results_come_in_the_same_array) {
+  mica_graph *g = mica_graph_create(NULL);
+  mica_value v[2], n = SCALAR(I32), x = F32(2), y = F32(2), c = SCALAR(BOOL), s = SCALAR(F32);
+  mica_region block;
+#define BOTH(a, b) (v[0] = (a), v[1] = (b))
+#define GIVEN      CHECK(mica_is_valid(v[0]) && mica_is_valid(v[1]))
+  BOTH(x, n), block = mica_while_begin(g, v, 2, 3);
+  mica_while_body(block, mica_less(mica_argument(block, 1), 3));
+  BOTH(mica_neg(mica_argument(block, 0)), mica_add(mica_argument(block, 1), 1));
+  mica_while_end(block, v, v), GIVEN;
+  block = mica_if_begin(c), BOTH(mica_neg(x), mica_exp(y)), mica_if_else(block, v, 2);
+  BOTH(mica_neg(y), mica_exp(x)), mica_if_end(block, v, 2, v), GIVEN;
+  block = mica_switch_begin(n), BOTH(mica_neg(x), y), mica_switch_next(block, v, 2);
+  BOTH(x, mica_neg(y)), mica_switch_end(block, v, 2, v), GIVEN;
+  block = mica_scan_begin(&x, 1, &y, 1);
+  v[0] = mica_add(mica_argument(block, 0), mica_argument(block, 1)), v[1] = mica_neg(v[0]);
+  mica_scan_end(block, &v[0], &v[1], 1, &v[0], &v[1]), GIVEN;
+  BOTH(x, y), block = mica_vmap_begin(g, v, NULL, 2);
+  BOTH(mica_neg(mica_argument(block, 0)), mica_argument(block, 1));
+  mica_vmap_end(block, v, 2, v), GIVEN;
+  BOTH(x, y), block = mica_call_begin(g, v, 2);
+  BOTH(mica_neg(mica_argument(block, 0)), mica_argument(block, 1));
+  mica_call_end(block, v, 2, v), GIVEN;
+  BOTH(x, y), block = mica_recompute_begin(g, v, 2);
+  BOTH(mica_neg(mica_argument(block, 0)), mica_argument(block, 1));
+  mica_recompute_end(block, v, 2, v), GIVEN;
+  BOTH(x, y), block = mica_custom_gradient_begin(g, v, 2);
+  BOTH(mica_neg(mica_argument(block, 0)), mica_argument(block, 1));
+  mica_custom_gradient_backward(block, v, 2);
+  BOTH(mica_argument(block, 2), mica_argument(block, 3));
+  mica_custom_gradient_end(block, v, v, 2), GIVEN;
+  block = mica_associative_scan_begin(&x, 1, 0, false);
+  v[0] = mica_add(mica_argument(block, 0), mica_mul(mica_argument(block, 1), 2));
+  mica_associative_scan_end(block, v, v), GIVEN;
+  block = mica_reduce_begin(&x, &s, 1, MICA_ALL);
+  v[0] = mica_add(mica_argument(block, 0), mica_argument(block, 1));
+  mica_reduce_end(block, v, v), GIVEN;
+  BOTH(x, y), mica_barrier(v, 2, v), GIVEN;
+  mica_value loss = sum_of(mica_mul(v[0], v[1])), one = mica_ones_like(loss);
+  mica_value w[2] = {v[0], v[1]};
+  mica_gradients(loss, w, 2, w), BOTH(w[0], w[1]), GIVEN;
+  BOTH(x, y), mica_vjp(&loss, &one, 1, v, 2, v), GIVEN;
+  v[0] = mica_mul(x, y), mica_jvp(v, 1, &x, &y, 1, v), GIVEN;
+  mica_graph_set_outputs(g, v, 2);
+  mica_error error = {0};
+  CHECK_OK_ERROR(mica_graph_verify(g, &error), &error);
+  mica_graph_destroy(g);
+#undef BOTH
+#undef GIVEN
+}
+
 TEST_MAIN(TEST_CASE(failed_ends_give_failed_values), TEST_CASE(if_ends_with_another_count),
           TEST_CASE(custom_ends_with_another_count), TEST_CASE(stale_block),
           TEST_CASE(zero_handles), TEST_CASE(unclosed_blocks),
-          TEST_CASE(while_condition_is_no_bool), TEST_CASE(while_condition_is_no_scalar),
-          TEST_CASE(while_body_twice), TEST_CASE(while_without_body),
-          TEST_CASE(while_next_has_another_shape), TEST_CASE(while_next_has_another_dtype),
-          TEST_CASE(while_bound_is_negative), TEST_CASE(while_ended_twice),
-          TEST_CASE(while_value_kept), TEST_CASE(condition_value_in_the_body),
-          TEST_CASE(if_of_a_number), TEST_CASE(if_of_an_array), TEST_CASE(if_else_twice),
-          TEST_CASE(if_without_else), TEST_CASE(if_with_different_types),
-          TEST_CASE(switch_of_a_float), TEST_CASE(switch_of_many),
-          TEST_CASE(switch_with_another_count), TEST_CASE(switch_ends_with_another_count),
-          TEST_CASE(switch_with_another_type), TEST_CASE(scan_over_a_scalar),
-          TEST_CASE(scan_over_different_lengths), TEST_CASE(scan_over_nothing),
-          TEST_CASE(scan_carry_has_another_shape), TEST_CASE(scan_emits_rank_8),
-          TEST_CASE(vmap_along_no_axis), TEST_CASE(vmap_along_a_negative_axis),
-          TEST_CASE(vmap_of_a_scalar), TEST_CASE(vmap_over_different_sizes),
-          TEST_CASE(vmap_over_nothing), TEST_CASE(vmap_of_rank_8), TEST_CASE(vmap_value_kept),
-          TEST_CASE(custom_backward_twice), TEST_CASE(custom_without_backward),
-          TEST_CASE(custom_gradient_of_another_type), TEST_CASE(outer_block_ended_first),
-          TEST_CASE(end_of_another_kind), TEST_CASE(recompute_ended_as_call),
-          TEST_CASE(vmap_ended_as_scan), TEST_CASE(no_block), TEST_CASE(no_block_to_end),
-          TEST_CASE(unknown_block), TEST_CASE(argument_that_is_not_there),
-          TEST_CASE(argument_of_a_closed_block), TEST_CASE(argument_of_no_block))
+          TEST_CASE(results_come_in_the_same_array), TEST_CASE(while_condition_is_no_bool),
+          TEST_CASE(while_condition_is_no_scalar), TEST_CASE(while_body_twice),
+          TEST_CASE(while_without_body), TEST_CASE(while_next_has_another_shape),
+          TEST_CASE(while_next_has_another_dtype), TEST_CASE(while_bound_is_negative),
+          TEST_CASE(while_ended_twice), TEST_CASE(while_value_kept),
+          TEST_CASE(condition_value_in_the_body), TEST_CASE(if_of_a_number),
+          TEST_CASE(if_of_an_array), TEST_CASE(if_else_twice), TEST_CASE(if_without_else),
+          TEST_CASE(if_with_different_types), TEST_CASE(switch_of_a_float),
+          TEST_CASE(switch_of_many), TEST_CASE(switch_with_another_count),
+          TEST_CASE(switch_ends_with_another_count), TEST_CASE(switch_with_another_type),
+          TEST_CASE(scan_over_a_scalar), TEST_CASE(scan_over_different_lengths),
+          TEST_CASE(scan_over_nothing), TEST_CASE(scan_carry_has_another_shape),
+          TEST_CASE(scan_emits_rank_8), TEST_CASE(vmap_along_no_axis),
+          TEST_CASE(vmap_along_a_negative_axis), TEST_CASE(vmap_of_a_scalar),
+          TEST_CASE(vmap_over_different_sizes), TEST_CASE(vmap_over_nothing),
+          TEST_CASE(vmap_of_rank_8), TEST_CASE(vmap_value_kept), TEST_CASE(custom_backward_twice),
+          TEST_CASE(custom_without_backward), TEST_CASE(custom_gradient_of_another_type),
+          TEST_CASE(outer_block_ended_first), TEST_CASE(end_of_another_kind),
+          TEST_CASE(recompute_ended_as_call), TEST_CASE(vmap_ended_as_scan), TEST_CASE(no_block),
+          TEST_CASE(no_block_to_end), TEST_CASE(unknown_block),
+          TEST_CASE(argument_that_is_not_there), TEST_CASE(argument_of_a_closed_block),
+          TEST_CASE(argument_of_no_block))
