@@ -96,6 +96,23 @@ static void forward_node(forward_sweep *s, uint32_t id) {
     s->tangent[id + i] = mica_add_values(s->tangent[id + i], s->made[i]);
 }
 
+/* Spreads the marks to all that the marked values are made of: what else depends on x needs no tangent,
+ * and may have none. */
+static void mark_wanted(const mica_graph *graph, uint32_t floor, uint32_t limit, bool *wanted) {
+  for (uint32_t id = limit + 1; id-- > floor;) {
+    const mica_node *node = &graph->nodes[id];
+    if (!wanted[id]) continue;
+    if (node->op == MICA_OP_RESULT) {
+      wanted[id - node->result_count] = true;
+    } else if (node->op == MICA_OP_ARGUMENT) {
+      if (mica_node_is_open(graph, id)) wanted[mica_captured_outer(graph, id)] = true;
+    } else {
+      const uint32_t *operands = mica_node_operands(graph, node);
+      for (uint32_t i = 0; i < node->operand_count; i++) wanted[operands[i]] = true;
+    }
+  }
+}
+
 void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, size_t y_count,
                        const mica_value *x, const mica_value *x_tangent, size_t x_count,
                        mica_value *out) {
@@ -117,10 +134,13 @@ void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, s
   }
   s.tangent = mica_arena_allocate_zeroed(&graph->arena, (size_t)s.limit + 1, sizeof *s.tangent);
   s.in = mica_arena_allocate(&graph->arena, 4 * widest * sizeof *s.in);
-  if (!s.tangent || !s.in) {
+  bool *wanted = mica_arena_allocate_zeroed(&graph->arena, (size_t)s.limit + 1, sizeof *wanted);
+  if (!s.tangent || !s.in || !wanted) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     return;
   }
+  for (size_t j = 0; j < y_count; j++) wanted[y[j].id] = true;
+  mark_wanted(graph, s.floor, s.limit, wanted);
   s.given = s.in + widest;
   s.out = s.given + widest;
   s.made = s.out + widest;
@@ -133,7 +153,7 @@ void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, s
   }
   for (uint32_t id = s.floor; id <= s.limit && graph->status == MICA_OK; id++) {
     const mica_node *node = &graph->nodes[id];
-    if (node->op == MICA_OP_RESULT || !mica_node_is_open(graph, id)) continue;
+    if (!wanted[id] || node->op == MICA_OP_RESULT || !mica_node_is_open(graph, id)) continue;
     if (node->op == MICA_OP_ARGUMENT) {
       uint32_t outer = mica_captured_outer(graph, id);
       if (outer) s.tangent[id] = mica_add_values(s.tangent[id], s.tangent[outer]);
