@@ -76,6 +76,8 @@ static void check_function(const function_case *f, uint64_t step) {
     for (int32_t r = 0; (row = mica_cpu_kernels_at(r)) != NULL; r++) {
       row->tile->compute[f->op][MICA_TILE_CLASS_F32](count, out, in, NULL, NULL, 0);
       for (int64_t i = 0; i < count; i++) {
+        /* Correct rounding is half a unit at most, which the bounds allow anyway. */
+        if (!f->absolute && step == 1 && out[i] != 0 && out[i] == (float)expected[i]) continue;
         double error = ulp_error(out[i], expected[i]);
         if (f->absolute && isfinite(expected[i])) {
           error = fabs((double)out[i] - expected[i]) / (fabs((double)in[i]) * 0x1p-23 + 0x1p-149);
