@@ -8,4 +8,5 @@
 #include "mica/backend.h"
 #include "mica/jit.h"
 #include "mica/data.h"
+#include "mica/nn.h"
 #endif

@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-mica_variable *mica_variable_create(const char *name, mica_tensor *initial) {
-  if (initial == NULL) return NULL;
+mica_variable *mica_variable_create_empty(const char *name, mica_type type) {
+  size_t bytes;
+  if (!mica_type_byte_size(type, &bytes)) return NULL;
   if (name == NULL) name = "";
   size_t name_size = strlen(name) + 1, whole;
   if (!mica_size_add(sizeof(mica_variable), name_size, &whole)) return NULL;
@@ -22,11 +23,18 @@ mica_variable *mica_variable_create(const char *name, mica_tensor *initial) {
     return NULL;
   }
   atomic_init(&variable->reference_count, 1);
-  variable->type = mica_tensor_type(initial);
-  variable->value = mica_tensor_retain(initial);
-  variable->version = 1;
+  variable->type = type;
   variable->allocation_size = whole;
   memcpy(variable->name, name, name_size);
+  return variable;
+}
+
+mica_variable *mica_variable_create(const char *name, mica_tensor *initial) {
+  if (initial == NULL) return NULL;
+  mica_variable *variable = mica_variable_create_empty(name, mica_tensor_type(initial));
+  if (variable == NULL) return NULL;
+  variable->value = mica_tensor_retain(initial);
+  variable->version = 1;
   return variable;
 }
 

@@ -23,4 +23,7 @@ struct mica_variable {
   char name[];
 };
 
+/* One without a value yet, as if it were lost; NULL without memory or for an invalid type. */
+mica_variable *mica_variable_create_empty(const char *name, mica_type type);
+
 #endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* groups.c: rules for the parameters whose path matches a pattern. */
+#include "nn/store_internal.h"
+
+#include <string.h>
+
+/* `*` crosses no '/', `**` does. Where a later star fails, only the last one of each kind needs to be tried
+ * again with one character more: a single star cannot help once a double one has passed it, so that the time
+ * is at most the product of the lengths. */
+bool mica_path_matches(const char *pattern, const char *path) {
+  if (pattern == NULL || path == NULL) return false;
+  const char *single = NULL, *single_at = NULL, *twice = NULL, *twice_at = NULL;
+  while (true) {
+    if (*pattern == '*' && pattern[1] == '*') {
+      pattern += 2;
+      twice = pattern, twice_at = path;
+      single = NULL;
+    } else if (*pattern == '*') {
+      single = ++pattern, single_at = path;
+    } else if (*path != 0 && *pattern == *path) {
+      pattern++, path++;
+    } else if (*pattern == 0 && *path == 0) {
+      return true;
+    } else if (single != NULL && *single_at != 0 && *single_at != '/') {
+      path = ++single_at, pattern = single;
+    } else if (twice != NULL && *twice_at != 0) {
+      path = ++twice_at, pattern = twice;
+      single = NULL;
+    } else {
+      return false;
+    }
+  }
+}
+
+mica_status mica_store_group_with(const mica_store_group_args *given) {
+  if (given == NULL) return MICA_INVALID;
+  mica_store_group_args args = {0};
+  size_t size = given->struct_size;
+  memcpy(&args, given, size == 0 || size > sizeof args ? sizeof args : size);
+  mica_store *store = args.store;
+  if (store == NULL || args.pattern == NULL)
+    return mica_error_set(args.error, MICA_INVALID, "the %s of a group is NULL",
+                          store == NULL ? "store" : "pattern");
+  if (!(args.rate_factor >= 0) || !(args.decay_factor >= 0))
+    return mica_error_set(args.error, MICA_INVALID,
+                          "group \"%.100s\": factors are 0 (for 1) or above", args.pattern);
+  mica_mutex_lock(&store->mutex);
+  bool made = mica_grow(&store->allocator, &store->groups, &store->group_capacity,
+                        store->group_count + 1u, sizeof(nn_group));
+  if (made) {
+    nn_group group = {.rate_factor = args.rate_factor == 0 ? 1 : args.rate_factor,
+                      .decay_factor = args.no_decay            ? 0
+                                      : args.decay_factor == 0 ? 1
+                                                               : args.decay_factor,
+                      .frozen = args.frozen,
+                      .trained = args.trained};
+    group.pattern = mica_nn_copy_text(store, args.pattern);
+    group.name = mica_nn_copy_text(store, args.name == NULL ? args.pattern : args.name);
+    made = group.pattern != NULL && group.name != NULL;
+    if (made) {
+      store->groups[store->group_count++] = group;
+    } else {
+      mica_nn_free_text(store, group.pattern);
+      mica_nn_free_text(store, group.name);
+    }
+  }
+  mica_mutex_unlock(&store->mutex);
+  return made ? MICA_OK : mica_error_set(args.error, MICA_OUT_OF_MEMORY, "no memory for a group");
+}
+
+void mica_nn_free_groups(mica_store *store) {
+  for (uint32_t i = 0; i < store->group_count; i++) {
+    mica_nn_free_text(store, store->groups[i].pattern);
+    mica_nn_free_text(store, store->groups[i].name);
+  }
+  mica_free(&store->allocator, store->groups, store->group_capacity * sizeof(nn_group));
+}
+
+mica_store_entry mica_nn_describe(const mica_store *store, const nn_entry *entry) {
+  mica_store_entry out = {.path = entry->path,
+                          .variable = entry->variable,
+                          .type = entry->type,
+                          .trainable = entry->trainable,
+                          .group = "",
+                          .rate_factor = 1,
+                          .decay_factor = 1};
+  for (uint32_t i = 0; i < store->group_count; i++) {
+    const nn_group *group = &store->groups[i];
+    if (!mica_path_matches(group->pattern, entry->path)) continue;
+    out.group = group->name;
+    out.rate_factor *= group->rate_factor;
+    out.decay_factor *= group->decay_factor;
+    if (group->frozen) out.trainable = false;
+    if (group->trained) out.trainable = entry->trainable;
+  }
+  return out;
+}
