@@ -7,7 +7,7 @@
 
 enum { NN_FILE_LIMIT = 1 << 20, NN_FILE_DEPTH = 4 };
 
-static const char *const kind_names[] = {"number", "integer", "flag", "text"};
+static const char *const setting_kind_names[] = {"number", "integer", "flag", "text"};
 
 static const char *name_of_setting(const char *path) {
   const char *last = strrchr(path, '/');
@@ -22,7 +22,7 @@ static nn_setting *find_setting(const mica_store *store, const char *path, size_
 }
 
 /* Some setting of that name at any path, whose type is the type of all; NULL if it is unknown. */
-static const nn_setting *find_named(const mica_store *store, const char *name) {
+static const nn_setting *find_setting_named(const mica_store *store, const char *name) {
   for (uint32_t i = 0; i < store->setting_count; i++)
     if (strcmp(name_of_setting(store->settings[i].path), name) == 0) return &store->settings[i];
   return NULL;
@@ -32,8 +32,9 @@ static void list_known(const mica_store *store, mica_text *text) {
   bool any = false;
   for (uint32_t i = 0; i < store->setting_count; i++) {
     const char *name = name_of_setting(store->settings[i].path);
-    if (find_named(store, name) != &store->settings[i]) continue;
-    mica_text_format(text, "%s%s (%s)", any ? ", " : "", name, kind_names[store->settings[i].kind]);
+    if (find_setting_named(store, name) != &store->settings[i]) continue;
+    mica_text_format(text, "%s%s (%s)", any ? ", " : "", name,
+                     setting_kind_names[store->settings[i].kind]);
     any = true;
   }
   if (!any) mica_text_append(text, "none");
@@ -64,12 +65,12 @@ static mica_status store_setting(mica_store *store, const char *path, const nn_s
                                  mica_error *error) {
   if (!mica_nn_is_path(path))
     return mica_error_set(error, MICA_INVALID, "\"%.200s\" is no path of a setting", path);
-  const nn_setting *known = find_named(store, name_of_setting(path));
+  const nn_setting *known = find_setting_named(store, name_of_setting(path));
   nn_setting_kind kind = known == NULL ? from->kind : known->kind;
   bool widened = kind == NN_NUMBER && from->kind == NN_INTEGER;
   if (kind != from->kind && !widened)
     return mica_error_set(error, MICA_INVALID, "setting \"%.200s\" is of type %s, not %s", path,
-                          kind_names[kind], kind_names[from->kind]);
+                          setting_kind_names[kind], setting_kind_names[from->kind]);
   char *text = NULL;
   if (kind == NN_TEXT && (text = mica_nn_copy_text(store, from->text)) == NULL)
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a setting");
@@ -161,7 +162,7 @@ static mica_status read_assignment(const nn_reader *reader, const char *part, si
   path[path_size] = 0;
   memcpy(copy, value, value_size);
   copy[value_size] = 0;
-  const nn_setting *known = find_named(store, name_of_setting(path));
+  const nn_setting *known = find_setting_named(store, name_of_setting(path));
   if (known == NULL) {
     mica_text list;
     mica_text_init(&list, &store->allocator);
@@ -176,7 +177,7 @@ static mica_status read_assignment(const nn_reader *reader, const char *part, si
   if (!parse_setting(copy, value_size, &from))
     return mica_error_set(reader->error, MICA_INVALID,
                           "setting \"%.200s\" is of type %s, which \"%.200s\" is not", path,
-                          kind_names[from.kind], copy);
+                          setting_kind_names[from.kind], copy);
   if (!reader->apply)
     return mica_nn_is_path(path) ? MICA_OK
                                  : mica_error_set(reader->error, MICA_INVALID,
@@ -256,7 +257,7 @@ static void format_setting(mica_text *text, const nn_setting *setting) {
     case NN_FLAG: mica_text_append(text, setting->flag ? "true" : "false"); break;
     case NN_TEXT: mica_text_append(text, setting->text == NULL ? "" : setting->text); break;
   }
-  mica_text_format(text, "  # %s%s\n", kind_names[setting->kind],
+  mica_text_format(text, "  # %s%s\n", setting_kind_names[setting->kind],
                    setting->set ? "" : ", the layers' own");
 }
 
@@ -327,7 +328,7 @@ static bool look_up(mica_store *store, const char *scope, const char *name, nn_s
     memcpy(path, scope, scope_size);
     while (size > 0 && path[--size] != '/') continue;
   }
-  if (!found && find_named(store, name) == NULL) add_setting(store, name, kind);
+  if (!found && find_setting_named(store, name) == NULL) add_setting(store, name, kind);
   mica_mutex_unlock(&store->mutex);
   return found && !*out_mistyped;
 }
@@ -340,7 +341,7 @@ static bool get_in_scope(mica_scope *scope, const char *name, nn_setting_kind ki
   if (mistyped)
     mica_fail(scope->trace->graph, MICA_INVALID,
               "setting \"%.200s\" is of type %s, and scope \"%.200s\" asks for %s", out->path,
-              kind_names[out->kind], scope->path, kind_names[kind]);
+              setting_kind_names[out->kind], scope->path, setting_kind_names[kind]);
   return found;
 }
 

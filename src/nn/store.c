@@ -122,33 +122,33 @@ void mica_nn_drop_entry(mica_store *store, nn_entry *entry) {
 }
 
 /* A lock is no part of the value. */
-static mica_mutex *mutex_of(const mica_store *store) {
+static mica_mutex *store_mutex(const mica_store *store) {
   return (mica_mutex *)(uintptr_t)&store->mutex;
 }
 
 size_t mica_store_count(const mica_store *store) {
   if (store == NULL) return 0;
-  mica_mutex_lock(mutex_of(store));
+  mica_mutex_lock(store_mutex(store));
   size_t count = store->entry_count;
-  mica_mutex_unlock(mutex_of(store));
+  mica_mutex_unlock(store_mutex(store));
   return count;
 }
 
 bool mica_store_get(const mica_store *store, size_t index, mica_store_entry *out) {
   if (store == NULL || out == NULL) return false;
-  mica_mutex_lock(mutex_of(store));
+  mica_mutex_lock(store_mutex(store));
   bool found = index < store->entry_count;
   if (found) *out = mica_nn_describe(store, store->entries[index]);
-  mica_mutex_unlock(mutex_of(store));
+  mica_mutex_unlock(store_mutex(store));
   return found;
 }
 
 bool mica_store_find(const mica_store *store, const char *path, mica_store_entry *out) {
   if (store == NULL || path == NULL) return false;
-  mica_mutex_lock(mutex_of(store));
+  mica_mutex_lock(store_mutex(store));
   const nn_entry *entry = mica_nn_find_entry(store, path);
   if (entry != NULL && out != NULL) *out = mica_nn_describe(store, entry);
-  mica_mutex_unlock(mutex_of(store));
+  mica_mutex_unlock(store_mutex(store));
   return entry != NULL;
 }
 

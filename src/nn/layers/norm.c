@@ -22,14 +22,14 @@ static bool norm_begin(mica_nn_norm_args *args, int32_t least_rank, double epsil
 }
 
 /* The scale [n] and the bias [n] of a layer, {0} where there is none, in the dtype of y. */
-static mica_value norm_scale(const mica_nn_norm_args *args, mica_dtype dtype, int64_t n) {
+static mica_value layer_scale(const mica_nn_norm_args *args, mica_dtype dtype, int64_t n) {
   if (args->no_scale) return (mica_value){0};
   mica_value scale =
       mica_nn_parameter(args->scope, "scale", dtype, MICA_DIMS(n), args->scale_initializer,
                         args->zero_centered ? mica_init_zeros() : mica_init_ones());
   return args->zero_centered ? mica_add(scale, 1) : scale;
 }
-static mica_value norm_bias(const mica_nn_norm_args *args, mica_dtype dtype, int64_t n) {
+static mica_value layer_bias(const mica_nn_norm_args *args, mica_dtype dtype, int64_t n) {
   if (args->no_bias) return (mica_value){0};
   return mica_nn_parameter(args->scope, "bias", dtype, MICA_DIMS(n), (mica_initializer){0},
                            mica_init_zeros());
@@ -39,7 +39,7 @@ static mica_value norm_bias(const mica_nn_norm_args *args, mica_dtype dtype, int
 static mica_value norm_end(const mica_nn_norm_args *args, mica_value y) {
   int64_t n = mica_dim_of(args->x, -1);
   mica_dtype dtype = mica_dtype_of(y);
-  mica_value scale = norm_scale(args, dtype, n), bias = norm_bias(args, dtype, n);
+  mica_value scale = layer_scale(args, dtype, n), bias = layer_bias(args, dtype, n);
   if (mica_is_valid(scale)) y = mica_mul(y, scale);
   if (mica_is_valid(bias)) y = mica_add(y, bias);
   return mica_nn_leave(args->scope, mica_convert(y, mica_dtype_of(args->x)));
@@ -135,7 +135,7 @@ mica_value mica_nn_layer_norm_with(const mica_nn_norm_args *given) {
   if (!norm_begin(&args, 1, 1e-5, "layer_norm")) return (mica_value){0};
   int64_t n = mica_dim_of(args.x, -1);
   mica_dtype dtype = mica_dtype_of(args.x);
-  mica_value scale = norm_scale(&args, dtype, n), bias = norm_bias(&args, dtype, n);
+  mica_value scale = layer_scale(&args, dtype, n), bias = layer_bias(&args, dtype, n);
   return mica_nn_leave(args.scope, mica_layer_norm(args.x, scale, bias, args.epsilon));
 }
 
