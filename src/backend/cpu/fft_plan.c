@@ -17,14 +17,15 @@ typedef struct {
   const double *octant; /* [n / 8 + 1] pairs, or NULL: each by itself */
 } root_source;
 
-static root_source make_roots(int64_t n, int64_t wanted, mica_arena *scratch) {
-  root_source source = {.n = n};
-  if (n % 8 != 0 || wanted < n / 4) return source;
+/* False without memory: roots by themselves would do, but have other last bits. */
+static bool make_roots(int64_t n, int64_t wanted, mica_arena *scratch, root_source *out) {
+  *out = (root_source){.n = n};
+  if (n % 8 != 0 || wanted < n / 4) return true;
   double *octant = mica_arena_allocate(scratch, ((size_t)n / 8 + 1) * 2 * sizeof(*octant));
-  if (octant == NULL) return source;
+  if (octant == NULL) return false;
   for (int64_t k = 0; k <= n / 8; k++) mica_unit_root(k, n, &octant[2 * k], &octant[2 * k + 1]);
-  source.octant = octant;
-  return source;
+  out->octant = octant;
+  return true;
 }
 
 /* e^(-2 pi i k / n), 0 <= k < n. */
@@ -117,7 +118,8 @@ static bool build_passes(bool twice, int64_t n, mica_arena *memory, mica_arena *
                          mica_fft_plan *plan) {
   int64_t radices[MICA_FFT_PASS_LIMIT], s = 1;
   int32_t count = find_radices(n, radices);
-  root_source source = make_roots(n, n, scratch);
+  root_source source;
+  if (!make_roots(n, n, scratch, &source)) return false;
   for (int32_t i = 0; i < count; i++) {
     int64_t r = radices[i], m = n / (s * r);
     void *table = allocate_table(twice, m * (r - 1), memory);
@@ -142,8 +144,8 @@ static double *build_chirp(bool twice, int64_t n, mica_arena *memory, mica_arena
                            mica_fft_plan *plan) {
   double *chirp = allocate_table(true, n, scratch);
   void *table = allocate_table(twice, n, memory);
-  if (chirp == NULL || table == NULL) return NULL;
-  root_source source = make_roots(2 * n, n, scratch);
+  root_source source;
+  if (chirp == NULL || table == NULL || !make_roots(2 * n, n, scratch, &source)) return NULL;
   for (int64_t j = 0, square = 0; j < n; j++) {
     take_root(&source, square, chirp + 2 * j);
     put_root(twice, table, j, chirp + 2 * j);
@@ -230,8 +232,8 @@ bool mica_fft_core_fits(const mica_fft_kernels *kernels, int64_t n, int64_t *out
 static bool build_turns(bool twice, mica_arena *memory, mica_arena *scratch, mica_fft_core *core) {
   int64_t lanes = core->kernels->lanes, blocks = (core->n2 + lanes - 1) / lanes;
   void *table = allocate_table(twice, blocks * lanes * core->n1, memory);
-  if (table == NULL) return false;
-  root_source source = make_roots(core->m, core->m, scratch);
+  root_source source;
+  if (table == NULL || !make_roots(core->m, core->m, scratch, &source)) return false;
   for (int64_t block = 0; block < blocks; block++) {
     for (int64_t k = 0; k < core->n1; k++) {
       int64_t at = (block * core->n1 + k) * 2 * lanes;
