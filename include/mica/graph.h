@@ -208,6 +208,23 @@ MICA_API mica_status mica_graph_parse(const mica_allocator *allocator, const cha
 MICA_API mica_status mica_graph_bind(mica_graph *graph, mica_variable *variable, mica_error *error);
 /* The graph as one HTML page whose tree collapses by scope and region. */
 MICA_API int64_t mica_graph_format_html(const mica_graph *graph, char *text, size_t size);
+/* One result of a node, for pictures and tools; all borrowed, until the graph is built on or ends. */
+typedef struct {
+  const char *op;           /* as in the text form: "dot_general", "parameter", "variable" */
+  const char *scope;        /* path, "" for none */
+  const char *variable;     /* the name of a variable that is read, else "" */
+  mica_type type;           /* of this result */
+  uint32_t node, index;     /* result `index` of the node whose result 0 has the id `node` */
+  uint32_t owner;           /* the node whose block it stands in; 0: in none */
+  const uint32_t *operands; /* [operand_count] ids, of the same block; captured ones last */
+  size_t operand_count;
+} mica_graph_result;
+/* Ids run from 1 to this, and operands have smaller ids than what they enter. */
+MICA_API uint32_t mica_graph_result_count(const mica_graph *graph);
+/* False for ids that belong to nothing: outside, or in a block that left no node. */
+MICA_API bool mica_graph_result_at(const mica_graph *graph, uint32_t id, mica_graph_result *out);
+/* The graph's outputs as ids, at most `capacity` of them; returns how many there are. */
+MICA_API size_t mica_graph_output_ids(const mica_graph *graph, uint32_t *out, size_t capacity);
 /* Checks every invariant of docs/architecture.md; a well-built graph always passes. */
 MICA_API mica_status mica_graph_verify(const mica_graph *graph, mica_error *error);
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #include "mica/core.h"
+#include "mica/ui/events.h"
+#include "mica/ui/metrics.h"
 #ifdef __cplusplus
 extern "C" {
 #endif

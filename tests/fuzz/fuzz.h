@@ -10,7 +10,9 @@
  *
  *   clang -DMICA_FUZZER -g -O1 -fsanitize=fuzzer,address,undefined -std=c17 -D_GNU_SOURCE \
  *     -Iinclude -Isrc tests/fuzz/fuzz_json.c $(cat core.sources) -lm -lpthread -o fuzz_json
- *   ./fuzz_json tests/fuzz/corpus/json */
+ *   ./fuzz_json tests/fuzz/corpus/json
+ *
+ * Targets of ui (events, metrics) need $(cat src/ui/ui.sources) as well. */
 #ifndef FUZZ_H
 #define FUZZ_H
 #include <stddef.h>
