@@ -9,4 +9,5 @@
 #include "mica/jit.h"
 #include "mica/data.h"
 #include "mica/nn.h"
+#include "mica/train/losses.h"
 #endif

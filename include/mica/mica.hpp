@@ -25,5 +25,6 @@
 #include "mica/cpp/run.hpp"
 #include "mica/cpp/signal.hpp"
 #include "mica/cpp/sorting.hpp"
+#include "mica/cpp/train_losses.hpp"
 #include "mica/cpp/values.hpp"
 #endif
