@@ -14,6 +14,7 @@
 #include "mica/ops/image.h"
 #include "mica/ops/linalg.h"
 #include "mica/ops/product.h"
+#include "mica/ops/quantize.h"
 #include "mica/ops/random.h"
 #include "mica/ops/reduce.h"
 #include "mica/ops/region.h"

@@ -6,6 +6,7 @@
 
 #include "conformance/cases/host.h"
 #include "conformance/cases/linalg.h"
+#include "conformance/cases/quantize.h"
 #include "conformance/cases/fft.h"
 #include "conformance/cases/general.h"
 #include "conformance/conformance.h"

@@ -10,6 +10,9 @@ extern "C" {
 /* numpy.matmul: x [..., m, k], y [..., k, n] -> [..., m, n]; leading axes broadcast; x or y may
  * be a vector [k], whose axis is dropped from the result. */
 MICA_API mica_value mica_matmul(mica_value x, mica_value y);
+/* The same with a result of `dtype`, as dot_general's (XLA's preferred element type): i8 and u8 to i32,
+ * bf16 and f8 to f32. */
+MICA_API mica_value mica_matmul_typed(mica_value x, mica_value y, mica_dtype dtype);
 
 /* All products of an element of x and one of y: x [a...], y [b...] -> [m, n], both flattened. */
 MICA_API mica_value mica_outer(mica_value x, mica_value y);
@@ -25,8 +28,9 @@ typedef struct {
   mica_value x, y;
   const struct mica_names_only *named_;
   mica_axes x_batch, y_batch, x_contract, y_contract;
-  mica_dtype
-      dtype; /* of the result; 0: the operands'; f32 for f16, bf16, f8; i32 for i8, u8, i4, u4 */
+  /* Of the result, 0: the operands'. f32 for f16, bf16, f8; i32 for i8, u8, i4, u4, whose sums are
+   * never rounded. With these two the operands may differ: u8 and i8, bf16 and f8e5m2. */
+  mica_dtype dtype;
 } mica_dot_general_args;
 MICA_API mica_value mica_dot_general_with(const mica_dot_general_args *args);
 #define mica_dot_general(...) \

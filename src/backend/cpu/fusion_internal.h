@@ -104,6 +104,11 @@ bool mica_plan_block(mica_plan *plan, uint32_t group, int64_t rows, int64_t colu
  * step belongs to node `id`. False when the VM lacks the conversion. */
 bool mica_plan_convert(mica_plan *plan, uint32_t id, mica_shape shape, mica_dtype from_dtype,
                        mica_view from, mica_dtype to_dtype, uint32_t to_storage);
+/* step_convert.c: the same for a value's dense memory, whatever its dtype; false when the plan failed. And
+ * the lowering of conversions that the VM lacks. */
+bool mica_plan_widened(mica_plan *plan, uint32_t id, uint32_t operand, mica_dtype dtype,
+                       mica_view *out);
+bool mica_plan_conversion(mica_plan *plan, uint32_t id);
 const char *mica_group_label(mica_plan *plan, uint32_t group);
 
 #endif

@@ -47,6 +47,9 @@ bool mica_plan_convolution(mica_plan *plan, uint32_t id);
 /* Whether the kernels take a convolution or one of its transposes as it is. */
 bool mica_convolution_fits(const mica_graph *graph, uint32_t id);
 bool mica_dot_fits(const mica_graph *graph, uint32_t id);
+/* step_quantized.c: floats times weights of 8 or 4 bits. */
+bool mica_plan_quantized(mica_plan *plan, uint32_t id);
+bool mica_quantized_fits(const mica_graph *graph, uint32_t id);
 /* step_rows.c: softmax, layer_norm and their kin over rows that lie together. */
 bool mica_plan_rows(mica_plan *plan, uint32_t id);
 bool mica_plan_rows_finished(mica_plan *plan, uint32_t id, const mica_finish_plan *finish);

@@ -15,6 +15,8 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_dot,
     mica_plan_convolution,
     mica_plan_rows,
+    mica_plan_quantized,
+    mica_plan_conversion,
     mica_plan_move,
     mica_plan_indexed,
     mica_plan_window,

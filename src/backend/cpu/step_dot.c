@@ -171,8 +171,12 @@ static bool gemm_type_of(mica_dtype dtype, mica_gemm_type *out) {
 /* What the kernels compute a product of narrow numbers in, exactly as if each were widened first. */
 static mica_dtype wide_dtype(mica_dtype dtype) {
   switch (dtype) {
+    case MICA_F8E4M3FN:
+    case MICA_F8E5M2:
     case MICA_F16:
     case MICA_BF16: return MICA_F32;
+    case MICA_I4:
+    case MICA_U4:
     case MICA_I8:
     case MICA_U8:
     case MICA_I16:
@@ -283,18 +287,13 @@ bool mica_plan_dot_finished(mica_plan *plan, uint32_t id, const mica_finish_plan
 static bool lower_narrow_dot(mica_plan *plan, uint32_t id) {
   const mica_node *node = mica_node_at(plan->graph, id);
   const uint32_t *operands = mica_node_operands(plan->graph, node);
-  mica_dtype dtype = mica_plan_type(plan, operands[0]).dtype, wide = wide_dtype(dtype);
+  mica_dtype wide = wide_dtype(mica_plan_type(plan, operands[0]).dtype);
   mica_view views[2];
-  if (wide == MICA_DTYPE_NONE || mica_shape_count(node->type.shape) == 0) return false;
-  for (int i = 0; i < 2; i++) {
-    mica_type type = mica_plan_type(plan, operands[i]);
-    if (mica_shape_count(type.shape) == 0) return false;
-    uint32_t storage = mica_plan_storage(plan, MICA_STORAGE_ARENA, 0,
-                                         mica_plan_bytes(plan, (mica_type){wide, type.shape}));
-    mica_view place = mica_plan_place(plan, operands[i]);
-    if (!mica_plan_convert(plan, id, type.shape, dtype, place, wide, storage)) return false;
-    mica_view_dense(&views[i], storage, type.shape);
-  }
+  if (wide == MICA_DTYPE_NONE || mica_shape_count(node->type.shape) == 0 ||
+      mica_shape_count(mica_plan_type(plan, operands[0]).shape) == 0)
+    return false;
+  for (int i = 0; i < 2; i++)
+    if (!mica_plan_widened(plan, id, operands[i], wide, &views[i])) return false;
   if (node->type.dtype == wide) return add_product(plan, id, wide, views[0], views[1], NULL);
   mica_type type = {wide, node->type.shape};
   uint32_t storage = mica_plan_storage(plan, MICA_STORAGE_ARENA, 0, mica_plan_bytes(plan, type));

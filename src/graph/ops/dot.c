@@ -12,11 +12,35 @@
 
 /* ---- inference ------------------------------------------------------------------------------- */
 
-static bool dot_result_dtype(mica_dtype in, mica_dtype out) {
-  if (in == out) return true;
-  bool small_float = in == MICA_F8E4M3FN || in == MICA_F8E5M2 || in == MICA_F16 || in == MICA_BF16;
-  bool small_integer = in == MICA_I8 || in == MICA_U8 || in == MICA_I4 || in == MICA_U4;
-  return (small_float && out == MICA_F32) || (small_integer && out == MICA_I32);
+/* The wider dtype that products of narrow numbers may have, or none. */
+static mica_dtype wider_dot_dtype(mica_dtype in) {
+  switch (in) {
+    case MICA_F8E4M3FN:
+    case MICA_F8E5M2:
+    case MICA_F16:
+    case MICA_BF16: return MICA_F32;
+    case MICA_I8:
+    case MICA_U8:
+    case MICA_I4:
+    case MICA_U4: return MICA_I32;
+    default: return MICA_DTYPE_NONE;
+  }
+}
+
+static bool infer_dot_dtype(mica_infer *infer, mica_dtype *dtype) {
+  mica_dtype x = infer->in[0].dtype, y = infer->in[1].dtype, wide = wider_dot_dtype(x);
+  if (*dtype == MICA_DTYPE_NONE && x == y) *dtype = x;
+  if (x != y && (wide == MICA_DTYPE_NONE || wider_dot_dtype(y) != wide || *dtype != wide))
+    return mica_infer_fail(infer,
+                           "the operands have different dtypes: expected one dtype "
+                           "(mica_convert(x, MICA_...) makes it), or f16, bf16 and f8 with a "
+                           "result of f32, i8, u8, i4 and u4 with a result of i32");
+  if (*dtype == x || *dtype == wide) return true;
+  return mica_infer_fail(
+      infer,
+      "the result cannot have dtype %s: expected the operands' (or f32 for f16, bf16, f8; "
+      "i32 for i8, u8, i4, u4)",
+      mica_dtype_name(*dtype));
 }
 
 /* Axes that are neither batch nor contracted, in increasing order. */
@@ -64,19 +88,12 @@ static bool infer_dot_pairs(mica_infer *infer, const char *what, const mica_ints
 static bool infer_dot_general(mica_infer *infer) {
   mica_dot_attr *a = infer->attr;
   mica_shape lhs = infer->in[0].shape, rhs = infer->in[1].shape;
-  if (!mica_infer_equal_dtypes(infer, 0) ||
+  if (!infer_dot_dtype(infer, &a->dtype) ||
       !infer_dot_operand(infer, 0, &a->lhs_batch, &a->lhs_contract) ||
       !infer_dot_operand(infer, 1, &a->rhs_batch, &a->rhs_contract) ||
       !infer_dot_pairs(infer, "batch", &a->lhs_batch, &a->rhs_batch) ||
       !infer_dot_pairs(infer, "contracted", &a->lhs_contract, &a->rhs_contract))
     return false;
-  if (a->dtype == MICA_DTYPE_NONE) a->dtype = infer->in[0].dtype;
-  if (!dot_result_dtype(infer->in[0].dtype, a->dtype))
-    return mica_infer_fail(
-        infer,
-        "the result cannot have dtype %s: expected the operands' (or f32 for f16, bf16, f8; "
-        "i32 for i8, u8, i4, u4)",
-        mica_dtype_name(a->dtype));
   mica_ints lhs_free = dot_free_axes(&a->lhs_batch, &a->lhs_contract, lhs.rank),
             rhs_free = dot_free_axes(&a->rhs_batch, &a->rhs_contract, rhs.rank);
   if (a->lhs_batch.count + lhs_free.count + rhs_free.count > MICA_MAX_RANK)
@@ -222,7 +239,7 @@ static mica_value drop_unit_axes(mica_value x, const bool drop[MICA_MAX_RANK]) {
 /* Leading axes, counted from the matrix outwards, are batch axes where both operands have them.
  * Where one lacks an axis or has size 1, it is a free axis of the other: nothing is repeated in
  * memory. What remains is to put the result's axes in numpy's order. */
-mica_value mica_matmul(mica_value x, mica_value y) {
+mica_value mica_matmul_typed(mica_value x, mica_value y, mica_dtype dtype) {
   MICA_ENTRY_OF(x, y);
   mica_value in[2] = {x, y};
   mica_graph *graph = mica_graph_of(in, 2);
@@ -246,7 +263,7 @@ mica_value mica_matmul(mica_value x, mica_value y) {
   int32_t lead = a_lead > b_lead ? a_lead : b_lead, batch_count = 0, a_count = 0, b_count = 0;
   int64_t batch[MICA_MAX_RANK], a_own[MICA_MAX_RANK], b_own[MICA_MAX_RANK];
   bool a_drop[MICA_MAX_RANK] = {false}, b_drop[MICA_MAX_RANK] = {false};
-  mica_dot_attr attr = {0};
+  mica_dot_attr attr = {.dtype = dtype};
   int32_t a_kept = 0, b_kept = 0; /* axes left in front once the dropped ones are gone */
   for (int32_t axis = 0; axis < lead; axis++) {
     int32_t in_a = axis - (lead - a_lead), in_b = axis - (lead - b_lead);
@@ -284,4 +301,9 @@ mica_value mica_matmul(mica_value x, mica_value y) {
   for (int32_t i = 0; i < b_count; i++) permutation.at[b_own[i]] = next++;
   if (b.rank > 1 && permutation.count < MICA_MAX_RANK) permutation.at[permutation.count++] = next++;
   return mica_transpose_if_needed(product, &permutation);
+}
+
+mica_value mica_matmul(mica_value x, mica_value y) {
+  MICA_ENTRY_OF(x, y);
+  return mica_matmul_typed(x, y, MICA_DTYPE_NONE);
 }

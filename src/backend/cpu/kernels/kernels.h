@@ -10,6 +10,7 @@
 
 #include "backend/cpu/kernels/gemm.h"
 #include "backend/cpu/kernels/linalg_kernels.h"
+#include "backend/cpu/kernels/quantized.h"
 #include "backend/cpu/kernels/window.h"
 
 /* A run of the k axis inside one register tile: A's elements start at `offset` and `length` of them
@@ -95,6 +96,7 @@ typedef struct mica_cpu_kernels {
   const struct mica_tile_kernels *tile; /* tile_kernels.h */
   const struct mica_row_kernels *rows;  /* row_kernels.h */
   const mica_window_kernels *window;
+  const mica_quantized_kernels *quantized;
   const mica_linalg_kernels *linalg[MICA_GEMM_TYPE_COUNT]; /* NULL for integers */
   /* Words of Philox blocks [block, block + count), four each (core.h). */
   void (*philox)(const uint32_t key[2], uint64_t block, int64_t count, uint32_t *out);
