@@ -11,7 +11,7 @@
 
 enum {
   QUANTIZED_FEW_ROWS = 24,
-  QUANTIZED_COLUMNS = 1024, /* of a task of few rows */
+  QUANTIZED_COLUMNS = 512, /* of a task of few rows */
   QUANTIZED_PANEL =
       256, /* columns of a task of many rows, and the floats that are widened at once */
   QUANTIZED_PANEL_FLOATS = 1 << 17
@@ -50,24 +50,24 @@ static void few_rows(const quantized_job *job, int64_t begin, int64_t columns, f
   const int64_t n = argument->n, k = argument->k, room = room_for(columns);
   const int64_t block = k / argument->blocks, row_bytes = weight_row_bytes(argument->kind, n);
   const int64_t first = weight_row_bytes(argument->kind, begin);
+  const int64_t most = mica_weight_depth(argument->kind);
   float *zeros = scratch, *sums = scratch + room;
   for (int64_t b = 0; b < argument->blocks; b++) {
     if (argument->has_zero)
       kernels->zeros[argument->kind](job->zero + b * row_bytes + first, columns, zeros);
     memset(sums, 0, (size_t)(argument->rows * room) * sizeof(*sums));
-    for (int64_t p = b * block; p < (b + 1) * block; p += MICA_WEIGHT_DEPTH) {
+    for (int64_t p = b * block; p < (b + 1) * block; p += most) {
       const int64_t left = (b + 1) * block - p;
-      kernels->dot[argument->kind](
-          &(mica_weight_dot){.rows = argument->rows,
-                             .depth = left < MICA_WEIGHT_DEPTH ? left : MICA_WEIGHT_DEPTH,
-                             .columns = columns,
-                             .x = job->x + p,
-                             .x_row = k,
-                             .w = job->w + p * row_bytes + first,
-                             .w_row = row_bytes,
-                             .zero = argument->has_zero ? zeros : NULL,
-                             .sum = sums,
-                             .sum_row = room});
+      kernels->dot[argument->kind](&(mica_weight_dot){.rows = argument->rows,
+                                                      .depth = left < most ? left : most,
+                                                      .columns = columns,
+                                                      .x = job->x + p,
+                                                      .x_row = k,
+                                                      .w = job->w + p * row_bytes + first,
+                                                      .w_row = row_bytes,
+                                                      .zero = argument->has_zero ? zeros : NULL,
+                                                      .sum = sums,
+                                                      .sum_row = room});
     }
     for (int64_t row = 0; row < argument->rows; row++)
       kernels->finish(columns, sums + row * room, job->scale + b * n + begin, b > 0,
@@ -92,10 +92,9 @@ static void many_rows(const quantized_job *job, int64_t begin, int64_t columns, 
       if (argument->has_zero && b != widened)
         kernels->widen[argument->kind](job->zero + b * row_bytes + first, columns, zeros);
       widened = b;
-      kernels->widen[argument->kind](job->w + (p + i) * row_bytes + first, columns,
+      kernels->panel[argument->kind](job->w + (p + i) * row_bytes + first, columns,
+                                     job->scale + b * n + begin, argument->has_zero ? zeros : NULL,
                                      panel + i * QUANTIZED_PANEL);
-      kernels->scale(columns, job->scale + b * n + begin, argument->has_zero ? zeros : NULL,
-                     panel + i * QUANTIZED_PANEL);
     }
     mica_gemm problem = argument->problem;
     problem.k = depth;

@@ -15,11 +15,14 @@ typedef enum {
   MICA_WEIGHT_KINDS
 } mica_weight_kind;
 
-/* MICA_WEIGHT_DEPTH: rows of weights that are summed in registers; MICA_WEIGHT_COLUMNS: rows of sums have
- * room for a multiple of it. */
-enum { MICA_WEIGHT_DEPTH = 16, MICA_WEIGHT_COLUMNS = 64 };
+/* mica_weight_depth: rows of weights that are walked side by side, few enough for the ways of a cache set
+ * that all share when a row is a power of two; MICA_WEIGHT_COLUMNS: rows of sums have room for a multiple. */
+enum { MICA_WEIGHT_MOST_DEPTH = 8, MICA_WEIGHT_COLUMNS = 64 };
+static inline int64_t mica_weight_depth(mica_weight_kind kind) {
+  return kind == MICA_WEIGHT_I8 || kind == MICA_WEIGHT_U8 ? 4 : MICA_WEIGHT_MOST_DEPTH;
+}
 
-/* sum [rows, columns] += x [rows, depth] * (w - zero) [depth, columns], depth at most MICA_WEIGHT_DEPTH. */
+/* sum [rows, columns] += x [rows, depth] * (w - zero) [depth, columns], depth at most mica_weight_depth. */
 typedef struct {
   int64_t rows, depth, columns;
   const float *x;
@@ -34,13 +37,14 @@ typedef struct {
 
 typedef struct mica_quantized_kernels {
   void (*dot[MICA_WEIGHT_KINDS])(const mica_weight_dot *dot);
-  /* to[i] = the number of weight i; `zeros`: in the order in which `dot` meets them. */
+  /* to[i] = the number of weight i, in order or in that in which `dot` meets them. */
   void (*widen[MICA_WEIGHT_KINDS])(const uint8_t *from, int64_t count, float *to);
   void (*zeros[MICA_WEIGHT_KINDS])(const uint8_t *from, int64_t count, float *to);
+  /* to[j] = scale[j] * (weight j - zero[j]); `to` has room as sums have, zero may be NULL. */
+  void (*panel[MICA_WEIGHT_KINDS])(const uint8_t *from, int64_t columns, const float *scale,
+                                   const float *zero, float *to);
   /* y[j] = (add: y[j] +) scale[j] * sum[j] */
   void (*finish)(int64_t columns, const float *sum, const float *scale, bool add, float *y);
-  /* w[j] = scale[j] * (w[j] - zero[j]) */
-  void (*scale)(int64_t columns, const float *scale, const float *zero, float *w);
 } mica_quantized_kernels;
 
 #endif
