@@ -193,7 +193,9 @@ inline std::vector<value> barrier(const std::vector<value> &x) {
   mica_barrier(in.data(), in.size(), out.data());
   return detail::made<std::vector<value>>(out);
 }
-inline value matmul(value x, value y) { return mica_matmul(x, y); }
+inline value matmul(value x, value y, mica_dtype dtype = MICA_DTYPE_NONE) {
+  return mica_matmul_typed(x, y, dtype);
+}
 inline value cholesky(value x, bool upper = false) { return mica_cholesky(x, upper); }
 struct triangular_solve_options {
   bool upper = false, transpose = false, unit_diagonal = false, right = false;
