@@ -39,7 +39,7 @@ static int64_t weight_row_bytes(mica_weight_kind kind, int64_t columns) {
   return kind == MICA_WEIGHT_I4 || kind == MICA_WEIGHT_U4 ? columns / 2 : columns;
 }
 
-static int64_t room_for(int64_t columns) {
+static int64_t weight_room(int64_t columns) {
   return (columns + MICA_WEIGHT_COLUMNS - 1) / MICA_WEIGHT_COLUMNS * MICA_WEIGHT_COLUMNS;
 }
 
@@ -47,7 +47,7 @@ static int64_t room_for(int64_t columns) {
 static void few_rows(const quantized_job *job, int64_t begin, int64_t columns, float *scratch) {
   const quantized_argument *argument = job->argument;
   const mica_quantized_kernels *kernels = job->kernels->quantized;
-  const int64_t n = argument->n, k = argument->k, room = room_for(columns);
+  const int64_t n = argument->n, k = argument->k, room = weight_room(columns);
   const int64_t block = k / argument->blocks, row_bytes = weight_row_bytes(argument->kind, n);
   const int64_t first = weight_row_bytes(argument->kind, begin);
   const int64_t most = mica_weight_depth(argument->kind);
@@ -173,7 +173,7 @@ static void plan_quantized(const mica_plan *plan, uint32_t id, quantized_argumen
   out->columns = out->many ? QUANTIZED_PANEL : QUANTIZED_COLUMNS;
   out->depth = QUANTIZED_PANEL_FLOATS / QUANTIZED_PANEL;
   if (out->depth > out->k) out->depth = out->k;
-  size_t floats = (size_t)((out->rows + 1) * room_for(QUANTIZED_COLUMNS));
+  size_t floats = (size_t)((out->rows + 1) * weight_room(QUANTIZED_COLUMNS));
   if (out->many) {
     out->problem = (mica_gemm){.type = MICA_GEMM_F32,
                                .m = out->rows,
