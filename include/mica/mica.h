@@ -9,5 +9,5 @@
 #include "mica/jit.h"
 #include "mica/data.h"
 #include "mica/nn.h"
-#include "mica/train/losses.h"
+#include "mica/train.h"
 #endif

@@ -33,6 +33,25 @@ TEST(losses) {
   CHECK_NEAR(y[2].values<float>()[0], 3, 1e-6);
 }
 
+TEST(optimizers) {
+  mica::device device = mica::device::open(mica::device_options(), &why);
+  mica::jit f(device, [](value p, value m, value v, value step) {
+    mica::optimizer adam = mica::optimizer::adam(mica::optimizer_options().with_beta1(0.5));
+    std::vector<value> clipped = mica::clip_by_global_norm({p}, 1);
+    value rate = mica_scalar(p.graph(), MICA_F32, 0.25);
+    mica::updated next = adam.update({p}, clipped, {m, v}, step, rate);
+    return std::array<value, 3>{next.parameters[0], next.slots[0], mica::global_norm({p})};
+  });
+  std::vector<tensor> y = call(f, {tensor({1}, {2.f}), tensor({1}, {0.f}), tensor({1}, {0.f}),
+                                   tensor({}, std::vector<std::int32_t>{0})});
+  if (y.size() != 3) return;
+  CHECK_NEAR(y[0].values<float>()[0], 1.75, 1e-6);
+  CHECK_NEAR(y[1].values<float>()[0], 0.5, 1e-6);
+  CHECK_NEAR(y[2].values<float>()[0], 2, 1e-6);
+  mica::optimizer lion = mica::optimizer::lion();
+  CHECK_EQ_INT(lion.slots(mica::type(MICA_F16, {3})).size(), 2);
+}
+
 }  // namespace
 
-TEST_MAIN(TEST_CASE(losses))
+TEST_MAIN(TEST_CASE(losses), TEST_CASE(optimizers))

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* train.h: what trains. */
+#ifndef MICA_TRAIN_H
+#define MICA_TRAIN_H
+#include "mica/train/losses.h"
+#include "mica/train/optimizers.h"
+#endif
