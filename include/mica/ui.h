@@ -9,6 +9,7 @@
 #include "mica/core.h"
 #include "mica/ui/events.h"
 #include "mica/ui/metrics.h"
+#include "mica/ui/plots.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -41,27 +42,6 @@ MICA_API double mica_progress_seconds(
  * column: predicted; names [classes]. */
 MICA_API void mica_report_classes(FILE *out, const char *const *names, const int64_t *confusion,
                                   int64_t classes);
-
-/* ---- plots ----------------------------------------------------------------------------------- */
-
-typedef struct {
-  const char *name;
-  const double *x, *y; /* [count]; points that are not finite are left out */
-  int64_t count;
-  bool faint;  /* thin and pale: raw values behind a smoothed curve */
-  bool marked; /* with a dot at each point */
-} mica_plot_series;
-typedef struct {
-  const char *title, *x_label, *y_label;
-  const mica_plot_series *series;
-  int64_t series_count;
-  bool log_y;
-  double y_least, y_most; /* equal: from the data */
-} mica_plot_panel;
-/* Panels side by side as one self-contained SVG that follows the viewer's light or dark scheme. */
-MICA_API mica_status mica_plot_svg(const char *path, const char *title,
-                                   const mica_plot_panel *panels, int64_t panel_count,
-                                   mica_error *error);
 
 #ifdef __cplusplus
 }
