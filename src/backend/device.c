@@ -182,6 +182,19 @@ mica_device *mica_device_open_with(const mica_backend *backend, const char *text
   return device;
 }
 
+static void no_backend(option_part name, const char *whence, mica_error *error) {
+  char known[256];
+  mica_backend_list(known, sizeof(known));
+  if (part_is(name, "xla")) /* known, but not in this build */
+    mica_error_set(error, MICA_UNSUPPORTED,
+                   "%sthis library was built without the backend 'xla' (CMake: -DMICA_XLA=ON); "
+                   "there are: %s",
+                   whence, known);
+  else
+    mica_error_set(error, MICA_NOT_FOUND, "%sthere is no backend '%.*s'; there are: %s", whence,
+                   (int)(name.length > 200 ? 200 : name.length), name.text, known);
+}
+
 mica_device *mica_device_open(const mica_device_options *options, mica_error *error) {
   mica_device_options chosen;
   if (read_options(options, &chosen, error) != MICA_OK) return NULL;
@@ -196,12 +209,15 @@ mica_device *mica_device_open(const mica_device_options *options, mica_error *er
   option_part name = {NULL, 0};
   const mica_backend *backend = mica_backend_default();
   if (next_part(&text, &name) && name.length > 0) {
+    /* What stands behind a colon ("xla:cuda") is the backend's first option, colon and all. */
+    const char *colon = memchr(name.text, ':', name.length);
+    if (colon != NULL) {
+      text = colon;
+      name = trimmed(name.text, (size_t)(colon - name.text));
+    }
     backend = mica_backend_find(name.text, name.length);
     if (backend == NULL) {
-      char known[256];
-      mica_backend_list(known, sizeof(known));
-      mica_error_set(error, MICA_NOT_FOUND, "%sthere is no backend '%.*s'; there are: %s", whence,
-                     (int)(name.length > 200 ? 200 : name.length), name.text, known);
+      no_backend(name, whence, error);
       return NULL;
     }
   }

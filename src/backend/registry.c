@@ -6,10 +6,18 @@
 #include <string.h>
 
 extern const mica_backend mica_backend_reference, mica_backend_cpu;
+#ifdef MICA_XLA
+extern const mica_backend mica_backend_xla;
+#endif
 
 /* Best first: the first one is the default. */
-static const mica_backend *const registered_backends[] = {&mica_backend_cpu,
-                                                          &mica_backend_reference};
+static const mica_backend *const registered_backends[] = {
+    &mica_backend_cpu,
+#ifdef MICA_XLA
+    &mica_backend_xla,
+#endif
+    &mica_backend_reference,
+};
 
 enum { REGISTERED_COUNT = sizeof(registered_backends) / sizeof(registered_backends[0]) };
 

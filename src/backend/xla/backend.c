@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* backend.c: the slots of the XLA backend. */
+#include "backend/xla/xla_internal.h"
+
+const mica_backend mica_backend_xla = {.struct_size = sizeof(mica_backend),
+                                       .name = "xla",
+                                       .open = mica_xla_open,
+                                       .close = mica_xla_close,
+                                       .describe = mica_xla_describe,
+                                       .compile = mica_xla_compile,
+                                       .execute = mica_xla_execute,
+                                       .program_destroy = mica_xla_program_destroy,
+                                       .program_arena_bytes = mica_xla_program_arena_bytes,
+                                       .program_format = mica_xla_program_format};
