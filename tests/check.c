@@ -22,7 +22,7 @@ static atomic_bool case_skipped;
 bool check_fail(const char *file, int line, const char *format, ...) {
   atomic_fetch_add(&failures_in_all, 1);
   int before = atomic_fetch_add(&failures_in_case, 1);
-  if (before < PRINTED_FAILURES) {
+  if (before < PRINTED_FAILURES || getenv("MICA_CHECK_PRINT_ALL") != NULL) {
     char text[2048];
     va_list arguments;
     va_start(arguments, format);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of cases on XLA's CPU plugins against the reference: of each operator its first case on one
+ * dtype, or with MICA_TEST_ALL=1 every case on every dtype. Runs on each folder of $MICA_XLA_PLUGIN_DIR
+ * (one plugin each), on the first one whole, on the others every fourth operator. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "conformance/conformance.h"
+
+/* What StableHLO has no form for, or XLA computes with fewer digits: docs/xla.md says why. */
+static const char *const excepted[] = {"custom",  "assert",    "igamma",
+                                       "betainc", "bessel_i0", "polygamma"};
+
+static bool is_excepted(const char *name) {
+  for (size_t i = 0; i < sizeof excepted / sizeof excepted[0]; i++)
+    if (strncmp(name, excepted[i], strlen(excepted[i])) == 0) return true;
+  return false;
+}
+
+static void one_case(mica_device *device, const conformance_case *c, mica_dtype dtype) {
+  mica_error error = {0};
+  mica_tensor *in[CASE_INPUTS] = {NULL}, *wanted[CASE_OUTPUTS] = {NULL},
+              *got[CASE_OUTPUTS] = {NULL};
+  size_t outputs = (size_t)c->output_count, inputs = (size_t)c->input_count;
+  for (int32_t i = 0; i < c->input_count; i++) in[i] = case_values(c, i, dtype, 1);
+  mica_executable *reference =
+      case_compile(reference_device(), c, dtype, NULL, 0, forward_program, NULL, outputs, &error);
+  mica_executable *xla =
+      reference ? case_compile(device, c, dtype, NULL, 0, forward_program, NULL, outputs, &error)
+                : NULL;
+  if (!xla || mica_executable_run(reference, in, inputs, wanted, outputs, &error) ||
+      mica_executable_run(xla, in, inputs, got, outputs, &error))
+    CHECK_FAIL("%s %s: %s", c->name, mica_dtype_name(dtype), error.message);
+  else
+    for (size_t i = 0; i < outputs; i++)
+      case_compare(c, dtype, got[i], wanted[i], (int)i, " on xla:cpu");
+  for (size_t i = 0; i < outputs; i++) mica_tensor_release(wanted[i]), mica_tensor_release(got[i]);
+  for (size_t i = 0; i < inputs; i++) mica_tensor_release(in[i]);
+  mica_executable_release(reference), mica_executable_release(xla);
+}
+
+static uint32_t first_dtype(uint32_t dtypes) {
+  return dtypes & F32 ? F32 : dtypes & I32 ? I32 : dtypes & (~dtypes + 1);
+}
+
+static int64_t run_cases(mica_device *device, bool all, int every) {
+  static bool seen[MICA_OP_COUNT];
+  memset(seen, 0, sizeof seen);
+  int64_t count = 0, number = 0;
+  for (int32_t k = 0; k < conformance_case_count; k++) {
+    const conformance_case *c = &conformance_cases[k];
+    if (is_excepted(c->name) || !case_wanted(c) || (!all && seen[c->op])) continue;
+    seen[c->op] = true;
+    if (!all && number++ % every != 0) continue;
+    for (uint32_t bit = 1; bit <= LAST_DTYPE; bit <<= 1)
+      if ((c->dtypes & bit) && (all || bit == first_dtype(c->dtypes)))
+        one_case(device, c, case_dtype(bit)), count++;
+  }
+  return count;
+}
+
+TEST(plugins_equal_the_reference) {
+  const char *folders = getenv("MICA_XLA_PLUGIN_DIR"), *whole = getenv("MICA_TEST_ALL");
+  static char list[4096];
+  snprintf(list, sizeof list, "%s", folders ? folders : "");
+  bool all = whole && strcmp(whole, "1") == 0;
+  int plugins = 0;
+  for (char *at = list, *next; at; at = next) {
+    next = strchr(at, ':');
+    if (next) *next++ = '\0';
+    setenv("MICA_XLA_PLUGIN_DIR", at, 1);
+    mica_error error = {0};
+    mica_device *device = mica_device_open(
+        &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = "xla:cpu"},
+        &error);
+    if (!device) {
+      printf("%s\n", error.message);
+      continue;
+    }
+    int64_t count = run_cases(device, all, plugins++ == 0 ? 1 : 4);
+    printf("%s: %d cases\n", mica_device_description(device), (int)count);
+    mica_device_release(device);
+  }
+  if (plugins == 0) CHECK_SKIP("no plugin of XLA for the CPU: docs/xla.md says how to get one");
+  check_case_filter();
+  close_devices();
+}
+
+TEST_MAIN(TEST_CASE(plugins_equal_the_reference))

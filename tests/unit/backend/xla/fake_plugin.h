@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake_plugin.h: what a test tells the fake plugin, and what it sees of it. */
+#ifndef FAKE_PLUGIN_H
+#define FAKE_PLUGIN_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+  /* How it lies; 0 means that it does not. */
+  int64_t fail_at;   /* this call (the first is 1) gives an error, the others do their work */
+  int64_t fail_from; /* this call and all after it */
+  int code;          /* of the error, 0: INTERNAL */
+  int missing_slot;  /* its number + 1: NULL in the table */
+  int slots;         /* how many the table has */
+  int major, minor;
+  bool no_table, no_devices, no_client, no_buffer, no_executable, no_output;
+  bool failing_events; /* waiting for any event gives an error */
+  size_t outputs;      /* how many a program says it has */
+  unsigned char fill;  /* the bytes of every output */
+  /* What it saw. */
+  int64_t calls;
+  int64_t errors, events, clients, buffers, executables, loaded; /* alive */
+  int64_t host_semantics[4];                                     /* uploads of each kind */
+  int64_t kept;                                                  /* inputs of the last call */
+  char text[1 << 16];                                            /* of the last module */
+} fake_control;
+
+/* The plugin's, found by dlsym. */
+typedef fake_control *fake_control_function(void);
+#define FAKE_CONTROL_NAME "fake_plugin_control"
+#endif
