@@ -31,8 +31,8 @@ static mica_status option_error(const char *part, size_t length, const char *exp
                         (int)(length > 100 ? 100 : length), part, expected);
 }
 
-static mica_status read_number(const char *value, const char *end, int64_t most, int64_t *out,
-                               mica_error *error) {
+static mica_status read_option_number(const char *value, const char *end, int64_t most,
+                                      int64_t *out, mica_error *error) {
   const char *cursor = value;
   if (mica_parse_i64(&cursor, end, out) && cursor == end && *out >= 0 && *out <= most)
     return MICA_OK;
@@ -61,9 +61,9 @@ static mica_status read_option(client_options *options, const char *part, size_t
     return MICA_OK;
   }
   if (key_is(part, length, "devices=", &value))
-    return read_number(value, end, 1024, &options->devices, error);
+    return read_option_number(value, end, 1024, &options->devices, error);
   if (key_is(part, length, "device=", &value))
-    return read_number(value, end, 1 << 20, &options->device, error);
+    return read_option_number(value, end, 1 << 20, &options->device, error);
   if (key_is(part, length, "preallocate=", &value))
     return read_truth(value, end, &options->preallocate, error);
   if (key_is(part, length, "exact=", &value)) return read_truth(value, end, &options->exact, error);

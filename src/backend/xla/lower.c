@@ -267,8 +267,8 @@ static lowering *lowering_of(const mica_graph *graph, uint32_t id) {
   }
 }
 
-static bool lower_node(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
-                       const mica_value *in, size_t in_count, mica_value *out) {
+static bool lower_one(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
+                      const mica_value *in, size_t in_count, mica_value *out) {
   (void)context;
   lowering *lower = lowering_of(from, id);
   if (lower == NULL) return false;
@@ -307,7 +307,7 @@ static mica_status replace(mica_graph *graph, int step, mica_error *error) {
   mica_status status = MICA_OK;
   if (mica_graph_init(graph, &once.allocator)) {
     switch (step) {
-      case 0: status = mica_rewrite(&once, graph, lower_node, NULL, error); break;
+      case 0: status = mica_rewrite(&once, graph, lower_one, NULL, error); break;
       case 1: status = mica_pass_expand(&once, graph, stays_whole, NULL, error); break;
       case 2: status = mica_pass_share(&once, graph, error); break;
       default: status = mica_pass_drop(&once, graph, error); break;

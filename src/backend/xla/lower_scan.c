@@ -16,7 +16,7 @@ typedef struct {
   int32_t parts, axis;
 } scan_plan;
 
-static mica_value every_second(mica_value x, int32_t axis, int64_t start, int64_t count) {
+static mica_value second_places(mica_value x, int32_t axis, int64_t start, int64_t count) {
   return mica_slice_axis(x, axis, start, start + 2 * count - (count > 0 ? 1 : 0), 2);
 }
 
@@ -53,8 +53,8 @@ static void fold_line(const scan_plan *plan, const mica_value *x, mica_value *ou
   if (n < 2 || x[0].graph->status != MICA_OK) return;
   mica_value even[SCAN_PARTS], odd[SCAN_PARTS], joined[SCAN_PARTS], inner[SCAN_PARTS];
   for (int32_t i = 0; i < plan->parts; i++) {
-    even[i] = every_second(x[i], axis, 0, half);
-    odd[i] = every_second(x[i], axis, 1, half);
+    even[i] = second_places(x[i], axis, 0, half);
+    odd[i] = second_places(x[i], axis, 1, half);
   }
   plan->join(even, odd, joined);
   fold_line(plan, joined, inner); /* element k: the fold of 0 .. 2 k + 1 */
@@ -63,7 +63,7 @@ static void fold_line(const scan_plan *plan, const mica_value *x, mica_value *ou
   if (rest > 0) {
     for (int32_t i = 0; i < plan->parts; i++) {
       before[i] = mica_slice_axis(inner[i], axis, 0, rest, 1);
-      own[i] = every_second(x[i], axis, 2, rest);
+      own[i] = second_places(x[i], axis, 2, rest);
     }
     plan->join(before, own, between);
   }

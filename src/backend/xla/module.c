@@ -16,7 +16,8 @@ static void mark_module_uses(const mica_graph *graph, bool *used) {
       used[graph->regions[r].results[i]] = true;
 }
 
-static void add_input(xla_module *module, uint32_t id, int32_t index, bool used, int32_t alias) {
+static void add_module_input(xla_module *module, uint32_t id, int32_t index, bool used,
+                             int32_t alias) {
   if (!used) return;
   module->inputs[module->input_count] = id;
   module->call_index[module->input_count] = index;
@@ -44,14 +45,14 @@ static void list_inputs(xla_module *module, const bool *used, int32_t *alias) {
   int32_t index = 0, output = (int32_t)graph->output_count;
   alias_parameters(module, alias);
   for (uint32_t i = 0; i < graph->parameter_count; i++, index++)
-    add_input(module, graph->parameters[i], index, used[graph->parameters[i]], alias[i]);
+    add_module_input(module, graph->parameters[i], index, used[graph->parameters[i]], alias[i]);
   for (uint32_t i = 0; i < graph->output_count; i++)
     module->outputs[module->output_count++] = graph->outputs[i];
   for (uint32_t i = 0; i < graph->variable_count; i++) {
     const mica_graph_variable *variable = &graph->variables[i];
     if (variable->read != 0) {
-      add_input(module, variable->read, index, used[variable->read],
-                variable->assign != 0 ? output : -1);
+      add_module_input(module, variable->read, index, used[variable->read],
+                       variable->assign != 0 ? output : -1);
       index++;
     }
     if (variable->assign != 0) {

@@ -167,8 +167,8 @@ void mica_xla_program_destroy(void *state, void *pointer) {
   mica_free(&allocator, program, sizeof(*program));
 }
 
-static mica_type *types_of(mica_arena *arena, const mica_graph *graph, const uint32_t *ids,
-                           size_t count) {
+static mica_type *copy_types_of(mica_arena *arena, const mica_graph *graph, const uint32_t *ids,
+                                size_t count) {
   mica_type *types = mica_arena_allocate_zeroed(arena, count, sizeof(*types));
   for (size_t i = 0; types != NULL && i < count; i++) types[i] = mica_node_at(graph, ids[i])->type;
   return types;
@@ -181,8 +181,9 @@ static mica_status keep_module(xla_program *program, const xla_module *module, m
   program->out_count = module->output_count;
   program->call_index = module->call_index;
   program->alias = module->alias;
-  program->in_types = types_of(&program->memory, graph, module->inputs, module->input_count);
-  program->out_types = types_of(&program->memory, graph, module->outputs, module->output_count);
+  program->in_types = copy_types_of(&program->memory, graph, module->inputs, module->input_count);
+  program->out_types =
+      copy_types_of(&program->memory, graph, module->outputs, module->output_count);
   program->constants = mica_arena_allocate_zeroed(&program->memory, module->hoisted_count,
                                                   sizeof(*program->constants));
   if (program->in_types == NULL || program->out_types == NULL || program->constants == NULL)
@@ -319,8 +320,8 @@ static bool donates_input(const xla_program *program, const mica_call *call, siz
          call->out[output] == call->in[index] && (uintptr_t)call->in[index] % MICA_ALIGNMENT == 0;
 }
 
-static mica_status hand_over(const xla_program *program, const mica_call *call,
-                             xla_call_frame *frame, mica_error *error) {
+static mica_status upload_inputs(const xla_program *program, const mica_call *call,
+                                 xla_call_frame *frame, mica_error *error) {
   for (size_t i = 0; i < program->in_count; i++) {
     const void *data = call->in[program->call_index[i]];
     bool donated = donates_input(program, call, i);
@@ -386,7 +387,7 @@ mica_status mica_xla_execute(void *state, void *pointer, const mica_call *call, 
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call");
   }
   bool intact = true;
-  mica_status status = hand_over(program, call, &frame, error);
+  mica_status status = upload_inputs(program, call, &frame, error);
   if (status == MICA_OK) {
     status = launch(program, &frame, error);
     intact = status != MICA_OK && !frame.donates;

@@ -25,7 +25,7 @@ mica_status mica_xla_fail(xla_writer *w, mica_status status, const char *format,
 
 /* ---- names and types ------------------------------------------------------------------------- */
 
-static const char *element_text(mica_dtype dtype) {
+static const char *mlir_element(mica_dtype dtype) {
   switch (dtype) {
     case MICA_BOOL: return "i1";
     case MICA_I4: return "i4";
@@ -56,7 +56,7 @@ static void write_type(xla_writer *w, mica_type type) {
   mica_text_append(w->text, "tensor<");
   for (int32_t axis = 0; axis < type.shape.rank; axis++)
     mica_text_format(w->text, "%" PRId64 "x", type.shape.dim[axis]);
-  mica_text_append(w->text, element_text(type.dtype));
+  mica_text_append(w->text, mlir_element(type.dtype));
   mica_text_append(w->text, ">");
 }
 
