@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of cases on XLA's CPU plugins against the reference: of each operator its first case on one
  * dtype, or with MICA_TEST_ALL=1 every case on every dtype. Runs on each folder of $MICA_XLA_PLUGIN_DIR
- * (one plugin each), on the first one whole, on the others every fourth operator. */
+ * (one plugin each), on the first one whole, on the others every fourth operator. $MICA_TEST_BACKEND names
+ * another device, such as xla:cuda,exact=true, and MICA_TEST_PART=K/N takes every N-th case from the K-th on. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,7 @@ static void one_case(mica_device *device, const conformance_case *c, mica_dtype 
     CHECK_FAIL("%s %s: %s", c->name, mica_dtype_name(dtype), error.message);
   else
     for (size_t i = 0; i < outputs; i++)
-      case_compare(c, dtype, got[i], wanted[i], (int)i, " on xla:cpu");
+      case_compare(c, dtype, got[i], wanted[i], (int)i, " on xla");
   for (size_t i = 0; i < outputs; i++) mica_tensor_release(wanted[i]), mica_tensor_release(got[i]);
   for (size_t i = 0; i < inputs; i++) mica_tensor_release(in[i]);
   mica_executable_release(reference), mica_executable_release(xla);
@@ -49,9 +51,14 @@ static int64_t run_cases(mica_device *device, bool all, int every) {
   static bool seen[MICA_OP_COUNT];
   memset(seen, 0, sizeof seen);
   int64_t count = 0, number = 0;
+  int32_t part = 0, parts = 1;
+  const char *given = getenv("MICA_TEST_PART");
+  if (given && (sscanf(given, "%" SCNd32 "/%" SCNd32, &part, &parts) != 2 || parts < 1))
+    CHECK_FAIL("MICA_TEST_PART=%s is not K/N", given);
   for (int32_t k = 0; k < conformance_case_count; k++) {
     const conformance_case *c = &conformance_cases[k];
-    if (is_excepted(c->name) || !case_wanted(c) || (!all && seen[c->op])) continue;
+    if (k % parts != part || is_excepted(c->name) || !case_wanted(c) || (!all && seen[c->op]))
+      continue;
     seen[c->op] = true;
     if (!all && number++ % every != 0) continue;
     for (uint32_t bit = 1; bit <= LAST_DTYPE; bit <<= 1)
@@ -66,6 +73,8 @@ TEST(plugins_equal_the_reference) {
   static char list[4096];
   snprintf(list, sizeof list, "%s", folders ? folders : "");
   bool all = whole && strcmp(whole, "1") == 0;
+  const char *backend = getenv("MICA_TEST_BACKEND");
+  if (!backend || strncmp(backend, "xla", 3) != 0) backend = "xla:cpu";
   int plugins = 0;
   for (char *at = list, *next; at; at = next) {
     next = strchr(at, ':');
@@ -73,7 +82,7 @@ TEST(plugins_equal_the_reference) {
     setenv("MICA_XLA_PLUGIN_DIR", at, 1);
     mica_error error = {0};
     mica_device *device = mica_device_open(
-        &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = "xla:cpu"},
+        &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = backend},
         &error);
     if (!device) {
       printf("%s\n", error.message);
