@@ -299,6 +299,10 @@ MICA_API void mica_npz_destroy(mica_npz *npz);
 MICA_API mica_status mica_npz_save(const char *path, const char *const *names,
                                    mica_tensor *const *tensors, int64_t count, mica_error *error);
 
+/* SHA-256 (FIPS 180-4) as 64 hexadecimal digits and a terminator: by it data sets are pinned and checkpoints
+ * checked. */
+MICA_API void mica_sha256(const void *bytes, size_t byte_size, char out_hex[65]);
+
 /* ---- random bits ----------------------------------------------------------------------------- */
 
 /* Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four words

@@ -16,8 +16,6 @@ MICA_API mica_status mica_idx_parse(const void *bytes, size_t byte_size, mica_te
 /* As mica_idx_load, and the SHA-256 of the uncompressed file, by which a data set is pinned. */
 MICA_API mica_status mica_idx_load_checked(const char *path, char out_sha256[65],
                                            mica_tensor **out_tensor, mica_error *error);
-/* SHA-256 (FIPS 180-4) as 64 hexadecimal digits and a terminator. */
-MICA_API void mica_sha256(const void *bytes, size_t byte_size, char out_hex[65]);
 
 /* A permutation of 0 .. count - 1 that depends on seed and epoch only (Fisher-Yates on Philox
  * words); the same on every platform. out_order [count]. */

@@ -10,4 +10,6 @@
 #include "mica/data.h"
 #include "mica/nn.h"
 #include "mica/train.h"
+#include "mica/train/losses.h"
+#include "mica/model.h"
 #endif

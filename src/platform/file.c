@@ -70,6 +70,26 @@ static int write_all(int descriptor, const void *bytes, size_t size) {
   return 0;
 }
 
+int mica_file_read_some(const char *path, uint64_t offset, void *bytes, size_t size,
+                        size_t *out_size) {
+  *out_size = 0;
+  if (offset > INT64_MAX - (uint64_t)size) return EINVAL;
+  int descriptor = open_retrying(path, O_RDONLY, 0), code = 0;
+  if (descriptor < 0) return errno;
+  while (code == 0 && *out_size < size) {
+    size_t chunk = size - *out_size < FILE_CHUNK ? size - *out_size : FILE_CHUNK;
+    ssize_t got = pread(descriptor, (char *)bytes + *out_size, chunk, (off_t)(offset + *out_size));
+    if (got > 0)
+      *out_size += (size_t)got;
+    else if (got == 0)
+      break;
+    else if (errno != EINTR)
+      code = errno;
+  }
+  close(descriptor);
+  return code;
+}
+
 /* Best effort: some file systems cannot sync a folder, and the file itself is safe by now. */
 static void sync_folder_of(const char *path) {
   char folder[FILE_NAME_LIMIT];
@@ -85,27 +105,50 @@ static void sync_folder_of(const char *path) {
   close(descriptor);
 }
 
+int mica_file_temporary_name(const char *path, char *out_name, size_t size) {
+  /* Unique among processes by the id, among threads and crashed predecessors by the time. */
+  int length = snprintf(out_name, size, "%s.%" PRIx64 "-%" PRIx64 ".tmp", path, mica_process_id(),
+                        (uint64_t)mica_clock_nanoseconds());
+  return length < 0 || (size_t)length >= size ? ENAMETOOLONG : 0;
+}
+
+int mica_file_create(const char *path, int *out_descriptor) {
+  *out_descriptor = open_retrying(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
+  return *out_descriptor < 0 ? errno : 0;
+}
+
+int mica_file_append(int descriptor, const void *bytes, size_t size) {
+  return write_all(descriptor, bytes, size);
+}
+
+int mica_file_finish(int descriptor, bool keep) {
+  int code = keep && fsync(descriptor) != 0 ? errno : 0;
+  if (close(descriptor) != 0 && code == 0 && keep) code = errno;
+  return code;
+}
+
+int mica_file_rename(const char *from, const char *to) {
+  if (rename(from, to) != 0) return errno;
+  sync_folder_of(to);
+  return 0;
+}
+
+int mica_file_remove(const char *path) { return unlink(path) != 0 ? errno : 0; }
+
 int mica_file_write_parts(const char *path, const mica_file_part *parts, size_t count) {
   char temporary[FILE_NAME_LIMIT];
-  int descriptor = -1;
-  for (int attempt = 0; descriptor < 0; attempt++) {
-    /* Unique among processes by the id, among threads and crashed predecessors by the time. */
-    int length = snprintf(temporary, sizeof(temporary), "%s.%" PRIx64 "-%" PRIx64 ".tmp", path,
-                          mica_process_id(), (uint64_t)mica_clock_nanoseconds());
-    if (length < 0 || (size_t)length >= sizeof(temporary)) return ENAMETOOLONG;
-    descriptor = open_retrying(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    if (descriptor < 0 && (errno != EEXIST || attempt >= 100)) return errno;
+  int descriptor = -1, code = EEXIST;
+  for (int attempt = 0; code == EEXIST && attempt < 100; attempt++) {
+    code = mica_file_temporary_name(path, temporary, sizeof(temporary));
+    if (code == 0) code = mica_file_create(temporary, &descriptor);
   }
-  int code = 0;
+  if (code != 0) return code;
   for (size_t i = 0; i < count && code == 0; i++)
     code = write_all(descriptor, parts[i].bytes, parts[i].size);
-  if (code == 0 && fsync(descriptor) != 0) code = errno;
-  if (close(descriptor) != 0 && code == 0) code = errno;
-  if (code == 0 && rename(temporary, path) != 0) code = errno;
-  if (code != 0)
-    (void)unlink(temporary);
-  else
-    sync_folder_of(path);
+  int closed = mica_file_finish(descriptor, code == 0);
+  if (code == 0) code = closed;
+  if (code == 0) code = mica_file_rename(temporary, path);
+  if (code != 0) (void)unlink(temporary);
   return code;
 }
 

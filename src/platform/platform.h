@@ -27,6 +27,36 @@ typedef struct {
 int mica_file_write_atomic(const char *path, const void *bytes, size_t size);
 int mica_file_write_parts(const char *path, const mica_file_part *parts, size_t count);
 const char *mica_errno_text(int code, char *buffer, size_t size);
+/* The same by hand, for what is too large to lie in memory at once: a new file (EEXIST if it is there), bytes
+ * behind each other, then the end, with `keep` on the disk for good. */
+int mica_file_create(const char *path, int *out_descriptor);
+int mica_file_append(int descriptor, const void *bytes, size_t size);
+int mica_file_finish(int descriptor, bool keep);
+/* A name beside `path` that nobody else uses; ENAMETOOLONG when it does not fit. */
+int mica_file_temporary_name(const char *path, char *out_name, size_t size);
+/* Moves a file or folder over another name and syncs the folder around it. */
+int mica_file_rename(const char *from, const char *to);
+int mica_file_remove(const char *path);
+/* The whole file as read-only memory, page-aligned; a copy where there are no maps. A file that somebody else
+ * cuts short while it is mapped raises SIGBUS at the reader, as with every map: replace files by rename. */
+int mica_file_map(const char *path, const void **out_bytes, size_t *out_size);
+void mica_file_unmap(const void *bytes, size_t size);
+/* Reads on from an offset: at most `size` bytes, 0 at the end of the file. */
+int mica_file_read_some(const char *path, uint64_t offset, void *bytes, size_t size,
+                        size_t *out_size);
+
+/* -- folders. Each returns 0 or an errno value. -- */
+int mica_folder_create(const char *path); /* and those around it; fine if it is there */
+int mica_folder_sync(const char *path);
+int mica_folder_remove(const char *path); /* with the files in it, but not with folders in it */
+bool mica_folder_exists(const char *path);
+/* The names in it but "." and "..", in no order; a call that returns false ends it. */
+int mica_folder_list(const char *path, bool (*visit)(void *context, const char *name),
+                     void *context);
+/* One process at a time: EWOULDBLOCK while another one, or another handle, holds the lock that the file `path`
+ * stands for. It goes when the process ends, however it ends. */
+int mica_folder_lock(const char *path, int *out_handle);
+void mica_folder_unlock(int handle);
 
 /* -- pages: large zeroed memory that keeps its pages and asks for huge ones; NULL when it fails
  * -- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sha256.c: SHA-256 (FIPS 180-4), by which data files are pinned. */
-#include <string.h>
+/* sha256.c: SHA-256 (FIPS 180-4), by which data files are pinned and checkpoints checked. */
+#include "core/sha256.h"
 
-#include "mica/data.h"
+#include <string.h>
 
 static uint32_t sha_rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
@@ -41,21 +41,45 @@ static void sha_block(uint32_t state[8], const unsigned char *block) {
   for (int i = 0; i < 8; i++) state[i] += s[i];
 }
 
-void mica_sha256(const void *bytes, size_t byte_size, char out_hex[65]) {
-  uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+void mica_sha256_begin(mica_sha256_state *sum) {
+  static const uint32_t first[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  memcpy(sum->state, first, sizeof first);
+  sum->size = 0;
+}
+
+void mica_sha256_add(mica_sha256_state *sum, const void *bytes, size_t size) {
   const unsigned char *data = bytes;
-  size_t left = byte_size;
-  for (; left >= 64; left -= 64, data += 64) sha_block(state, data);
-  unsigned char tail[128] = {0};
-  if (left) memcpy(tail, data, left);
-  tail[left] = 0x80;
-  size_t size = left < 56 ? 64 : 128;
-  uint64_t bits = (uint64_t)byte_size * 8;
-  for (int i = 0; i < 8; i++) tail[size - 1 - (size_t)i] = (unsigned char)(bits >> (8 * i));
-  sha_block(state, tail);
-  if (size == 128) sha_block(state, tail + 64);
+  size_t kept = (size_t)(sum->size % 64);
+  sum->size += size;
+  if (kept > 0) {
+    size_t taken = size < 64 - kept ? size : 64 - kept;
+    if (taken > 0) memcpy(sum->tail + kept, data, taken);
+    if (kept + taken < 64) return;
+    sha_block(sum->state, sum->tail);
+    data += taken, size -= taken;
+  }
+  for (; size >= 64; size -= 64, data += 64) sha_block(sum->state, data);
+  if (size > 0) memcpy(sum->tail, data, size);
+}
+
+void mica_sha256_end(mica_sha256_state *sum, char out_hex[65]) {
+  size_t left = (size_t)(sum->size % 64), size = left < 56 ? 64 : 128;
+  unsigned char last[128] = {0};
+  memcpy(last, sum->tail, left);
+  last[left] = 0x80;
+  uint64_t bits = sum->size * 8;
+  for (int i = 0; i < 8; i++) last[size - 1 - (size_t)i] = (unsigned char)(bits >> (8 * i));
+  sha_block(sum->state, last);
+  if (size == 128) sha_block(sum->state, last + 64);
   static const char digits[] = "0123456789abcdef";
-  for (int i = 0; i < 64; i++) out_hex[i] = digits[state[i / 8] >> (28 - 4 * (i % 8)) & 15];
+  for (int i = 0; i < 64; i++) out_hex[i] = digits[sum->state[i / 8] >> (28 - 4 * (i % 8)) & 15];
   out_hex[64] = 0;
+}
+
+void mica_sha256(const void *bytes, size_t byte_size, char out_hex[65]) {
+  mica_sha256_state sum;
+  mica_sha256_begin(&sum);
+  if (byte_size > 0) mica_sha256_add(&sum, bytes, byte_size);
+  mica_sha256_end(&sum, out_hex);
 }
