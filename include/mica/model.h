@@ -76,6 +76,121 @@ MICA_API mica_status mica_safetensors_write(const mica_named_tensor *tensors, si
                                             mica_write_callback *write, void *user,
                                             mica_error *error);
 
+/* ---- checkpoints ------------------------------------------------------------------------------- */
+
+/* A checkpoint is a folder "step-000000001200" inside of the folder that is given: one safetensors file for
+ * each part, state.json, and checkpoint.json with step, metric, and size and SHA-256 of each file. It is written under
+ * another name, synced and renamed, so that it is there as a whole or not at all, whatever ends the program
+ * or the machine. docs/checkpoints.md tells more. */
+
+typedef struct {
+  const char *name; /* NULL: the variable's own */
+  mica_variable *variable;
+} mica_named_variable;
+
+/* One file of a checkpoint; its names are those of both lists. Names are unique over all parts. */
+typedef struct {
+  const char *
+      file; /* "model", "optimizer": FILE.safetensors, of letters, digits, '-' and '_'; NULL: "model" */
+  const mica_named_variable *variables;
+  size_t variable_count;
+  const mica_named_tensor *tensors;
+  size_t tensor_count;
+} mica_checkpoint_part;
+
+typedef struct {
+  size_t struct_size;
+  const char *folder; /* made if it is missing */
+  int64_t step;       /* at least 0; an earlier checkpoint of the step is replaced */
+  const mica_checkpoint_part *parts;
+  size_t part_count;
+  /* What is no tensor, as the text of a JSON object, given back byte by byte: positions of data sets, epoch,
+   * schedules. NULL: {}. */
+  const char *state;
+  /* A figure by which checkpoints are compared; NULL: none. NaN is never the best. */
+  const char *metric_name;
+  double metric;
+  bool larger_is_better;
+  /* Afterwards only the newest `keep` and the best `keep_best` are left; keep 0: all. */
+  int32_t keep, keep_best;
+} mica_checkpoint_save_options;
+
+/* Fails with a lost variable, a full disk, missing rights, or while another program saves there
+ * (MICA_IO); what was there before is then there still. When only the removal of old checkpoints failed, the message says
+ * that the step is saved. Variables are taken one by one: do not train meanwhile. */
+MICA_API mica_status mica_checkpoint_save(const mica_checkpoint_save_options *options,
+                                          mica_error *error);
+
+typedef struct mica_checkpoint mica_checkpoint;
+enum { MICA_CHECKPOINT_NEWEST = -1, MICA_CHECKPOINT_BEST = -2 };
+
+/* The checkpoint of that step, with all checksums verified, or with NEWEST the newest one that is whole: damaged
+ * ones are passed over, and mica_checkpoint_warning names them. `path` may also be one safetensors file from
+ * anywhere; `step` is then ignored. MICA_NOT_FOUND: there is none. */
+MICA_API mica_status mica_checkpoint_open(const char *path, int64_t step,
+                                          mica_checkpoint **out_checkpoint, mica_error *error);
+/* A safetensors file in memory, such as one that was made part of the program; not copied. */
+MICA_API mica_status mica_checkpoint_parse(const void *bytes, size_t byte_size,
+                                           mica_checkpoint **out_checkpoint, mica_error *error);
+/* The last `count` checkpoints as one: the mean of the float and complex tensors of the part "model", everything else of
+ * that part and the state from the newest. All must have the same names and types. */
+MICA_API mica_status mica_checkpoint_average(const char *folder, int32_t count,
+                                             mica_checkpoint **out_checkpoint, mica_error *error);
+MICA_API void mica_checkpoint_destroy(mica_checkpoint *checkpoint);
+MICA_API int64_t mica_checkpoint_step(const mica_checkpoint *checkpoint);
+MICA_API const char *mica_checkpoint_state(const mica_checkpoint *checkpoint); /* "{}" if none */
+/* False if there is none. The name lives as long as the checkpoint. */
+MICA_API bool mica_checkpoint_metric(const mica_checkpoint *checkpoint, const char **out_name,
+                                     double *out_value, bool *out_larger_is_better);
+MICA_API const char *mica_checkpoint_warning(const mica_checkpoint *checkpoint); /* "" if none */
+MICA_API int64_t mica_checkpoint_count(const mica_checkpoint *checkpoint);
+/* Dotted names and their parts ("model"), in the order of part and name; NULL outside. */
+MICA_API const char *mica_checkpoint_name(const mica_checkpoint *checkpoint, int64_t index);
+MICA_API const char *mica_checkpoint_file(const mica_checkpoint *checkpoint, int64_t index);
+MICA_API mica_tensor *mica_checkpoint_tensor(const mica_checkpoint *checkpoint,
+                                             int64_t index); /* borrowed */
+MICA_API mica_tensor *mica_checkpoint_find(const mica_checkpoint *checkpoint,
+                                           const char *name); /* borrowed; NULL: missing */
+/* Everything in one safetensors file: to send it, or to make it part of a program. */
+MICA_API mica_status mica_checkpoint_export(const mica_checkpoint *checkpoint, const char *path,
+                                            mica_error *error);
+
+/* The steps that are there, rising, into out_steps[capacity]; *out_count may be more. No folder: none. */
+MICA_API mica_status mica_checkpoint_list(const char *folder, int64_t *out_steps, size_t capacity,
+                                          size_t *out_count, mica_error *error);
+MICA_API mica_status mica_checkpoint_delete(const char *folder, int64_t step, mica_error *error);
+
+/* Patterns of paths: '?' is one character and '*' any number of them, but no '.' or '/'; '**' is anything. A
+ * name of a checkpoint that fits `from` is taken as `to`, in which the wildcards stand, in their order, for what those of
+ * `from` matched: {"encoder.*.weight", "body.*.weights"}. The first rule that fits counts. */
+typedef struct {
+  const char *from, *to;
+} mica_rename;
+
+typedef struct {
+  size_t struct_size;
+  const mica_checkpoint *const *checkpoints; /* of several, the first that has a name counts */
+  size_t checkpoint_count;
+  const mica_named_variable *variables;
+  size_t variable_count;
+  const mica_rename *renames;
+  size_t rename_count;
+  const char *const *exclude; /* patterns of variables that stay as they are */
+  size_t exclude_count;
+  bool
+      partial; /* variables without a tensor, or with one of another type, stay as they are: no error */
+  bool convert;              /* dtypes are converted */
+  mica_log_callback *report; /* a line for each thing that did not match; NULL: none */
+  void *report_user;
+} mica_restore_options;
+typedef struct {
+  int64_t restored, missing, mismatched, excluded; /* variables */
+  int64_t unused;                                  /* tensors that nothing asked for */
+} mica_restore_counts;
+/* Sets variables from checkpoints: all, or after an error none. `out_counts` may be NULL. */
+MICA_API mica_status mica_checkpoint_restore(const mica_restore_options *options,
+                                             mica_restore_counts *out_counts, mica_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -60,7 +60,9 @@ typedef struct {
 mica_status mica_file_status(int code, const char *path, const char *verb, mica_error *error) {
   if (code == 0) return MICA_OK;
   char reason[128];
-  mica_status status = code == ENOENT ? MICA_NOT_FOUND : MICA_IO;
+  mica_status status = code == ENOENT   ? MICA_NOT_FOUND
+                       : code == ENOMEM ? MICA_OUT_OF_MEMORY
+                                        : MICA_IO;
   return mica_error_set(error, status, "cannot %s '%s': %s", verb, path,
                         mica_errno_text(code, reason, sizeof(reason)));
 }

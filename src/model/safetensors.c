@@ -104,6 +104,11 @@ void mica_safetensors_destroy(mica_safetensors *file) {
   mica_free(NULL, file, sizeof *file);
 }
 
+const void *mica_safetensors_bytes(const mica_safetensors *file, size_t *out_size) {
+  *out_size = file->shared->size;
+  return file->shared->bytes;
+}
+
 int64_t mica_safetensors_count(const mica_safetensors *file) {
   return file == NULL ? 0 : (int64_t)file->header.count;
 }

@@ -25,6 +25,9 @@ mica_status mica_safetensors_header_parse(const char *text, size_t size, uint64_
                                           mica_safetensors_header *out, mica_error *error);
 void mica_safetensors_header_deinit(mica_safetensors_header *header);
 
+/* The whole file's bytes, as long as the file is open. */
+const void *mica_safetensors_bytes(const mica_safetensors *file, size_t *out_size);
+
 /* Row i of the format's dtypes; NULL behind the last. */
 typedef struct {
   const char *name;

@@ -61,13 +61,13 @@ static mica_status header_fail(header_reader *r, const char *what) {
                         (size_t)(r->at - r->begin) + 8, what);
 }
 
-static void skip_space(header_reader *r) {
+static void skip_header_space(header_reader *r) {
   while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\t' || *r->at == '\r'))
     r->at++;
 }
 
 static bool take_mark(header_reader *r, char mark) {
-  skip_space(r);
+  skip_header_space(r);
   if (r->at == r->end || *r->at != mark) return false;
   r->at++;
   return true;
@@ -137,7 +137,7 @@ static mica_status take_string(header_reader *r, const char **out) {
 }
 
 /* A string of a fixed set, into text[32], cut off. */
-static mica_status take_word(header_reader *r, char text[32]) {
+static mica_status take_header_word(header_reader *r, char text[32]) {
   size_t used = 0;
   if (!take_mark(r, '"')) return header_fail(r, "a string is expected");
   while (r->at < r->end && *r->at != '"') {
@@ -153,7 +153,7 @@ static mica_status take_word(header_reader *r, char text[32]) {
 }
 
 static mica_status take_size(header_reader *r, uint64_t *out) {
-  skip_space(r);
+  skip_header_space(r);
   const char *first = r->at;
   uint64_t value = 0;
   for (; r->at < r->end && *r->at >= '0' && *r->at <= '9'; r->at++) {
@@ -207,7 +207,7 @@ static mica_status take_entry(header_reader *r, mica_safetensors_entry *entry) {
   if (!take_mark(r, '{')) return header_fail(r, "'{' of a tensor is expected");
   while (more) {
     char key[32];
-    if ((status = take_word(r, key)) != MICA_OK) return status;
+    if ((status = take_header_word(r, key)) != MICA_OK) return status;
     if (!take_mark(r, ':')) return header_fail(r, "':' is expected");
     unsigned field = !strcmp(key, "dtype")          ? 1
                      : !strcmp(key, "shape")        ? 2
@@ -216,7 +216,7 @@ static mica_status take_entry(header_reader *r, mica_safetensors_entry *entry) {
     if (field == 0 || (seen & field) != 0)
       return header_fail(r, "a tensor has dtype, shape and data_offsets, each once");
     seen |= field;
-    if (field == 1) status = take_word(r, dtype);
+    if (field == 1) status = take_header_word(r, dtype);
     if (field == 2) status = take_shape(r, &entry->type.shape, &rank, &elements);
     if (field == 4) {
       if (!take_mark(r, '[')) return header_fail(r, "'[' of data_offsets is expected");
@@ -280,7 +280,7 @@ static mica_status read_header(header_reader *r) {
     static const char metadata_key[] = "\"__metadata__\"";
     size_t key_size = sizeof metadata_key - 1;
     mica_status status;
-    skip_space(r);
+    skip_header_space(r);
     bool metadata = (size_t)(r->end - r->at) >= key_size && !memcmp(r->at, metadata_key, key_size);
     mica_safetensors_entry entry = {0};
     if ((status = take_string(r, &entry.name)) != MICA_OK) return status;
@@ -294,7 +294,7 @@ static mica_status read_header(header_reader *r) {
     if (r->header->entries != NULL) r->header->entries[r->header->count] = entry;
     r->header->count++;
   }
-  skip_space(r);
+  skip_header_space(r);
   return r->at == r->end ? MICA_OK : header_fail(r, "something follows the end");
 }
 
