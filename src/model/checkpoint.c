@@ -203,7 +203,7 @@ static mica_status load_state(mica_checkpoint *checkpoint, const mica_manifest_f
 }
 
 static mica_status load_part_file(mica_checkpoint *checkpoint, const mica_manifest_file *file,
-                             const char *path, mica_error *error) {
+                                  const char *path, mica_error *error) {
   static const char suffix[] = ".safetensors";
   char part[MICA_CHECKPOINT_NAME];
   size_t length = strlen(file->name), end = sizeof suffix - 1, size;

@@ -102,7 +102,7 @@ static restore_source *find_source(restoration *r, const char *dotted) {
 
 /* Memory of its own: a variable is written in place, and a mapped file should not be held by one. */
 static mica_status copy_for_variable(const mica_tensor *from, mica_type type, mica_tensor **out,
-                              mica_error *error) {
+                                     mica_error *error) {
   mica_tensor_view view;
   mica_status status = mica_tensor_view_begin(from, &view, error);
   if (status != MICA_OK) return status;
