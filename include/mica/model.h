@@ -191,6 +191,49 @@ typedef struct {
 MICA_API mica_status mica_checkpoint_restore(const mica_restore_options *options,
                                              mica_restore_counts *out_counts, mica_error *error);
 
+/* ---- model files -------------------------------------------------------------------------------- */
+
+/* Programs and their variables in one safetensors file: any backend runs it, inference or training steps, and any
+ * reader of safetensors sees the weights. `mica run` executes one. */
+
+typedef struct {
+  const char *name; /* "predict", "train": letters, digits, '-' and '_' */
+  const mica_graph *graph;
+  const char *const *input_names; /* of each parameter and output; NULL: "input0", "output0", ... */
+  const char *const *output_names;
+} mica_model_program;
+
+/* Variables that several programs use are in the file once; other keys of metadata begin with "mica.". */
+MICA_API mica_status mica_model_save(const char *path, const mica_model_program *programs,
+                                     size_t program_count, const mica_named_text *metadata,
+                                     size_t metadata_count, mica_error *error);
+
+typedef struct mica_model mica_model;
+/* Maps the file; its variables are made and bound. The bytes of the second form outlive the model and all that was
+ * taken from it. */
+MICA_API mica_status mica_model_open(const char *path, mica_model **out_model, mica_error *error);
+MICA_API mica_status mica_model_parse(const void *bytes, size_t byte_size, mica_model **out_model,
+                                      mica_error *error);
+MICA_API void mica_model_destroy(mica_model *model);
+MICA_API int64_t mica_model_program_count(const mica_model *model);
+/* A program by its index; its graph and names belong to the model. {0} outside. */
+MICA_API mica_model_program mica_model_program_at(const mica_model *model, int64_t index);
+MICA_API int64_t mica_model_program_index(const mica_model *model, const char *name); /* -1 */
+MICA_API int64_t mica_model_input_count(const mica_model *model, int64_t program);
+MICA_API int64_t mica_model_output_count(const mica_model *model, int64_t program);
+MICA_API mica_type mica_model_input_type(const mica_model *model, int64_t program, int64_t index);
+MICA_API mica_type mica_model_output_type(const mica_model *model, int64_t program, int64_t index);
+MICA_API int64_t mica_model_variable_count(const mica_model *model);
+MICA_API mica_variable *mica_model_variable(const mica_model *model,
+                                            int64_t index); /* borrowed; NULL outside */
+MICA_API const char *mica_model_metadata(const mica_model *model, const char *key); /* NULL */
+/* Runs on by mica_executable_run; what it assigns is seen by all programs of the model. */
+MICA_API mica_status mica_model_compile(const mica_model *model, int64_t program,
+                                        mica_device *device, mica_executable **out_executable,
+                                        mica_error *error);
+/* The model with the variables' present values. */
+MICA_API mica_status mica_model_write(const mica_model *model, const char *path, mica_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FUZZ_TARGETS(X)                                                                  \
-#define FUZZ_TARGETS(X) X(einsum) X(events) X(json) X(metrics) X(npy) X(npz) X(number) \
-      X(rearrange) X(safetensors) X(slice)
+#define FUZZ_TARGETS(X) \
+  X(einsum)             \
+  X(events) X(json) X(metrics) X(model) X(npy) X(npz) X(number) X(rearrange) X(safetensors) X(slice)
 
 #define DECLARE(name) void fuzz_##name(const uint8_t *bytes, size_t size);
 FUZZ_TARGETS(DECLARE)
