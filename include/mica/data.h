@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* data.h: reading data sets from files. */
+/* data.h: data sets: sources, stages that change their batches, formats of files.
+ *
+ * Every parser treats its file as hostile and takes memory in proportion to it. Ownership: what is created is
+ * destroyed; tensors are reference-counted. docs/data.md tells more; example: examples/data_pipeline.c. */
 #ifndef MICA_DATA_H
 #define MICA_DATA_H
 #include "mica/core.h"
@@ -24,6 +27,274 @@ MICA_API void mica_shuffle(uint64_t seed, uint64_t epoch, int64_t count, int64_t
  * the dtype. */
 MICA_API mica_status mica_gather_rows(const mica_tensor *source, const int64_t *order,
                                       int64_t count, mica_tensor *batch, mica_error *error);
+
+/* ---- batches and data sets ---------------------------------------------------------------------- */
+
+/* What a data set gives in one piece: tensors in a fixed order, such as inputs, then labels. The holder owns a
+ * reference to each. */
+enum { MICA_BATCH_TENSORS = 16 };
+typedef struct {
+  int32_t count;
+  mica_tensor *tensor[MICA_BATCH_TENSORS];
+} mica_batch;
+MICA_API void mica_batch_clear(mica_batch *batch); /* releases them; NULL and {0} are fine */
+
+/* A source of batches, epoch after epoch. Sources and stages nest:
+ *
+ *   mica_dataset *d = mica_dataset_from_tensors(&(mica_memory_options){...}, &error);
+ *   d = mica_dataset_map(d, scale, NULL, &error);
+ *   d = mica_dataset_prefetch(d, 4, &error);
+ *
+ * A stage owns its source, also when making the stage fails: it is then destroyed, the result is NULL, and
+ * NULL passes through the further stages, so that one check at the end is enough. Everything random is a function
+ * of seed, epoch and index: the same on every machine and for every number of threads. Threads: one thread
+ * at a time uses a data set; its stages start threads of their own, and do without where there are none. */
+typedef struct mica_dataset mica_dataset;
+MICA_API void mica_dataset_destroy(mica_dataset *dataset);
+MICA_API const char *mica_dataset_name(const mica_dataset *dataset); /* of the last stage: "map" */
+
+/* The next batch; count 0 is the end of the epoch, and the call after that begins the next one. `batch` is {0}
+ * or what an earlier call gave: tensors in it that nobody else holds are written anew, so that a loop over one
+ * mica_batch allocates little. After an error the position is undefined until begin or restore. */
+MICA_API mica_status mica_dataset_next(mica_dataset *dataset, mica_batch *batch, mica_error *error);
+/* Goes to the start of an epoch; 0 is the first and where a new data set stands. */
+MICA_API mica_status mica_dataset_begin(mica_dataset *dataset, int64_t epoch, mica_error *error);
+MICA_API int64_t mica_dataset_epoch(const mica_dataset *dataset);
+/* The position as JSON into text[size], always terminated; returns the length it needs, -1 without memory. What
+ * stages read ahead does not count: restored in a data set that is made in the same way, exactly the batches that
+ * had not been given out follow. Stages say where this takes time. */
+MICA_API int64_t mica_dataset_save(mica_dataset *dataset, char *text, size_t size);
+MICA_API mica_status mica_dataset_restore(mica_dataset *dataset, const char *text,
+                                          mica_error *error);
+
+/* A data set of the caller's. `self` belongs to it from here on, and is destroyed when making it fails. */
+typedef struct mica_dataset_state mica_dataset_state;
+typedef struct {
+  size_t struct_size;
+  const char *name; /* static */
+  /* Fills *batch, which holds something already (reuse it or mica_batch_clear it); count 0 at the end of the
+   * epoch. Not called again until begin. */
+  mica_status (*next)(void *self, mica_batch *batch, mica_error *error);
+  mica_status (*begin)(void *self, int64_t epoch, mica_error *error);
+  /* The position within an epoch as integers; NULL: restoring begins the epoch and skips what was given. */
+  void (*save)(void *self, mica_dataset_state *state);
+  mica_status (*restore)(void *self, mica_dataset_state *state, mica_error *error);
+  void (*destroy)(void *self); /* may be NULL */
+} mica_dataset_methods;
+MICA_API mica_dataset *mica_dataset_create(const mica_dataset_methods *methods, void *self,
+                                           mica_error *error);
+MICA_API void mica_dataset_state_put(mica_dataset_state *state, int64_t value);
+MICA_API int64_t mica_dataset_state_take(mica_dataset_state *state); /* 0 when there is no more */
+
+/* ---- sources ---- */
+
+/* Rows of tensors [rows, ...] that lie in memory; tensor i of a batch has rows of tensors[i], which are
+ * retained. */
+typedef struct {
+  size_t struct_size;
+  mica_tensor *const *tensors; /* of 8-bit dtypes and wider */
+  int32_t count;
+  int64_t batch;    /* rows in a batch; 0: single rows, without the axis of rows */
+  bool shuffle;     /* another order in each epoch, by mica_shuffle(seed, epoch) */
+  bool replacement; /* each row is drawn by itself; as many as there are rows make an epoch */
+  bool infinite;    /* no end: orders follow each other, also within a batch */
+  bool drop_last;   /* a last batch with fewer rows is left out */
+  uint64_t seed;
+  const int64_t *rows; /* only these rows, such as a part of a split; copied. NULL: all */
+  int64_t row_count;
+} mica_memory_options;
+MICA_API mica_dataset *mica_dataset_from_tensors(const mica_memory_options *options,
+                                                 mica_error *error);
+/* A random split of `count` rows: order [count] is a permutation by seed, of which part i is
+ * order[begin[i] .. begin[i + 1]); begin [parts + 1]. Fractions are at least 0 and add up to at most 1. */
+MICA_API mica_status mica_split_rows(uint64_t seed, int64_t count, const double *fractions,
+                                     int32_t parts, int64_t *out_order, int64_t *out_begin,
+                                     mica_error *error);
+
+/* ---- stages ---- */
+
+MICA_API mica_dataset *mica_dataset_take(mica_dataset *source, int64_t count, mica_error *error);
+MICA_API mica_dataset *mica_dataset_skip(mica_dataset *source, int64_t count, mica_error *error);
+/* `times` epochs of the source as one; 0: without end. Epoch e, round r is the source's epoch e * times + r. */
+MICA_API mica_dataset *mica_dataset_repeat(mica_dataset *source, int64_t times, mica_error *error);
+
+/* A function of one element: `in` is borrowed, *out is {0} and gets references. It may be called from many threads
+ * by a parallel map; randomness comes from epoch and index, as in mica_map_random. */
+typedef struct {
+  int64_t epoch, index; /* of the element within its epoch */
+} mica_map_position;
+typedef mica_status mica_map_callback(void *user, mica_map_position position, const mica_batch *in,
+                                      mica_batch *out, mica_error *error);
+MICA_API mica_dataset *mica_dataset_map(mica_dataset *source, mica_map_callback *map, void *user,
+                                        mica_error *error);
+/* The same on `threads` threads (0: one for each core). ordered: elements come as from mica_dataset_map;
+ * otherwise as they are ready, each once. */
+MICA_API mica_dataset *mica_dataset_parallel_map(mica_dataset *source, mica_map_callback *map,
+                                                 void *user, int32_t threads, bool ordered,
+                                                 mica_error *error);
+/* Four words of random bits for a seed, a position and a draw 0, 1, ... */
+MICA_API void mica_map_random(uint64_t seed, mica_map_position position, uint32_t draw,
+                              uint32_t out_words[4]);
+
+/* Reads up to `depth` batches ahead on a thread. */
+MICA_API mica_dataset *mica_dataset_prefetch(mica_dataset *source, int32_t depth,
+                                             mica_error *error);
+/* Keeps the first epoch that is begun in memory and gives it in all later ones; an epoch that was left early is read
+ * to its end first. Restoring into an empty cache reads it again. */
+MICA_API mica_dataset *mica_dataset_cache(mica_dataset *source, mica_error *error);
+/* `block` elements of each source in turn until all have ended. Owns the sources. */
+MICA_API mica_dataset *mica_dataset_interleave(mica_dataset *const *sources, int32_t count,
+                                               int64_t block, mica_error *error);
+/* Through a buffer of `size` elements, for sources that cannot be shuffled as a whole. Restoring begins the epoch
+ * and reads up to the position. */
+MICA_API mica_dataset *mica_dataset_shuffle(mica_dataset *source, int64_t size, uint64_t seed,
+                                            mica_error *error);
+
+/* Elements stacked along a new axis 0. */
+typedef struct {
+  size_t struct_size;
+  int64_t size; /* elements in a batch */
+  bool drop_last;
+  /* Shapes may differ: each tensor is padded behind its end to the largest of its batch. Otherwise they must be
+   * equal. */
+  bool pad;
+  double pad_value;
+} mica_batch_options;
+MICA_API mica_dataset *mica_dataset_batch(mica_dataset *source, const mica_batch_options *options,
+                                          mica_error *error);
+/* Elements of like length batched together, padded: an element goes to the first bucket whose boundary its length
+ * (axis 0 of tensor `key`) does not exceed, or to the one behind the last; a bucket that has its size is a batch, and
+ * at the end of the epoch what is left, shortest first. Restoring begins the epoch and reads up to the position. */
+typedef struct {
+  size_t struct_size;
+  int32_t key;
+  const int64_t *boundaries; /* rising; copied */
+  int32_t boundary_count;    /* at most 64 */
+  const int64_t *sizes;      /* [boundary_count + 1] elements in a batch of each bucket; copied */
+  bool
+      pad_to_boundary; /* axis 0 of all tensors to the boundary, so that there are few shapes; longer ones as they are */
+  bool drop_last;
+  double pad_value;
+} mica_bucket_options;
+MICA_API mica_dataset *mica_dataset_bucket(mica_dataset *source, const mica_bucket_options *options,
+                                           mica_error *error);
+
+/* Mean and standard deviation (of all elements, by n) of tensor `index` over the rest of the epoch, in f64 by Chan's
+ * update, as f32 tensors: for each entry of the last axis [c], or with `whole` of everything []. A standard
+ * deviation of 0 is given as 1, so that one can divide by it. */
+MICA_API mica_status mica_dataset_statistics(mica_dataset *dataset, int32_t index, bool whole,
+                                             mica_tensor **out_mean, mica_tensor **out_deviation,
+                                             mica_error *error);
+
+/* ---- CIFAR ---------------------------------------------------------------------------------------- */
+
+/* CIFAR's binary files (Krizhevsky, "Learning multiple layers of features from tiny images", 2009): rows of
+ * label bytes, 1 for CIFAR-10, 2 for CIFAR-100 (coarse, fine), then 3072 bytes, red, green, blue. Images come as
+ * u8 [n, 32, 32, 3], labels as i32 [n] or [n, 2]. Several files follow each other. A file that is no whole number of
+ * rows, or with a label above 9 (19 and 99), is MICA_DATA_LOSS. */
+MICA_API mica_status mica_cifar_load(const char *const *paths, int32_t path_count,
+                                     int32_t label_bytes, mica_tensor **out_images,
+                                     mica_tensor **out_labels, mica_error *error);
+MICA_API mica_status mica_cifar_parse(const void *bytes, size_t byte_size, int32_t label_bytes,
+                                      mica_tensor **out_images, mica_tensor **out_labels,
+                                      mica_error *error);
+
+/* ---- vocabularies and quantiles ------------------------------------------------------------------- */
+
+/* Words, numbered in the order in which they came first, with counts. Look-ups take time in proportion to the word,
+ * whatever words an opponent chose (a crit-bit tree). Threads: many may look up, one adds. */
+typedef struct mica_vocabulary mica_vocabulary;
+MICA_API mica_vocabulary *mica_vocabulary_create(void); /* NULL without memory */
+MICA_API void mica_vocabulary_destroy(mica_vocabulary *vocabulary);
+/* Counts the word, adding it when it is new; *out_index, if wanted, is its number. No zero bytes inside. */
+MICA_API mica_status mica_vocabulary_add(mica_vocabulary *vocabulary, const char *word, size_t size,
+                                         int64_t *out_index, mica_error *error);
+MICA_API int64_t mica_vocabulary_find(const mica_vocabulary *vocabulary, const char *word,
+                                      size_t size); /* -1: not in it */
+MICA_API int64_t mica_vocabulary_count(const mica_vocabulary *vocabulary);
+MICA_API const char *mica_vocabulary_word(const mica_vocabulary *vocabulary, int64_t index);
+MICA_API int64_t mica_vocabulary_uses(const mica_vocabulary *vocabulary, int64_t index);
+/* The `most` words (0: all) that were added at least `least` times, most frequent first, equal ones by first use. */
+MICA_API mica_status mica_vocabulary_prune(const mica_vocabulary *vocabulary, int64_t most,
+                                           int64_t least, mica_vocabulary **out_vocabulary,
+                                           mica_error *error);
+
+/* The values below which 0, 1 / (count - 1), .. 1 of the numbers lie, between two of them by linear interpolation
+ * (as numpy's default), NaN left out: f32 [count], count at least 2. With `distinct` equal ones are given once, and the
+ * result may be shorter. From them piecewise-linear calibration takes its points. */
+MICA_API mica_status mica_quantiles(const mica_tensor *values, int32_t count, bool distinct,
+                                    mica_tensor **out_quantiles, mica_error *error);
+
+/* ---- CSV ------------------------------------------------------------------------------------------ */
+
+/* auto: i64 when all fields are whole numbers and none is missing, f32 when all are numbers, else category. */
+typedef enum {
+  MICA_CSV_AUTO,
+  MICA_CSV_FLOAT,   /* f32; missing: NaN */
+  MICA_CSV_DOUBLE,  /* f64; missing: NaN */
+  MICA_CSV_INTEGER, /* i64; a missing one is an error */
+  MICA_CSV_CATEGORY, /* i32, the number of the word in the column's vocabulary; missing or not in a given one: -1 */
+  MICA_CSV_SKIP
+} mica_csv_kind;
+
+typedef struct {
+  const char *name; /* of the header */
+  mica_csv_kind kind;
+  /* Numbers by this one instead of a new one, so that a test set gets the training set's; borrowed. */
+  const mica_vocabulary *vocabulary;
+} mica_csv_column;
+
+/* Text in rows and fields (RFC 4180: fields in quotes may hold separators, line ends and doubled quotes; CR LF
+ * or LF). */
+typedef struct {
+  size_t struct_size;
+  char separator;           /* 0: ',' */
+  bool no_header;           /* names are then those below, or "0", "1", ... */
+  const char *const *names; /* with no_header: as many as the first row has fields */
+  int32_t name_count;
+  const mica_csv_column *columns; /* of those that are not auto */
+  int32_t column_count;
+  const char
+      *missing; /* a field of this text is missing, as an empty one is ("?", "NA"); NULL: none */
+  char comment; /* lines that begin with it are left out; 0: none */
+  bool keep_blanks; /* blanks around fields are part of them */
+  const char *
+      strip; /* characters taken off the end of fields, such as the "." of UCI Adult's test labels; NULL: none */
+} mica_csv_options;
+
+typedef struct mica_csv mica_csv;
+/* NULL options mean defaults. Rows with another number of fields, quotes that do not end, zero bytes and numbers
+ * that are none are MICA_DATA_LOSS with line and column. Empty lines are left out. */
+MICA_API mica_status mica_csv_load(const char *path, const mica_csv_options *options,
+                                   mica_csv **out_csv, mica_error *error);
+MICA_API mica_status mica_csv_parse(const void *bytes, size_t byte_size,
+                                    const mica_csv_options *options, mica_csv **out_csv,
+                                    mica_error *error);
+MICA_API void mica_csv_destroy(mica_csv *csv);
+MICA_API int64_t mica_csv_row_count(const mica_csv *csv);
+MICA_API int32_t mica_csv_column_count(const mica_csv *csv); /* all of the file */
+MICA_API const char *mica_csv_name(const mica_csv *csv, int32_t column);
+MICA_API int32_t mica_csv_index(const mica_csv *csv, const char *name);           /* -1: missing */
+MICA_API mica_csv_kind mica_csv_column_kind(const mica_csv *csv, int32_t column); /* never auto */
+MICA_API mica_tensor *mica_csv_tensor(const mica_csv *csv,
+                                      int32_t column); /* [rows], borrowed; NULL if skipped */
+/* Of a category, borrowed; NULL otherwise. */
+MICA_API const mica_vocabulary *mica_csv_vocabulary(const mica_csv *csv, int32_t column);
+/* Columns side by side, f32 [rows, count], converted. */
+MICA_API mica_status mica_csv_features(const mica_csv *csv, const int32_t *columns, int32_t count,
+                                       mica_tensor **out_features, mica_error *error);
+
+/* ---- text, npz ------------------------------------------------------------------------------------ */
+
+/* The lines of a file, each as u8 [bytes] without its end (LF or CR LF), read piece by piece. Empty lines are left
+ * out. A line above `longest` bytes (0: 1 MiB) is MICA_DATA_LOSS. */
+MICA_API mica_dataset *mica_dataset_from_lines(const char *path, int64_t longest,
+                                               mica_error *error);
+/* As mica_dataset_from_tensors with the arrays of an .npz file, in the order of the names; options->tensors and count
+ * are not read. */
+MICA_API mica_dataset *mica_dataset_from_npz(const char *path, const char *const *names,
+                                             int32_t count, const mica_memory_options *options,
+                                             mica_error *error);
 
 #ifdef __cplusplus
 }

@@ -10,8 +10,11 @@
 #include <string.h>
 
 #define FUZZ_TARGETS(X) \
+  X(cifar)              \
+  X(csv)                \
   X(einsum)             \
-  X(events) X(json) X(metrics) X(model) X(npy) X(npz) X(number) X(rearrange) X(safetensors) X(slice)
+  X(events)             \
+  X(idx) X(json) X(metrics) X(model) X(npy) X(npz) X(number) X(rearrange) X(safetensors) X(slice)
 
 #define DECLARE(name) void fuzz_##name(const uint8_t *bytes, size_t size);
 FUZZ_TARGETS(DECLARE)

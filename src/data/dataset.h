@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dataset.h: what the stages of data sets are made of. */
+#ifndef MICA_DATA_DATASET_H
+#define MICA_DATA_DATASET_H
+#include "core/memory.h"
+#include "mica/data.h"
+
+/* A position: integers that stages put and take in the same order. */
+struct mica_dataset_state {
+  int64_t *values;
+  uint32_t capacity;
+  size_t count, at;
+  bool failed; /* no memory when putting, or too few when taking */
+};
+void mica_state_clear(mica_dataset_state *state); /* keeps the memory */
+void mica_state_free(mica_dataset_state *state);
+void mica_state_copy(mica_dataset_state *to, const mica_dataset_state *from);
+
+struct mica_dataset {
+  mica_dataset_methods methods;
+  void *self;
+  int64_t epoch, given; /* batches of the epoch so far */
+  bool begun, ended;
+};
+
+/* The position of a whole data set, its sources included. */
+void mica_dataset_put_state(mica_dataset *dataset, mica_dataset_state *state);
+mica_status mica_dataset_take_state(mica_dataset *dataset, mica_dataset_state *state,
+                                    mica_error *error);
+
+/* A stage: `self` is zeroed memory of `size` bytes that mica_stage_create frees with the stage; it begins with a
+ * mica_stage. destroy is called for whatever else it holds. NULL source: passes the error on. */
+typedef struct {
+  size_t size;
+  mica_dataset *source; /* destroyed with the stage; NULL for stages that have several */
+} mica_stage;
+/* NULL, with the source destroyed, when the source is NULL or memory runs out. */
+void *mica_stage_allocate(mica_dataset *source, size_t size, const char *name, mica_error *error);
+/* Makes the data set; on failure `destroy` has been called and the stage is gone. */
+mica_dataset *mica_stage_create(void *stage, const mica_dataset_methods *methods,
+                                mica_error *error);
+/* The end of every destroy of a stage. */
+void mica_stage_free(void *stage);
+
+/* A tensor of that type to write to: `old`, when nobody else holds it and it fits, else a new one; old is released
+ * then. NULL without memory, *old is NULL in any case. */
+mica_tensor *mica_batch_reuse(mica_tensor **old, mica_type type, mica_error *error);
+/* Moves everything: what *to held is released. */
+void mica_batch_move(mica_batch *to, mica_batch *from);
+/* Releases what lies behind the first `count`. */
+void mica_batch_truncate(mica_batch *batch, int32_t count);
+
+/* The elements' tensors stacked to *out along a new axis 0. With pad, to the largest sizes, and axis 0 of the
+ * elements to `length` at least. */
+mica_status mica_batch_stack(const mica_batch *elements, int64_t count, bool pad, double pad_value,
+                             int64_t length, mica_batch *out, mica_error *error);
+
+#endif
