@@ -7,6 +7,10 @@ set(package_directory "${CMAKE_INSTALL_LIBDIR}/cmake/Mica")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/mica" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
         FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp" PATTERN "*.def")
 
+if(TARGET cmd_mica)
+  install(TARGETS cmd_mica RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
+
 # The targets are exported under the names <name>_static and <name>_shared; MicaConfig.cmake names the one
 # that a program links when it does not care.
 foreach(name IN LISTS mica_libraries)

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* command.h: what a sub-command is made of: a row that names it and its options, and a function. A new one is a file
+ * cmd/mica/<name>.c that defines its row, and a line in cmd/mica.c. Help, the check of options, completions and the
+ * manual page come from the rows. */
+#ifndef MICA_COMMAND_H
+#define MICA_COMMAND_H
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "mica/mica.h"
+
+typedef struct {
+  const char *name;  /* "input": given as --input */
+  const char *value; /* what it takes, for the help: "FILE"; NULL: nothing */
+  const char *help;
+} cli_option;
+
+enum { CLI_VALUES = 256 };
+typedef struct {
+  struct {
+    const char *name, *value;
+  } option[CLI_VALUES];
+  int option_count;
+  const char *operand[CLI_VALUES]; /* what is no option */
+  int operand_count;
+  bool json; /* --json, which every command takes */
+} cli_arguments;
+
+typedef struct {
+  const char *name, *operands, *summary, *details;
+  const cli_option *options; /* up to one without a name */
+  int (*run)(const cli_arguments *arguments);
+} cli_command;
+
+/* The i-th value of an option, or NULL; "" for one that takes none. */
+const char *cli_value(const cli_arguments *arguments, const char *name, int index);
+/* A whole number of at least `least`; `missing` if it is not given; -1 after a message. */
+long cli_number(const cli_arguments *arguments, const char *name, long least, long missing);
+
+/* "mica: ..." on the error stream; exit codes: 0 good, 1 failed, 2 wrongly called. */
+int cli_fail(const char *format, ...) MICA_PRINTF(1, 2);
+int cli_usage(const char *format, ...) MICA_PRINTF(1, 2);
+
+/* A device as --backend and --threads ask for it; NULL after a message. */
+mica_device *cli_device(const cli_arguments *arguments);
+#define CLI_DEVICE_OPTIONS                                                                \
+  {"backend", "NAME", "cpu, reference, ...; default: $MICA_BACKEND, else the fastest"}, { \
+    "threads", "N", "threads of the backend; default: all cores"                          \
+  }
+
+/* Text as a JSON string; a type as {"dtype": "f32", "shape": [2, 3]}. */
+void cli_json_text(const char *text);
+void cli_json_type(mica_type type);
+void cli_print_type(mica_type type); /* f32[2, 3] */
+
+extern const cli_command cli_run, cli_info;
+extern const cli_command *const cli_commands[]; /* up to NULL */
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options.c: values of options, messages, and the small printers that commands share. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+
+const char *cli_value(const cli_arguments *arguments, const char *name, int index) {
+  for (int i = 0; i < arguments->option_count; i++)
+    if (strcmp(arguments->option[i].name, name) == 0 && index-- == 0)
+      return arguments->option[i].value;
+  return NULL;
+}
+
+long cli_number(const cli_arguments *arguments, const char *name, long least, long missing) {
+  const char *text = cli_value(arguments, name, 0);
+  if (text == NULL) return missing;
+  char *end;
+  errno = 0;
+  long number = strtol(text, &end, 10);
+  if (errno == 0 && *text != 0 && *end == 0 && number >= least) return number;
+  cli_usage("--%s %s: expected a whole number of at least %ld", name, text, least);
+  return -1;
+}
+
+static void say(const char *format, va_list list) {
+  fputs("mica: ", stderr);
+  vfprintf(stderr, format, list);
+  fputc('\n', stderr);
+}
+
+int cli_fail(const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  say(format, list);
+  va_end(list);
+  return 1;
+}
+
+int cli_usage(const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  say(format, list);
+  va_end(list);
+  return 2;
+}
+
+mica_device *cli_device(const cli_arguments *arguments) {
+  mica_error error = {0};
+  long threads = cli_number(arguments, "threads", 1, 0);
+  if (threads < 0 || threads > INT32_MAX) return NULL;
+  mica_device_options options = {.struct_size = sizeof options,
+                                 .backend = cli_value(arguments, "backend", 0),
+                                 .threads = (int32_t)threads};
+  mica_device *device = mica_device_open(&options, &error);
+  if (device == NULL) cli_fail("%s", error.message);
+  return device;
+}
+
+void cli_json_text(const char *text) {
+  putchar('"');
+  for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+    if (*c == '"' || *c == '\\')
+      printf("\\%c", *c);
+    else if (*c < 0x20)
+      printf("\\u%04x", *c);
+    else
+      putchar(*c);
+  }
+  putchar('"');
+}
+
+void cli_json_type(mica_type type) {
+  printf("{\"dtype\": \"%s\", \"shape\": [", mica_dtype_name(type.dtype));
+  for (int32_t i = 0; i < type.shape.rank; i++)
+    printf("%s%" PRId64, i > 0 ? ", " : "", type.shape.dim[i]);
+  printf("]}");
+}
+
+void cli_print_type(mica_type type) {
+  char text[256];
+  mica_type_format(type, text, sizeof text);
+  fputs(text, stdout);
+}

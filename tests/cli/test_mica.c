@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command-line tool as somebody calls it: help, messages, exit codes, running and training a model file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "mica/mica.h"
+
+static char output[1 << 16];
+
+/* The exit code; what the tool prints, errors too, is in `output`. -1: there is no tool. */
+static int call(const char *arguments) {
+  char command[4096];
+  const char *build = getenv("MICA_BUILD_DIR");
+  snprintf(command, sizeof command, "%s/cmd/mica", build != NULL ? build : "build/release");
+  if (access(command, X_OK) != 0) return -1;
+  snprintf(command, sizeof command, "'%s/cmd/mica' %s 2>&1",
+           build != NULL ? build : "build/release", arguments);
+  FILE *pipe = popen(command, "r");
+  if (pipe == NULL) return -1;
+  size_t size = fread(output, 1, sizeof output - 1, pipe);
+  output[size] = 0;
+  int status = pclose(pipe);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+static bool is_built(void) {
+  if (call("--version") == 0) return true;
+  CHECK_SKIP("the tool is not built");
+  return false;
+}
+
+TEST(helps) {
+  if (!is_built()) return;
+  CHECK_EQ_INT(call(""), 2);
+  CHECK_STR_CONTAINS(output, "mica COMMAND");
+  CHECK_EQ_INT(call("--help"), 0);
+  CHECK_STR_CONTAINS(output, "run a program of a model file");
+  CHECK_EQ_INT(call("run --help"), 0);
+  CHECK_STR_CONTAINS(output, "--input [NAME=]FILE");
+  CHECK_EQ_INT(call("help info"), 0);
+  CHECK_STR_CONTAINS(output, "[PATH...]");
+  CHECK_EQ_INT(call("dance"), 2);
+  CHECK_STR_CONTAINS(output, "no command 'dance'");
+  CHECK_EQ_INT(call("run --inptu x"), 2);
+  CHECK_STR_CONTAINS(output, "--inptu: unknown");
+  CHECK_EQ_INT(call("run m --input"), 2);
+  CHECK_STR_CONTAINS(output, "is missing");
+  CHECK_EQ_INT(call("run no-such.mica"), 1);
+  CHECK_STR_CONTAINS(output, "no-such.mica");
+  CHECK_EQ_INT(call("info"), 0);
+  CHECK_STR_CONTAINS(output, "Mica ");
+  CHECK_EQ_INT(call("info --json"), 0);
+  CHECK_STR_CONTAINS(output, "\"backend\": \"cpu\"");
+}
+
+/* y = x w, and a step of w by the gradient of mean (y - t)^2. */
+static void save_model(void) {
+  mica_tensor *initial = mica_tensor_from_doubles(MICA_F32, MICA_DIMS(2, 1), (double[]){1, 2});
+  mica_variable *w = mica_variable_create("w", initial);
+  mica_graph *predict = mica_graph_create(NULL), *train = mica_graph_create(NULL);
+  mica_value x = mica_parameter(predict, (mica_type){MICA_F32, MICA_DIMS(3, 2)});
+  mica_value y = mica_matmul(x, mica_variable_read(predict, w));
+  mica_graph_set_outputs(predict, &y, 1);
+  x = mica_parameter(train, (mica_type){MICA_F32, MICA_DIMS(3, 2)});
+  mica_value t = mica_parameter(train, (mica_type){MICA_F32, MICA_DIMS(3, 1)}),
+             read = mica_variable_read(train, w), gradient;
+  mica_value difference = mica_sub(mica_matmul(x, read), t),
+             loss = mica_reduce_mean(mica_mul(difference, difference), MICA_ALL);
+  mica_gradients(loss, &read, 1, &gradient);
+  mica_variable_assign(w, mica_sub(read, mica_mul(mica_full_like(read, 0.125), gradient)));
+  mica_graph_set_outputs(train, &loss, 1);
+  static const char *const in[] = {"x", "t"}, *const out[] = {"y"}, *const losses[] = {"loss"};
+  const mica_model_program programs[] = {{"predict", predict, in, out},
+                                         {"train", train, in, losses}};
+  mica_error error = {0};
+  CHECK_OK_ERROR(mica_model_save("model.mica", programs, 2, NULL, 0, &error), &error);
+  mica_tensor *values =
+                  mica_tensor_from_doubles(MICA_F64, MICA_DIMS(3, 2), (double[]){1, 0, 0, 1, 1, 1}),
+              *targets = mica_tensor_from_doubles(MICA_F32, MICA_DIMS(3, 1), (double[]){3, -1, 2});
+  CHECK_OK(mica_npy_save("x.npy", values, NULL));
+  CHECK_OK(mica_npy_save("t.npy", targets, NULL));
+  mica_tensor_release(values), mica_tensor_release(targets), mica_tensor_release(initial);
+  mica_graph_destroy(predict), mica_graph_destroy(train);
+  mica_variable_release(w);
+}
+
+TEST(runs_and_trains) {
+  if (!is_built()) return;
+  save_model();
+  CHECK_EQ_INT(call("info model.mica"), 0);
+  CHECK_STR_CONTAINS(output, "program train");
+  CHECK_STR_CONTAINS(output, "f32[3, 2]");
+  CHECK_EQ_INT(call("info --json model.mica"), 0);
+  CHECK_STR_CONTAINS(output, "\"parameters\": 2");
+  CHECK_EQ_INT(call("run model.mica --input x.npy"), 0);
+  CHECK_STR_CONTAINS(output, "y: f32[3, 1]");
+  for (int backend = 0; backend < 2; backend++) {
+    CHECK_EQ_INT(call(backend ? "run model.mica --input x=x.npy --json --backend reference"
+                              : "run model.mica --input x=x.npy --json --backend cpu --threads 1"),
+                 0);
+    CHECK_STR_CONTAINS(output, "\"values\": [1, 2, 3]");
+  }
+  CHECK_EQ_INT(call("run model.mica --program train --input t=t.npy --input x.npy --steps 200 "
+                    "--save trained.mica --json"),
+               0);
+  CHECK_EQ_INT(call("run trained.mica --input x.npy --output y.npy"), 0);
+  CHECK_EQ_STR(output, "");
+  mica_tensor *y = NULL;
+  double values[3];
+  if (CHECK_OK(mica_npy_load("y.npy", &y, NULL)) &&
+      CHECK_OK(mica_tensor_read_doubles(y, values, 3, NULL))) {
+    CHECK_NEAR(values[0], 3, 1e-5);
+    CHECK_NEAR(values[1], -1, 1e-5);
+    CHECK_NEAR(values[2], 2, 1e-5);
+  }
+  mica_tensor_release(y);
+  CHECK_EQ_INT(call("info y.npy trained.mica --json"), 0);
+  CHECK_EQ_INT(call("run model.mica"), 2);
+  CHECK_STR_CONTAINS(output, "input 'x' is missing: --input x=FILE.npy with f32[3, 2]");
+  CHECK_EQ_INT(call("run model.mica --input t.npy"), 2);
+  CHECK_STR_CONTAINS(output, "t.npy is f32[3, 1], and the program wants f32[3, 2]");
+  CHECK_EQ_INT(call("run model.mica --program dance"), 2);
+  CHECK_STR_CONTAINS(output, "programs: predict train");
+  CHECK_EQ_INT(call("run x.npy"), 1);
+  CHECK_EQ_INT(call("run model.mica --input x.npy --steps 0"), 2);
+  CHECK_EQ_INT(call("info ."), 0);
+  CHECK_STR_CONTAINS(output, "0 checkpoints");
+}
+
+TEST_MAIN(TEST_CASE(helps), TEST_CASE(runs_and_trains))
