@@ -296,6 +296,42 @@ MICA_API mica_dataset *mica_dataset_from_npz(const char *path, const char *const
                                              int32_t count, const mica_memory_options *options,
                                              mica_error *error);
 
+/* ---- images --------------------------------------------------------------------------------------- */
+
+/* Augmentations of images on the host: elements [h, w, c] of u8 or f32, c at most 4. What is drawn depends on
+ * seed, epoch and index only. mica_augment is a mica_map_callback for maps, whose user is a mica_augment_options *
+ * that outlives the data set: it changes tensor `key` and passes the others on. In this order: */
+typedef struct {
+  size_t struct_size;
+  int32_t key;
+  uint64_t seed;
+  double rotate;    /* by up to so many degrees either way, bilinear, with zeros around */
+  int32_t pad;      /* zeros on each side first; then */
+  int32_t crop[2];  /* a place for [height, width] is drawn; {0, 0}: no crop */
+  bool crop_center; /* the middle instead: for evaluation */
+  double flip_horizontal, flip_vertical; /* probabilities */
+  /* Factors drawn from [1 - x, 1 + x]: brightness scales, contrast moves away from the image's mean, saturation from
+   * the pixel's gray (luma of BT.601); hue turns by up to x of a full turn in YIQ. c must be 3 for the last two. u8
+   * stays within 0 .. 255. */
+  double brightness, contrast, saturation, hue;
+  int32_t
+      cutout; /* a square of this size is 0, cut off at the borders (DeVries and Taylor, 2017); 0: none */
+} mica_augment_options;
+MICA_API mica_status mica_augment(void *user, mica_map_position position, const mica_batch *in,
+                                  mica_batch *out, mica_error *error);
+
+/* mixup (Zhang and others, 2018) of batches: tensor `images` [n, ...] and tensor `labels` [n, classes], f32, become
+ * l x + (1 - l) x' with x' the row before and l drawn for the batch from the symmetric beta distribution of `alpha`
+ * above 0. A callback for maps as mica_augment. */
+typedef struct {
+  size_t struct_size;
+  int32_t images, labels;
+  uint64_t seed;
+  double alpha;
+} mica_mixup_options;
+MICA_API mica_status mica_mixup(void *user, mica_map_position position, const mica_batch *in,
+                                mica_batch *out, mica_error *error);
+
 #ifdef __cplusplus
 }
 #endif
