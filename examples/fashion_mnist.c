@@ -4,7 +4,10 @@
  * reports how well it does. `./dev demo` runs it.
  *
  * fashion_mnist [--seed N] [--epochs N] [--data DIR] [--plot FILE] [--threads N] [--quiet] [--limit
- * N]
+ * N] [--log DIR]
+ *
+ * --log writes DIR/metrics.jsonl, DIR/plot.html, which an open browser follows while it trains,
+ * DIR/model.html, the model's picture, and an event file for TensorBoard.
  *
  * Two convolutions (32 and 64 channels), a dense layer of 128 with dropout, Adam (Kingma and Ba
  * 2015) under a
@@ -242,6 +245,89 @@ static float learning_rate(int64_t step, int64_t steps, double most) {
                            (1 + cos(3.141592653589793 * (at - up) / ((double)steps - up))));
 }
 
+/* What --log asks for; all NULL without it. */
+typedef struct {
+  char folder[512];
+  mica_metrics_log *metrics;
+  mica_event_log *events;
+  double drawn; /* when the page was written, by the log's clock */
+} run_log;
+
+static const char *log_path(const run_log *log, const char *name, char path[600]) {
+  snprintf(path, 600, "%s/%s", log->folder, name);
+  return path;
+}
+
+/* The page of the log as it stands; `live`: more is to come. */
+static mica_status draw_log(run_log *log, bool live, mica_error *error) {
+  char path[600];
+  mica_runs *runs = NULL;
+  mica_plot_options options = {.struct_size = sizeof options,
+                               .title = "Fashion-MNIST",
+                               .x = MICA_PLOT_EPOCH,
+                               .smoothing = 0.95,
+                               .live_seconds = live ? 2 : 0};
+  mica_status status = mica_runs_create(&runs, error);
+  if (status == MICA_OK) status = mica_runs_add(runs, log_path(log, "metrics.jsonl", path), error);
+  if (status == MICA_OK)
+    status = mica_plot_runs_html(log_path(log, "plot.html", path), runs, &options, error);
+  mica_runs_destroy(runs);
+  log->drawn = mica_metrics_log_seconds(log->metrics);
+  return status;
+}
+
+/* Opens the log, and draws the model: what `prediction` does with one batch. */
+static mica_status open_log(run_log *log, const char *folder, network *net, mica_error *error) {
+  char path[600];
+  snprintf(log->folder, sizeof log->folder, "%s", folder);
+  mica_metrics_log_options anew = {.struct_size = sizeof anew, .replace = true, .flush_seconds = 1};
+  mica_status status = mica_events_open(folder, &log->events, error); /* makes the folder */
+  if (status == MICA_OK)
+    status =
+        mica_metrics_log_open(log_path(log, "metrics.jsonl", path), &anew, &log->metrics, error);
+  mica_graph *graph = mica_graph_create(NULL);
+  mica_type images = {MICA_U8, {4, {BATCH, SIDE, SIDE, 1}}};
+  mica_value in = mica_parameter(graph, images), out;
+  prediction(graph, &in, &out, net);
+  mica_graph_set_outputs(graph, &out, 1);
+  mica_picture_options options = {.struct_size = sizeof options, .title = "Fashion-MNIST CNN"};
+  if (status == MICA_OK)
+    status = mica_picture_html(log_path(log, "model.html", path), graph, &options, error);
+  if (status == MICA_OK)
+    status = mica_picture_svg(log_path(log, "model.svg", path), graph, &options, error);
+  if (status == MICA_OK) status = mica_events_graph(log->events, graph, error);
+  mica_graph_destroy(graph);
+  return status;
+}
+
+/* One step's numbers; at the end of training the test's. */
+static mica_status log_step(run_log *log, int64_t step, double epoch, double loss, double accuracy,
+                            double rate, mica_error *error) {
+  if (!log->metrics) return MICA_OK;
+  mica_metric metrics[] = {{"loss", loss}, {"accuracy", accuracy}, {"learning rate", rate}};
+  mica_status status = mica_metrics_log_write(log->metrics, MICA_METRICS_TRAIN, NULL, step, epoch,
+                                              metrics, 3, error);
+  if (status == MICA_OK && step % 20 == 0)
+    status = mica_events_scalar(log->events, "train/loss", step, loss, error);
+  if (status == MICA_OK && mica_metrics_log_seconds(log->metrics) - log->drawn > 2) {
+    status = mica_metrics_log_flush(log->metrics, error);
+    if (status == MICA_OK) status = draw_log(log, true, error);
+  }
+  return status;
+}
+
+static mica_status close_log(run_log *log, int64_t step, double epoch, double accuracy,
+                             mica_error *error) {
+  if (!log->metrics) return MICA_OK;
+  mica_status status =
+      mica_metrics_log_write(log->metrics, MICA_METRICS_EVALUATION, "test", step, epoch,
+                             &(mica_metric){"accuracy", accuracy}, 1, error);
+  if (status == MICA_OK) status = mica_metrics_log_flush(log->metrics, error);
+  if (status == MICA_OK)
+    status = mica_events_scalar(log->events, "test/accuracy", step, accuracy, error);
+  return status == MICA_OK ? draw_log(log, false, error) : status;
+}
+
 static mica_status test(mica_jit *predict, const data_set *data,
                         int64_t confusion[CLASSES * CLASSES], mica_error *error) {
   memset(confusion, 0, sizeof(int64_t) * CLASSES * CLASSES);
@@ -280,12 +366,12 @@ typedef struct {
   uint64_t seed;
   int64_t epochs, limit;
   int32_t threads;
-  const char *data, *plot;
+  const char *data, *plot, *log;
   bool quiet;
 } options;
 
 static mica_status train(mica_jit *step_jit, const data_set *data, const options *o, history *h,
-                         double *out_seconds, mica_error *error) {
+                         run_log *log, double *out_seconds, mica_error *error) {
   int64_t per_epoch = data->count / BATCH, steps = per_epoch * o->epochs;
   int64_t *order = malloc((size_t)data->count * sizeof *order);
   mica_tensor *in[4] = {mica_tensor_from(MICA_U8, MICA_DIMS(BATCH, SIDE, SIDE, 1), NULL),
@@ -319,6 +405,8 @@ static mica_status train(mica_jit *step_jit, const data_set *data, const options
     h->loss[step] = loss, h->smooth[step] = loss_average / weight,
     h->accuracy[step] = 100 * right_average / weight;
     h->count = step + 1;
+    status = log_step(log, step + 1, (double)(step + 1) / (double)per_epoch, loss,
+                      100.0 * right / BATCH, rate, error);
     char metrics[128];
     snprintf(metrics, sizeof metrics, "epoch %lld/%lld  loss %.3f  accuracy %.1f %%",
              (long long)epoch + 1, (long long)o->epochs, h->smooth[step], h->accuracy[step]);
@@ -376,6 +464,8 @@ static bool parse_options(int count, char **arguments, options *o) {
       o->data = value;
     else if (!strcmp(name, "--plot"))
       o->plot = value;
+    else if (!strcmp(name, "--log"))
+      o->log = value;
     else {
       long long number = strtoll(value, &end, 10);
       if (*end || end == value || number < 0) return false;
@@ -399,7 +489,7 @@ int main(int argument_count, char **arguments) {
   if (!parse_options(argument_count, arguments, &o)) {
     fprintf(stderr,
             "usage: %s [--seed N] [--epochs N] [--data DIR] [--plot FILE] [--threads N] [--quiet] "
-            "[--limit N]\n",
+            "[--limit N] [--log DIR]\n",
             arguments[0]);
     return 2;
   }
@@ -415,6 +505,7 @@ int main(int argument_count, char **arguments) {
   data_set training = {0}, testing = {0};
   network net = {0};
   history h = {0};
+  run_log log = {0};
   double seconds = 0;
   int64_t confusion[CLASSES * CLASSES] = {0};
   mica_device *device = NULL;
@@ -451,8 +542,10 @@ int main(int argument_count, char **arguments) {
         (unsigned long long)o.seed, mica_device_description(device));
     step = mica_jit_create(device, training_step, .inputs = 4, .outputs = 2, .user = &net);
     predict = mica_jit_create(device, prediction, .inputs = 1, .outputs = 1, .user = &net);
-    ok = train(step, &training, &o, &h, &seconds, &error) == MICA_OK &&
-         test(predict, &testing, confusion, &error) == MICA_OK;
+    ok = (!o.log || open_log(&log, o.log, &net, &error) == MICA_OK) &&
+         train(step, &training, &o, &h, &log, &seconds, &error) == MICA_OK &&
+         test(predict, &testing, confusion, &error) == MICA_OK &&
+         close_log(&log, h.count, (double)o.epochs, accuracy_of(confusion), &error) == MICA_OK;
   }
   if (ok) {
     printf("\n");
@@ -460,12 +553,14 @@ int main(int argument_count, char **arguments) {
     if (*o.plot) {
       ok = draw(&o, &h, accuracy_of(confusion), &error) == MICA_OK;
       if (ok) printf("\nthe curves are in %s\n", o.plot);
+      if (ok && o.log) printf("the log, plot.html and model.html are in %s\n", o.log);
     }
   }
   if (ok)
     printf("fashion-mnist: test accuracy %.2f %%, %.1f s\n", accuracy_of(confusion), seconds);
   else
     fprintf(stderr, "fashion_mnist: %s\n", error.message);
+  mica_metrics_log_close(log.metrics, NULL), mica_events_close(log.events, NULL);
   free(h.step);
   mica_jit_destroy(step), mica_jit_destroy(predict);
   release_network(&net);

@@ -9,6 +9,7 @@
 #include "mica/core.h"
 #include "mica/ui/events.h"
 #include "mica/ui/metrics.h"
+#include "mica/ui/picture.h"
 #include "mica/ui/plots.h"
 #ifdef __cplusplus
 extern "C" {
@@ -16,15 +17,16 @@ extern "C" {
 
 /* ---- progress -------------------------------------------------------------------------------- */
 
-/* A line that is redrawn on a terminal, and printed at every tenth of the way elsewhere. Colors
- * only on a terminal and without $NO_COLOR. A plain value: begin fills it, nothing to free. */
+/* A line that is redrawn on a terminal, cut to its width at that moment, and printed at every tenth of
+ * the way elsewhere. Colors only on a terminal, without $NO_COLOR and unless $TERM is dumb; an ASCII
+ * bar where the locale is not UTF-8. A plain value: begin fills it, nothing to free. */
 typedef struct {
   FILE *out;
   bool terminal, color;
   int64_t total, printed_tenth, began_ns, drawn_ns, paused_ns, pause_began_ns;
   char title[64];
 } mica_progress;
-/* `total` steps; out NULL: nothing is shown. */
+/* `total` steps, 0: not known, then it tells how many are done; out NULL: nothing is shown. */
 MICA_API void mica_progress_begin(mica_progress *progress, FILE *out, const char *title,
                                   int64_t total);
 /* After step `done` of total; `metrics` is text such as "loss 0.312 accuracy 88.1 %". */
@@ -42,6 +44,14 @@ MICA_API double mica_progress_seconds(
  * column: predicted; names [classes]. */
 MICA_API void mica_report_classes(FILE *out, const char *const *names, const int64_t *confusion,
                                   int64_t classes);
+/* A title and aligned lines "  loss      0.312". */
+MICA_API void mica_report_metrics(FILE *out, const char *title, const mica_metric *metrics,
+                                  size_t count);
+/* Last, least and greatest value of every curve, as a table. */
+MICA_API void mica_report_runs(FILE *out, const mica_runs *runs);
+/* cells [rows, columns] of UTF-8, the first row the head; NULL is empty. Columns of numbers are aligned
+ * on the right. */
+MICA_API void mica_report_table(FILE *out, const char *const *cells, size_t rows, size_t columns);
 
 #ifdef __cplusplus
 }

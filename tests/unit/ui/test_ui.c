@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "mica/ui.h"
+#include "ui/ui_internal.h"
 
 static char text[1 << 18];
 static const char *contents(FILE *file) {
@@ -84,6 +86,109 @@ TEST(progress_draws_a_bar_on_a_terminal) {
   close(host);
 }
 
+/* Without a known end it counts; elsewhere than on a terminal at 1, 2, 4, 8, ... steps. */
+TEST(progress_without_an_end_counts) {
+  FILE *file = tmpfile();
+  if (!CHECK(file)) return;
+  mica_progress p;
+  mica_progress_begin(&p, file, "reading", 0);
+  for (int i = 1; i <= 100; i++) mica_progress_update(&p, i, NULL);
+  mica_progress_end(&p);
+  const char *printed = contents(file);
+  int lines = 0;
+  for (const char *c = printed; *c; c++) lines += *c == '\n';
+  CHECK_EQ_INT(lines, 7);
+  CHECK_STR_CONTAINS(printed, "reading 64  ");
+  CHECK(!strstr(printed, "%"));
+  fclose(file);
+}
+
+/* A line is never wider than the window, which may change, whatever the metrics are; colors are closed. */
+TEST(progress_fits_the_window) {
+  int host = posix_openpt(O_RDWR | O_NOCTTY);
+  if (host < 0 || grantpt(host) != 0 || unlockpt(host) != 0) {
+    CHECK_SKIP("there are no pseudo-terminals here");
+    if (host >= 0) close(host);
+    return;
+  }
+  FILE *file = fopen(ptsname(host), "w");
+  if (!CHECK(file)) return;
+  static const unsigned short widths[] = {80, 40, 20, 1};
+  setenv("LC_ALL", "C.UTF-8", 1);
+  for (int i = 0; i < 4; i++) {
+    struct winsize window = {.ws_row = 24, .ws_col = widths[i]};
+    if (!CHECK(ioctl(host, TIOCSWINSZ, &window) == 0)) break;
+    mica_progress p;
+    mica_progress_begin(&p, file, "träining", 8);
+    p.terminal = p.color = true;
+    mica_progress_update(
+        &p, 8,
+        "löss 0.25  äccuracy 0.875  and much more than fits into any line of that width at all");
+    mica_progress_end(&p);
+    size_t used = 0;
+    do {
+      ssize_t size = read(host, text + used, sizeof text - 1 - used);
+      if (size <= 0) break;
+      text[used += (size_t)size] = 0;
+    } while (!strchr(text, '\n'));
+    /* Behind the clearing of the line and in front of the end, which a terminal makes "\r\n". */
+    char *begin = strstr(text, "\033[K"), *end = begin ? strstr(begin, "\r\n") : NULL;
+    if (!CHECK(end)) break;
+    *end = 0;
+    size_t columns = mica_ui_columns(begin + 3);
+    CHECK(columns < widths[i] || widths[i] == 1);
+    CHECK(columns + 2 > widths[i]); /* and no shorter than need be */
+    if (widths[i] > 1) CHECK_STR_CONTAINS(begin, "…");
+    const char *color = NULL;
+    for (const char *c = begin + 3; (c = strchr(c, '\033')); c++) color = c;
+    if (widths[i] > 1) CHECK(color && !strncmp(color, "\033[0m", 4));
+  }
+  setenv("TERM", "dumb", 1);
+  mica_progress p;
+  mica_progress_begin(&p, file, "plain", 8);
+  CHECK(p.terminal && !p.color);
+  unsetenv("TERM"), unsetenv("LC_ALL");
+  fclose(file);
+  close(host);
+}
+
+TEST(tables_are_aligned) {
+  FILE *file = tmpfile();
+  if (!CHECK(file)) return;
+  setenv("LC_ALL", "C.UTF-8", 1);
+  mica_report_table(
+      file, (const char *[]){"näme", "count", "note", "a", "1", "x", "longer", "12,345", NULL}, 3,
+      3);
+  mica_report_metrics(file, "evaluation", (mica_metric[]){{"loss", 0.5}, {"accuracy", 0.875}}, 2);
+  mica_report_table(file, NULL, 3, 3);
+  mica_report_table(NULL, NULL, 0, 0);
+  CHECK_EQ_STR(contents(file),
+               "näme     count  note\n"
+               "────────────────────\n"
+               "a            1  x\n"
+               "longer  12,345\n"
+               "evaluation\n"
+               "  loss      0.5\n"
+               "  accuracy  0.875\n");
+  fclose(file);
+  file = tmpfile();
+  mica_runs *runs = NULL;
+  const char *lines =
+      "{\"step\":1,\"metrics\":{\"loss\":2}}\n{\"step\":5,\"metrics\":{\"loss\":0.5}}\n";
+  CHECK_OK(mica_runs_create(&runs, NULL));
+  CHECK_OK(mica_runs_add_lines(runs, "one", lines, strlen(lines), NULL));
+  if (CHECK(file)) {
+    mica_report_runs(file, runs);
+    CHECK_EQ_STR(contents(file),
+                 "run  metric  on            last     least  greatest\n"
+                 "───────────────────────────────────────────────────\n"
+                 "one  loss    training  0.5 at 5  0.5 at 5    2 at 1\n");
+    fclose(file);
+  }
+  unsetenv("LC_ALL");
+  mica_runs_destroy(runs);
+}
+
 TEST(report_counts) {
   FILE *file = tmpfile();
   if (!CHECK(file)) return;
@@ -128,5 +233,6 @@ TEST(plots_hold_their_curves) {
 }
 
 TEST_MAIN(TEST_CASE(progress_prints_lines_when_piped),
-          TEST_CASE(progress_draws_a_bar_on_a_terminal), TEST_CASE(report_counts),
-          TEST_CASE(plots_hold_their_curves))
+          TEST_CASE(progress_draws_a_bar_on_a_terminal), TEST_CASE(progress_without_an_end_counts),
+          TEST_CASE(progress_fits_the_window), TEST_CASE(tables_are_aligned),
+          TEST_CASE(report_counts), TEST_CASE(plots_hold_their_curves))
