@@ -23,7 +23,7 @@ static mica_status train(const char *folder, const char *name, double rate, mica
   double w = 0;
   for (int64_t step = 0; step <= 60 && status == MICA_OK; step++) {
     double loss = w * w * w * w / 4 - 2 * w + 2, gradient = w * w * w - 2;
-    mica_metric metrics[] = {{"loss", loss}, {"gradient", gradient}};
+    mica_metric metrics[] = {{"loss", loss}, {"w", w}};
     status = mica_metrics_log_write(log, MICA_METRICS_TRAIN, NULL, step, (double)step / 20, metrics,
                                     2, error);
     if (status == MICA_OK && step % 20 == 0)

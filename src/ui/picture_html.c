@@ -33,15 +33,16 @@ static void put_rows(const html_picture *h, int32_t parent);
 static void put_item(const html_picture *h, int32_t item) {
   static const char *const kinds[] = {"scope", "op", "end", "end"};
   const mica_picture_item *i = &h->picture->items[item];
+  const char *in = !i->entered ? "" : i->rank ? " in left" : " in";
   if (i->kind == MICA_ITEM_SCOPE && i->children > 0 && i->depth < 200) {
-    mica_ui_format(h->out, "<details class=\"box scope\" id=\"i%d\"%s><summary>", item,
+    mica_ui_format(h->out, "<details class=\"box scope%s\" id=\"i%d\"%s><summary>", in, item,
                    mica_picture_open(h->picture, h->options, item) ? " open" : "");
     box_words(h, i);
     mica_ui_string(h->out, "</summary>\n");
     put_rows(h, item);
     mica_ui_string(h->out, "</details>\n");
   } else {
-    mica_ui_format(h->out, "<div class=\"box %s\" id=\"i%d\">", kinds[i->kind], item);
+    mica_ui_format(h->out, "<div class=\"box %s%s\" id=\"i%d\">", kinds[i->kind], in, item);
     box_words(h, i);
     mica_ui_string(h->out, "</div>\n");
   }

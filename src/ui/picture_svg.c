@@ -69,7 +69,7 @@ static bool lay_out(svg_picture *s) {
       int32_t w = (int32_t)mica_ui_columns(lines[k]) * (k ? 13 : 16) / 2 + 28;
       if (w > wide) wide = w;
     }
-    box->width = wide > 120 ? wide : 120, box->height = count * LINE + 15;
+    box->width = wide > 120 ? wide + wide % 2 : 120, box->height = count * LINE + 15;
     if (!mica_picture_open(p, s->options, i) || p->items[i].rows == 0) continue;
     int32_t rows = p->items[i].rows;
     int32_t *sizes = calloc((size_t)rows * 3, sizeof *sizes); /* width, height, place of each row */
@@ -79,7 +79,8 @@ static bool lay_out(svg_picture *s) {
       row[0] += s->boxes[c].width + (row[0] ? BESIDE : 0);
       if (s->boxes[c].height > row[1]) row[1] = s->boxes[c].height;
     }
-    int32_t inner = box->width - 2 * PAD, y = i ? SCOPE_HEAD + 14 : 56;
+    int32_t inner = box->width - 2 * PAD > 388 || i ? box->width - 2 * PAD : 388,
+            y = i ? SCOPE_HEAD + 14 : 56;
     for (int32_t r = 0; r < rows; r++)
       if (sizes[3 * r] > inner) inner = sizes[3 * r];
     for (int32_t r = 0; r < rows; r++) {
@@ -168,14 +169,18 @@ static void draw_edge(const svg_picture *s, const mica_picture_edge *e, int32_t 
                  across, y1, across - 8, y1, x1 + 3);
 }
 
-/* From the frame of a scope to what takes values from outside. */
+/* From outside of a frame: from above into its first row, from the left further below. */
 static void draw_entry(const svg_picture *s, int32_t item) {
-  int32_t x, y, parent = s->picture->items[item].parent;
-  if (!s->picture->items[item].entered || s->picture->items[item].rank) return;
+  const mica_picture_item *i = &s->picture->items[item];
+  int32_t x, y;
+  if (!i->entered || i->parent <= 0) return;
   place(s, item, &x, &y);
-  if (parent > 0)
+  if (i->rank == 0)
     mica_ui_format(s->out, "<path class=\"edge\" d=\"M%d %dV%d\"/>\n", x + s->boxes[item].width / 2,
                    y - 12, y - 3);
+  else
+    mica_ui_format(s->out, "<path class=\"edge\" d=\"M%d %dH%d\"/>\n", x - 13,
+                   y + s->boxes[item].height / 2, x - 3);
 }
 
 static const char *const picture_style[] = {

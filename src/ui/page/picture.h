@@ -24,6 +24,7 @@ static const char *const picture_page_css[] = {
   "summary{cursor:pointer;list-style:none}summary::-webkit-details-marker{display:none}\n",
   "summary b::before{content:\"\\25B8\\00A0\";color:var(--line)}details[open]>summary b::before{content:\"\\25BE\\00A0\"}\n",
   "details[open]>summary{margin-bottom:24px}details[open]>summary .does{display:none}\n",
+  ".in::before{content:\"\\2193\";position:absolute;left:calc(50% - .3em);top:-21px;color:var(--soft)}.in.left::before{content:\"\\2192\";left:-16px;top:7px}\n",
   ".edge{fill:none;stroke:var(--soft);stroke-width:1.4}.back{stroke-dasharray:5 4}.tip{fill:var(--soft)}\n",
   ".lit .edge{opacity:.15}.lit .edge.hot,.hot{stroke:var(--line);opacity:1;stroke-width:2}\n",
   "@media(max-width:600px){header,main{padding-left:10px;padding-right:10px}.buttons{margin-left:0}.box{padding:6px 9px}}\n",
