@@ -399,14 +399,14 @@ static mica_status train(mica_jit *step_jit, const data_set *data, const options
     if (status == MICA_OK) status = mica_tensor_read(out[1], &right, sizeof right, error);
     if (status != MICA_OK) break;
     loss_average = 0.96 * loss_average + 0.04 * loss,
-    right_average = 0.96 * right_average + 0.04 * right / BATCH;
+    right_average = 0.96 * right_average + 0.04 * right / (double)BATCH;
     weight = 0.96 * weight + 0.04;
     h->step[step] = (double)step / (double)per_epoch;
     h->loss[step] = loss, h->smooth[step] = loss_average / weight,
     h->accuracy[step] = 100 * right_average / weight;
     h->count = step + 1;
     status = log_step(log, step + 1, (double)(step + 1) / (double)per_epoch, loss,
-                      100.0 * right / BATCH, rate, error);
+                      100.0 * right / (double)BATCH, rate, error);
     char metrics[128];
     snprintf(metrics, sizeof metrics, "epoch %lld/%lld  loss %.3f  accuracy %.1f %%",
              (long long)epoch + 1, (long long)o->epochs, h->smooth[step], h->accuracy[step]);

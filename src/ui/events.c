@@ -14,6 +14,12 @@
 enum { EVENT_WALL_TIME = 1, EVENT_STEP, EVENT_VERSION, EVENT_GRAPH, EVENT_SUMMARY };
 enum { SUMMARY_VALUE = 1, VALUE_TAG = 1, VALUE_SIMPLE, VALUE_IMAGE = 4, VALUE_HISTOGRAM };
 
+#ifdef __wasi__
+static long process_number(void) { return 1; } /* a sandbox knows one process */
+#else
+static long process_number(void) { return (long)getpid(); }
+#endif
+
 struct mica_event_log {
   char *path;
   int file;
@@ -54,7 +60,8 @@ mica_status mica_events_flush(mica_event_log *log, mica_error *error) {
   if (!log) return mica_error_set(error, MICA_INVALID, "events: there is no log");
   log->flushed_ns = mica_ui_clock();
   size_t done = 0, size = log->pending.size;
-  off_t before = lseek(log->file, 0, SEEK_END);
+  struct stat about;
+  off_t before = fstat(log->file, &about) == 0 ? about.st_size : -1;
   int code = 0;
   while (done < size && !code) {
     ssize_t wrote = write(log->file, log->pending.bytes + done, size - done);
@@ -81,7 +88,7 @@ static int open_new(const char *folder, char **out_path) {
   for (int number = 0; number < 10000; number++) {
     mica_ui_text path = {0};
     mica_ui_format(&path, "%s/events.out.tfevents.%010lld.%s.%ld.%d.mica", folder,
-                   (long long)mica_ui_wall_seconds(), host, (long)getpid(), number);
+                   (long long)mica_ui_wall_seconds(), host, process_number(), number);
     *out_path = path.bytes;
     if (path.failed) {
       mica_ui_free(&path);

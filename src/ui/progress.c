@@ -64,11 +64,11 @@ static void put_cut(mica_ui_text *out, const char *text, size_t width, bool colo
 }
 
 static void put_bar(mica_ui_text *line, double done, bool color) {
-  enum { CELLS = 20 };
+  static const int cells = 20;
   bool unicode = mica_ui_wants_unicode();
   if (color) mica_ui_string(line, "\033[36m");
-  for (int i = 0; i < CELLS; i++)
-    mica_ui_string(line, i < (int)(done * CELLS) ? (unicode ? "━" : "#") : unicode ? "┈" : ".");
+  for (int i = 0; i < cells; i++)
+    mica_ui_string(line, i < (int)(done * cells) ? (unicode ? "━" : "#") : unicode ? "┈" : ".");
   if (color) mica_ui_string(line, "\033[0m");
   mica_ui_string(line, " ");
 }

@@ -262,10 +262,16 @@ static char **folder_names(const char *path, size_t *out_count) {
   return names;
 }
 
+#ifdef __wasi__
+static bool whole_path(const char *path, char *out) { return (void)path, (void)out, false; }
+#else
+static bool whole_path(const char *path, char *out) { return realpath(path, out) != NULL; }
+#endif
+
 /* The last part of a path that names something: "logs/adam/" gives "adam", "." the folder's own. */
 static void run_name_of(const char *path, char *out, size_t size) {
   char whole[4096];
-  if ((!strcmp(path, ".") || !strcmp(path, "./")) && realpath(path, whole)) path = whole;
+  if ((!strcmp(path, ".") || !strcmp(path, "./")) && whole_path(path, whole)) path = whole;
   size_t end = strlen(path);
   while (end > 1 && path[end - 1] == '/') end--;
   size_t begin = end;
