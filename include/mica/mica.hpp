@@ -27,6 +27,8 @@
 #include "mica/cpp/signal.hpp"
 #include "mica/cpp/sorting.hpp"
 #include "mica/cpp/train_losses.hpp"
+#include "mica/cpp/train_metrics.hpp"
 #include "mica/cpp/train_optimizers.hpp"
+#include "mica/cpp/train_schedules.hpp"
 #include "mica/cpp/values.hpp"
 #endif

@@ -3,5 +3,7 @@
 #ifndef MICA_TRAIN_H
 #define MICA_TRAIN_H
 #include "mica/train/losses.h"
+#include "mica/train/metrics.h"
+#include "mica/train/schedules.h"
 #include "mica/train/optimizers.h"
 #endif

@@ -52,6 +52,39 @@ TEST(optimizers) {
   CHECK_EQ_INT(lion.slots(mica::type(MICA_F16, {3})).size(), 2);
 }
 
+TEST(schedules) {
+  using options = mica::schedule_options;
+  mica::schedule rate =
+      mica::schedule::join({mica::schedule::polynomial(options().with_end(1).with_steps(10)),
+                            mica::schedule::constant(0.5) *
+                                mica::schedule::cosine(options().with_start(2).with_steps(4))},
+                           {10});
+  CHECK_NEAR(rate.at(5), 0.5, 1e-15);
+  CHECK_NEAR(rate.at(12), 0.5, 1e-15);
+  CHECK(!mica::schedule::cosine(options()));
+  mica::device device = mica::device::open(mica::device_options(), &why);
+  mica::jit f(device, [&](value step) { return std::array<value, 1>{rate(step)}; });
+  std::vector<tensor> y = call(f, {tensor({}, std::vector<std::int32_t>{10})});
+  if (y.size() == 1) CHECK_NEAR(y[0].values<float>()[0], 1, 1e-6);
+}
+
+TEST(metrics) {
+  mica::device device = mica::device::open(mica::device_options(), &why);
+  mica::jit f(device, [](value x, value t) {
+    mica::metric accuracy = mica::metric::binary_accuracy();
+    std::vector<value> state = accuracy.begin(x.graph());
+    for (int i = 0; i < 2; i++) state = accuracy.update(state, x, t);
+    mica::metric recall = mica::metric::recall(mica::metric_options().with_threshold(0.8));
+    return std::array<value, 3>{accuracy.result(state), recall.once(x, t), mica::roc_auc(x, t)};
+  });
+  std::vector<tensor> y =
+      call(f, {tensor({4}, {0.9f, 0.2f, 0.6f, 0.7f}), tensor({4}, std::vector<float>{1, 0, 0, 1})});
+  if (y.size() != 3) return;
+  CHECK_NEAR(y[0].values<double>()[0], 0.75, 0);
+  CHECK_NEAR(y[1].values<double>()[0], 0.5, 0);
+  CHECK_NEAR(y[2].values<double>()[0], 1, 0);
+}
+
 }  // namespace
 
-TEST_MAIN(TEST_CASE(losses), TEST_CASE(optimizers))
+TEST_MAIN(TEST_CASE(losses), TEST_CASE(optimizers), TEST_CASE(schedules), TEST_CASE(metrics))

@@ -94,6 +94,9 @@ inline value zero_non_finite(value x) { return mica_zero_non_finite(x); }
 inline value moving_average(value average, value x, double decay, value step = {}) {
   return mica_moving_average(average, x, decay, step);
 }
+inline value monotonic_projection(value x, double margin = 0, std::int32_t axis = -1) {
+  return mica_monotonic_projection(x, margin, axis);
+}
 inline value unscale(value x, value scale) { return mica_unscale(x, scale); }
 
 }  // namespace mica

@@ -195,6 +195,10 @@ MICA_API void mica_accumulate_gradients(const mica_value *sums, const mica_value
 MICA_API mica_value mica_moving_average(mica_value average, mica_value x, double decay,
                                         mica_value step);
 
+/* The sequence along the axis that is nearest to x (least squares) and rises by at least the margin from element to element
+ * (isotonic regression), for parameters that must be in order: apply it after an update. n^2 in the axis' size. */
+MICA_API mica_value mica_monotonic_projection(mica_value x, double margin, int32_t axis);
+
 /* Dynamic loss scaling (Micikevicius et al. 2018, arXiv 1710.03740): the loss is multiplied by `scale`, gradients are
  * divided by it, and a step whose gradients are not finite is left out. */
 typedef struct {

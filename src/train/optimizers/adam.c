@@ -26,20 +26,20 @@ static mica_value adam_direction(const mica_optimizer *o, const mica_optimizer_s
   double beta1 = mica_option(o, MICA_OPTION_BETA1), beta2 = mica_option(o, MICA_OPTION_BETA2);
   double epsilon = mica_option(o, MICA_OPTION_EPSILON);
   mica_value mean = slots[0] = mica_running_mean(slots[0], g, beta1);
-  mica_value correction = mica_bias_correction(step->count, beta1);
+  mica_value correction = mica_reciprocal(mica_bias_correction(step->count, beta1));
   if (kind == KIND_NADAM) {
-    mica_value next = mica_bias_correction(mica_add(step->count, 1), beta1);
-    mean = mica_add(mica_mul(mica_div(mean, next), beta1),
-                    mica_mul(mica_div(g, correction), 1 - beta1));
+    mica_value next = mica_reciprocal(mica_bias_correction(mica_add(step->count, 1), beta1));
+    mean = mica_add(mica_mul(mean, mica_mul(next, beta1)),
+                    mica_mul(g, mica_mul(correction, 1 - beta1)));
   } else {
-    mean = mica_div(mean, correction);
+    mean = mica_mul(mean, correction);
   }
   if (kind == KIND_ADAMAX) {
     slots[1] = mica_max(mica_add(mica_abs(g), epsilon), mica_mul(slots[1], beta2));
     return mica_div(mean, slots[1]);
   }
   slots[1] = mica_running_mean(slots[1], mica_square(g), beta2);
-  mica_value square = mica_div(slots[1], mica_bias_correction(step->count, beta2));
+  mica_value square = mica_mul(slots[1], mica_reciprocal(mica_bias_correction(step->count, beta2)));
   if (kind == KIND_AMSGRAD) square = slots[2] = mica_max(slots[2], square);
   return mica_div(mean, mica_add(mica_sqrt(square), epsilon));
 }

@@ -203,6 +203,21 @@ TEST(the_scale_of_a_loss) {
   }
 }
 
+GOLDEN(projected, out[0] = mica_monotonic_projection(in[0], 0, -1);
+       out[1] = mica_monotonic_projection(mica_swap_axes(in[0], 0, 1), 0.5, 0))
+TEST(projections_are_the_nearest_in_order) {
+  /* As scikit-learn's IsotonicRegression; the second of x - 0.5 i, plus 0.5 i. */
+  double out[2][64];
+  const double wanted[] = {0.5, 0.5, 2, 2, 2, 7, -3, -1, -1, -1, -1, -1};
+  const double spaced[] = {0.25, 0.75, 1.5, 2, 2.5, 7, -3, -2, -1.5, -1, -0.5, 0};
+  mica_tensor *in[] = {NUMBERS(F64, MICA_DIMS(2, 6), 1, 0, 3, 2, 1, 7, -3, 1, 0, -1, -2, -3)};
+  if (!run_numbers(build_projected, NULL, in, 1, out, 2)) return;
+  for (int i = 0; i < 12; i++) {
+    CHECK_NEAR(out[0][i], wanted[i], 1e-12);
+    CHECK_NEAR(out[1][i % 6 * 2 + i / 6], spaced[i], 1e-12);
+  }
+}
+
 /* ---- mistakes --------------------------------------------------------------------------------------------- */
 
 /* An update of one f32[3] by adam, but for one thing. */
@@ -265,6 +280,8 @@ TEST(mistakes) {
   CHECK_FAILS(mica_clip_by_value(I32(3), 1), "expected f16, bf16, f32 or f64");
   CHECK_FAILS(mica_moving_average(F32(3), F32(2), 0.9, (mica_value){0}), "expected equal shapes");
   CHECK_FAILS(mica_moving_average(F32(3), F32(3), 1.5, (mica_value){0}), "decay 1.5");
+  CHECK_FAILS(mica_monotonic_projection(F32(3), INFINITY, 0), "finite margin");
+  CHECK_FAILS(mica_monotonic_projection(F32(3), 0, 1), "axis 1");
   CHECK_FAILS(mica_unscale(F32(3), F32(3)), "the scale: expected []");
   CHECK_FAILS(
       mica_loss_scale_update((mica_loss_scale){SCALAR(F32), SCALAR(I64)}, SCALAR(BOOL), NULL).scale,
@@ -280,4 +297,5 @@ TEST_MAIN(TEST_CASE(slots_follow_the_parameter), TEST_CASE(half_precision_goes_o
           TEST_CASE(groups_set_rate_and_decay), TEST_CASE(a_step_can_be_left_out),
           TEST_CASE(an_optimizer_of_ones_own), TEST_CASE(norms_and_clipping),
           TEST_CASE(what_is_not_finite), TEST_CASE(sums_over_batches), TEST_CASE(moving_averages),
-          TEST_CASE(the_scale_of_a_loss), TEST_CASE(mistakes))
+          TEST_CASE(the_scale_of_a_loss), TEST_CASE(projections_are_the_nearest_in_order),
+          TEST_CASE(mistakes))
