@@ -70,6 +70,9 @@ typedef struct {
   int64_t parameter;
 } mica_betainc_slope_attr; /* operand that the slope is by: 0 or 1 */
 typedef struct {
+  bool log; /* the draw is a logarithm */
+} mica_gamma_draw_attr;
+typedef struct {
   mica_dtype dtype;
 } mica_bitcast_attr;
 typedef struct {

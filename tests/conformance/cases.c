@@ -57,6 +57,20 @@ static mica_value conv_backward(mica_graph *g, const char *which, const mica_val
   return mica_build_operator(g, name, in, 2, attributes);
 }
 
+/* Where igamma(a, x) is 0.4, by Newton steps that the differences go through and the derivative does not. */
+static mica_value gamma_quantile(mica_value a, bool log) {
+  mica_value fixed = mica_convert(a, MICA_F64), x = mica_mul(fixed, 0.8);
+  for (int i = 0; i < 6; i++) {
+    mica_value density = mica_exp(
+        mica_sub(mica_sub(mica_mul(mica_sub(fixed, 1), mica_log(x)), x), mica_lgamma(fixed)));
+    x = mica_sub(x, mica_div(mica_sub(mica_igamma(fixed, x), 0.4), density));
+  }
+  if (log) x = mica_log(x);
+  return mica_build_operator(a.graph, "gamma_draw",
+                             (mica_value[]){a, mica_convert(x, mica_dtype_of(a))}, 2,
+                             log ? "log=true" : "log=false");
+}
+
 /* Six Newton steps for the square root of x. */
 static mica_value newton_steps(mica_value x) {
   mica_value state[2] = {x, mica_scalar(x.graph, MICA_I32, 0)}, final[2];

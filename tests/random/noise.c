@@ -65,6 +65,7 @@ static bool is_exact(mica_op op) {
     case MICA_OP_BARRIER:
     case MICA_OP_BITCAST:
     case MICA_OP_REDUCE_PRECISION:
+    case MICA_OP_GAMMA_DRAW:
     case MICA_OP_COPYSIGN:
     case MICA_OP_NEXTAFTER: return true;
     default: return mica_op_definition(op)->kind == MICA_KIND_REGION;

@@ -57,12 +57,13 @@ static const domain domains[] = {
     {"bessel_i1e", "M", '1'},    {"igamma", "PP", '1'},
     {"igammac", "PP", '1'},      {"igamma_slope", "PP", '?'},
     {"betainc", "PPU", '1'},     {"betainc_slope", "PPU", '?'},
-    {"copysign", "MN", '='},     {"nextafter", "MM", '='},
+    {"gamma_draw", "PP", '='},   {"copysign", "MN", '='},
+    {"nextafter", "MM", '='},
 };
 /* In smooth programs differences are the oracle: not for what a derivative is defined to be, and
  * not where a second derivative is a difference itself. */
-static const char *const rough[] = {"stop_gradient", "nextafter",    "reduce_precision",
-                                    "bitcast",       "igamma_slope", "betainc_slope"};
+static const char *const rough[] = {"stop_gradient", "nextafter",     "reduce_precision", "bitcast",
+                                    "igamma_slope",  "betainc_slope", "gamma_draw"};
 
 static bool try_build(mica_op op, mica_dtype dtype, const char *attributes) {
   const mica_op_def *def = mica_op_definition(op);

@@ -91,6 +91,10 @@ op_shift_left, op_shift_right_logical, op_shift_right_arithmetic = map(
 op_stop_gradient = simple(lambda x: x)
 
 
+def op_gamma_draw(a, x, log):
+    raise Missing("the derivative of a gamma draw")
+
+
 def op_polygamma(x, order):
     return jax.scipy.special.polygamma(order, x) if order else lax.digamma(x)
 

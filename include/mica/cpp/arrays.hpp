@@ -180,6 +180,9 @@ inline value random_gumbel(value key, type of) { return mica_random_gumbel(key, 
 inline value random_laplace(value key, type of) { return mica_random_laplace(key, of); }
 inline value random_logistic(value key, type of) { return mica_random_logistic(key, of); }
 inline value random_cauchy(value key, type of) { return mica_random_cauchy(key, of); }
+inline value random_orthogonal(value key, type of, double gain = 1) {
+  return mica_random_orthogonal(key, of, gain);
+}
 inline value random_gamma(value key, value a, shape sizes) {
   return mica_random_gamma(key, a, sizes);
 }

@@ -49,7 +49,8 @@ MICA_API mica_value mica_random_poisson(mica_value key, mica_value rate, mica_sh
 
 /* ---- orders ------------------------------------------------------------------------------------ */
 
-/* i32 [n]: 0 to n - 1 in a random order: of n words of 64 bits. */
+/* i32 [n]: 0 to n - 1 in a random order: of n words of 64 bits; up to n = 2^22 of their upper bits,
+ * all but the log2(n) that hold the place. */
 MICA_API mica_value mica_random_permutation(mica_value key, int64_t n);
 /* x with its slices along the axis in a random order. */
 MICA_API mica_value mica_random_shuffle(mica_value key, mica_value x, int32_t axis);
@@ -86,13 +87,20 @@ MICA_API mica_value mica_random_cauchy(mica_value key, mica_type type);      /* 
 
 /* Density x^(a - 1) exp(-x) / gamma(a), a > 0, by rejection (Marsaglia and Tsang 2000); a not above 0
  * or NaN gives NaN. The derivative by a is implicit reparameterization (Figurnov, Mohamed and Mnih
- * 2018), in reverse mode. The second one keeps the logarithm, where a small draw would be 0. */
+ * 2018). The second one keeps the logarithm, where a small draw would be 0. */
 MICA_API mica_value mica_random_gamma(mica_value key, mica_value a, mica_shape shape);
 MICA_API mica_value mica_random_log_gamma(mica_value key, mica_value a, mica_shape shape);
 /* Density in proportion to x^(a - 1) (1 - x)^(b - 1): x / (x + y) of gamma draws. */
 MICA_API mica_value mica_random_beta(mica_value key, mica_value a, mica_value b, mica_shape shape);
 /* a broadcast to the shape [..., n]: gamma draws by their sum along the last axis. */
 MICA_API mica_value mica_random_dirichlet(mica_value key, mica_value a, mica_shape shape);
+
+/* ---- matrices ---------------------------------------------------------------------------------- */
+
+/* [..., m, n]: gain times a matrix whose columns (rows, where m < n) are orthonormal, uniform among all
+ * such (Haar measure): the Q of normal matrices, each column by the sign of R's diagonal (Mezzadri,
+ * "How to generate random matrices from the classical compact groups", 2007). */
+MICA_API mica_value mica_random_orthogonal(mica_value key, mica_type type, double gain);
 
 #ifdef __cplusplus
 }

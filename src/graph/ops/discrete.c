@@ -150,7 +150,16 @@ static mica_value order_words(mica_value key, int64_t n) {
 mica_value mica_random_permutation(mica_value key, int64_t n) {
   MICA_ENTRY(key.graph);
   if (!can_order("random_permutation", key, n, n)) return mica_no_value(key.graph);
-  return mica_arg_sort(order_words(key, n), -1, false);
+  int32_t bits = 0;
+  while (((int64_t)1 << bits) < n) bits++;
+  mica_value words = order_words(key, n);
+  if (bits > 22) return mica_arg_sort(words, -1, false);
+  /* Each place in the lower bits of its word: one array is sorted faster than two. */
+  words = mica_shift_left(mica_shift_right_logical(words, bits), bits);
+  words = (mica_or)(words, mica_iota(key.graph, mica_type_of(words), mica_rank_of(words) - 1));
+  mica_value mask = mica_number_for("random_permutation", words, ldexp(1, bits) - 1);
+  words = (mica_and)(mica_sort(words, -1, false), mask);
+  return mica_convert(words, MICA_I32);
 }
 
 mica_value mica_random_shuffle(mica_value key, mica_value x, int32_t axis) {

@@ -126,3 +126,29 @@ mica_value mica_random_truncated_normal(mica_value key, mica_type type, double l
   if (isfinite(low)) x = mica_max(x, low);
   return isfinite(high) ? mica_min(x, high) : x;
 }
+
+/* ---- orthogonal matrices ------------------------------------------------------------------------- */
+
+mica_value mica_random_orthogonal(mica_value key, mica_type type, double gain) {
+  MICA_ENTRY(key.graph);
+  int64_t count;
+  if (!mica_can_draw("random_orthogonal", key, type, &count)) return mica_no_value(key.graph);
+  int32_t rank = type.shape.rank;
+  char text[MICA_SHAPE_TEXT];
+  if (rank < 2)
+    return mica_fail_operator(key.graph, "random_orthogonal", &key, 1,
+                              "the shape %s: expected [..., rows, columns]",
+                              mica_shape_text(type.shape, text));
+  mica_type tall = {mica_wide_dtype(type.dtype), type.shape};
+  int64_t rows = type.shape.dim[rank - 2], columns = type.shape.dim[rank - 1];
+  bool turned = rows < columns;
+  tall.shape.dim[rank - 2] = turned ? columns : rows;
+  tall.shape.dim[rank - 1] = turned ? rows : columns;
+  mica_value q, r;
+  mica_qr(mica_random_normal(key, tall), false, &q, &r);
+  /* A factorization with R's diagonal above 0 is the only one: its Q does not depend on how it is found. */
+  mica_value diagonal = mica_expand_dims(mica_diagonal(r, 0, -2, -1), -2);
+  q = mica_select(mica_less(diagonal, 0), mica_neg(q), q);
+  if (turned) q = mica_swap_axes(q, -2, -1);
+  return mica_convert(mica_mul(q, gain), type.dtype);
+}

@@ -19,183 +19,184 @@ typedef struct {
     return expression;                                                        \
   }
 #define BESIDE(name, expression) ALONE(name, expression)
-#define MISUSES                                                                                  \
-  ALONE(neg, mica_neg(b))                                                                        \
-  ALONE(exp, mica_exp(b))                                                                        \
-  ALONE(not, mica_not(b))                                                                        \
-  ALONE(is_nan, mica_is_nan(b))                                                                  \
-  ALONE(square, mica_square(b))                                                                  \
-  ALONE(reciprocal, mica_reciprocal(b))                                                          \
-  ALONE(convert, mica_convert(b, MICA_F64))                                                      \
-  ALONE(stop_gradient, mica_stop_gradient(b))                                                    \
-  ALONE(mark, mica_mark(b, "label"))                                                             \
-  ALONE(full_like, mica_full_like(b, 1))                                                         \
-  ALONE(zeros_like, mica_zeros_like(b))                                                          \
-  ALONE(ones_like, mica_ones_like(b))                                                            \
-  ALONE(add_number, mica_add(b, 1))                                                              \
-  ALONE(pow_number, mica_pow(b, 2))                                                              \
-  ALONE(less_number, mica_less(b, 1))                                                            \
-  BESIDE(add_first, mica_add(b, o))                                                              \
-  BESIDE(add_second, mica_add(o, b))                                                             \
-  BESIDE(compare, mica_greater_equal(o, b))                                                      \
-  BESIDE(xor, mica_xor(b, o))                                                                    \
-  BESIDE(select_condition, mica_select(b, o, o))                                                 \
-  BESIDE(select_first, mica_select(o, b, o))                                                     \
-  BESIDE(select_second, mica_select(o, o, b))                                                    \
-  ALONE(tan, mica_tan(b))                                                                        \
-  ALONE(acosh, mica_acosh(b))                                                                    \
-  ALONE(softplus, mica_softplus(b))                                                              \
-  ALONE(lgamma, mica_lgamma(b))                                                                  \
-  ALONE(polygamma, mica_polygamma(2, b))                                                         \
-  ALONE(bitcast, mica_bitcast(b, MICA_U8))                                                       \
-  ALONE(reduce_precision, mica_reduce_precision(b, 5, 3))                                        \
-  ALONE(popcount, mica_popcount(b))                                                              \
-  ALONE(sign_bit, mica_sign_bit(b))                                                              \
-  ALONE(sign, mica_sign(b))                                                                      \
-  ALONE(abs, mica_abs(b))                                                                        \
-  ALONE(real, mica_real(b))                                                                      \
-  ALONE(imag, mica_imag(b))                                                                      \
-  ALONE(conj, mica_conj(b))                                                                      \
-  ALONE(angle, mica_angle(b))                                                                    \
-  ALONE(is_inf, mica_is_inf(b))                                                                  \
-  ALONE(trunc, mica_trunc(b))                                                                    \
-  ALONE(round_half_away, mica_round_half_away(b))                                                \
-  ALONE(polynomial, mica_polynomial(b, NULL, 0))                                                 \
-  ALONE(mod_number, mica_mod(b, 2))                                                              \
-  ALONE(floor_divide_number, mica_floor_divide(b, 2))                                            \
-  ALONE(clamp_numbers, mica_clamp_numbers(b, 0, 1))                                              \
-  ALONE(barrier, misused_barrier(b))                                                             \
-  BESIDE(atan2, mica_atan2(o, b))                                                                \
-  BESIDE(hypot, mica_hypot(b, o))                                                                \
-  BESIDE(logaddexp, mica_logaddexp(b, o))                                                        \
-  BESIDE(xlogy, mica_xlogy(o, b))                                                                \
-  BESIDE(igamma, mica_igamma(b, o))                                                              \
-  BESIDE(betainc, mica_betainc(o, o, b))                                                         \
-  BESIDE(shift_left, mica_shift_left(o, b))                                                      \
-  BESIDE(copysign, mica_copysign(o, b))                                                          \
-  BESIDE(nextafter, mica_nextafter(b, o))                                                        \
-  BESIDE(complex, mica_complex(b, o))                                                            \
-  BESIDE(mod, mica_mod(o, b))                                                                    \
-  BESIDE(floor_divide, mica_floor_divide(b, o))                                                  \
-  BESIDE(clamp, mica_clamp(o, o, b))                                                             \
-  ALONE(broadcast_to, mica_broadcast_to(b, MICA_DIMS(2, 2)))                                     \
-  ALONE(broadcast_in_dim, mica_broadcast_in_dim(b, MICA_DIMS(2, 2), MICA_AXES(0, 1)))            \
-  ALONE(reshape, mica_reshape(b, MICA_DIMS(-1)))                                                 \
-  ALONE(flatten, mica_flatten(b, 0))                                                             \
-  ALONE(expand_dims, mica_expand_dims(b, -1))                                                    \
-  ALONE(squeeze, mica_squeeze(b, MICA_ALL))                                                      \
-  ALONE(transpose, mica_transpose(b, MICA_ALL))                                                  \
-  ALONE(swap_axes, mica_swap_axes(b, 0, 1))                                                      \
-  ALONE(reverse, mica_reverse(b, MICA_ALL))                                                      \
-  ALONE(slice, mica_slice(b, "1:, 0"))                                                           \
-  ALONE(slice_axis, mica_slice_axis(b, 0, 0, 1, 1))                                              \
-  ALONE(slice_with, mica_slice_with(b, NULL, NULL, NULL))                                        \
-  BESIDE(pad_first, mica_pad(b, o, (int64_t[]){1, 1}, NULL, NULL))                               \
-  BESIDE(pad_second, mica_pad(o, b, (int64_t[]){1, 1}, NULL, NULL))                              \
-  BESIDE(concatenate, mica_concatenate((mica_value[]){o, b}, 2, 0))                              \
-  BESIDE(stack, mica_stack((mica_value[]){b, o}, 2, 0))                                          \
-  ALONE(split, misused_split(b))                                                                 \
-  BESIDE(dynamic_slice, mica_dynamic_slice(o, (mica_value[]){b, b}, MICA_DIMS(1, 1)))            \
-  ALONE(dynamic_slice_x, mica_dynamic_slice(b, (mica_value[]){b, b}, MICA_DIMS(1, 1)))           \
-  BESIDE(dynamic_update, mica_dynamic_update_slice(o, b, (mica_value[]){b, b}))                  \
-  BESIDE(dynamic_update_x, mica_dynamic_update_slice(b, o, (mica_value[]){o, o}))                \
-  BESIDE(index_axis, mica_index_axis(o, b, 0))                                                   \
-  BESIDE(index_axis_x, mica_index_axis(b, o, 0))                                                 \
-  BESIDE(update_axis, mica_update_axis(o, b, o, 0))                                              \
-  BESIDE(update_axis_index, mica_update_axis(o, o, b, 0))                                        \
-  ALONE(move_axis, mica_move_axis(b, 0, 1))                                                      \
-  ALONE(roll, mica_roll(b, 1, 0))                                                                \
-  ALONE(tile, mica_tile(b, MICA_DIMS(2, 2)))                                                     \
-  ALONE(repeat, mica_repeat(b, 2, 0))                                                            \
-  ALONE(diagonal, mica_diagonal(b, 0, 0, 1))                                                     \
-  ALONE(diag_embed, mica_diag_embed(b, 1))                                                       \
-  ALONE(diag, mica_diag(b, 0))                                                                   \
-  ALONE(tril, mica_tril(b, 0))                                                                   \
-  ALONE(triu, mica_triu(b, 0))                                                                   \
-  ALONE(rearrange, mica_rearrange(b, "h w -> w h"))                                              \
-  BESIDE(einsum, mica_einsum("ij,jk", ((mica_value[]){o, b}), 2))                                \
-  BESIDE(einsum_first, mica_einsum("ij,jk", ((mica_value[]){b, o}), 2))                          \
-  BESIDE(put_along_axis, mica_put_along_axis(o, b, o, 0))                                        \
-  BESIDE(add_along_axis, mica_add_along_axis(b, o, o, 0))                                        \
-  BESIDE(meshgrid, misused_meshgrid(o, b))                                                       \
-  ALONE(unstack, misused_unstack(b))                                                             \
-  ALONE(any, mica_any(b, MICA_ALL))                                                              \
-  ALONE(count_nonzero, mica_count_nonzero(b, MICA_ALL))                                          \
-  ALONE(nonzero, mica_nonzero(b, 2, 0))                                                          \
-  ALONE(variance, mica_variance(b, MICA_ALL, 0))                                                 \
-  ALONE(std, mica_std(b, MICA_ALL, 0))                                                           \
-  BESIDE(average, mica_average(b, o, MICA_ALL))                                                  \
-  BESIDE(average_weights, mica_average(o, b.graph ? b : mica_add(o, b), MICA_ALL))               \
-  ALONE(covariance, mica_covariance(b, 0))                                                       \
-  ALONE(corrcoef, mica_corrcoef(b))                                                              \
-  ALONE(ptp, mica_ptp(b, MICA_ALL))                                                              \
-  ALONE(nanmean, mica_nanmean(b, MICA_ALL))                                                      \
-  ALONE(nanmax, mica_nanmax(b, MICA_ALL))                                                        \
-  ALONE(nanstd, mica_nanstd(b, MICA_ALL, 0))                                                     \
-  ALONE(norm, mica_norm(b, 2, MICA_ALL))                                                         \
-  BESIDE(outer, mica_outer(o, b))                                                                \
-  BESIDE(kron, mica_kron(b, o))                                                                  \
-  BESIDE(cross, mica_cross(o, b, 0))                                                             \
-  BESIDE(convolve, mica_convolve(b, o, MICA_SAME))                                               \
-  BESIDE(trapezoid, mica_trapezoid(b, o, 1, 0))                                                  \
-  BESIDE(interp, mica_interp(o, b, o))                                                           \
-  ALONE(relu, mica_relu(b))                                                                      \
-  ALONE(gelu, mica_gelu(b))                                                                      \
-  ALONE(silu, mica_silu(b))                                                                      \
-  ALONE(softmax, mica_softmax(b, -1))                                                            \
-  ALONE(log_softmax, mica_log_softmax(b, 0))                                                     \
-  ALONE(logsumexp, mica_logsumexp(b, MICA_ALL))                                                  \
-  ALONE(one_hot, mica_one_hot(b, 3, MICA_F32))                                                   \
-  BESIDE(layer_norm, mica_layer_norm(b, o, o, 1e-5))                                             \
-  ALONE(layer_norm_alone, mica_layer_norm(b, (mica_value){0}, (mica_value){0}, 1e-5))            \
-  BESIDE(cross_entropy, mica_softmax_cross_entropy(b, o))                                        \
-  BESIDE(cross_entropy_labels, mica_softmax_cross_entropy(o, b))                                 \
-  BESIDE(attention_q, mica_attention(b, o, o))                                                   \
-  BESIDE(attention_k, mica_attention(o, b, o))                                                   \
-  BESIDE(attention_v, mica_attention(o, o, b))                                                   \
-  ALONE(cholesky, mica_cholesky(b, true))                                                        \
-  BESIDE(solve_a, mica_solve(b, o))                                                              \
-  BESIDE(solve_b, mica_solve(o, b))                                                              \
-  BESIDE(triangular_a, mica_triangular_solve(b, o))                                              \
-  BESIDE(triangular_b, mica_triangular_solve(o, b, .right = true))                               \
-  ALONE(inverse, mica_inverse(b))                                                                \
-  ALONE(pinv, mica_pinv(b, -1))                                                                  \
-  BESIDE(lstsq_a, mica_lstsq(b, o, -1))                                                          \
-  BESIDE(lstsq_b, mica_lstsq(o, b, -1))                                                          \
-  ALONE(matrix_rank, mica_matrix_rank(b, -1))                                                    \
-  ALONE(eigvalsh, mica_eigvalsh(b))                                                              \
-  ALONE(svdvals, mica_svdvals(b))                                                                \
-  ALONE(matrix_trace, mica_matrix_trace(b))                                                      \
-  ALONE(matrix_norm, mica_matrix_norm(b, MICA_NORM_ONE))                                         \
-  ALONE(condition, mica_condition_number(b, MICA_NORM_SPECTRAL))                                 \
-  ALONE(matrix_power, mica_matrix_power(b, 3))                                                   \
-  ALONE(matrix_exp, mica_matrix_exp(b))                                                          \
-  ALONE(det, mica_det(b))                                                                        \
-  ALONE(random_split, mica_random_split(b, 2))                                                   \
-  ALONE(random_integers, mica_random_integers(b, ((mica_type){MICA_I32, MICA_DIMS(3)}), 0, 2))   \
-  BESIDE(random_bernoulli_each, mica_random_bernoulli_each(k, b, MICA_DIMS(2, 2)))               \
-  ALONE(random_rademacher, mica_random_rademacher(b, ((mica_type){MICA_I32, MICA_DIMS(3)})))     \
-  BESIDE(random_categorical, mica_random_categorical(k, b))                                      \
-  BESIDE(random_categorical_key, mica_random_categorical(b, o))                                  \
-  BESIDE(random_poisson, mica_random_poisson(k, b, MICA_DIMS(2, 2)))                             \
-  ALONE(random_permutation, mica_random_permutation(b, 3))                                       \
-  BESIDE(random_shuffle, mica_random_shuffle(k, b, 0))                                           \
-  ALONE(random_choice, mica_random_choice(b, 3, 2, false))                                       \
-  BESIDE(random_choice_by, mica_random_choice_by(k, b, 1))                                       \
-  ALONE(random_range, mica_random_uniform_range(b, ((mica_type){MICA_F32, MICA_DIMS(3)}), 0, 2)) \
-  ALONE(random_truncated,                                                                        \
-        mica_random_truncated_normal(b, ((mica_type){MICA_F32, MICA_DIMS(3)}), 0, 2))            \
-  ALONE(random_gumbel, mica_random_gumbel(b, ((mica_type){MICA_F32, MICA_DIMS(3)})))             \
-  BESIDE(random_gamma, mica_random_gamma(k, b, MICA_DIMS(2, 2)))                                 \
-  BESIDE(random_gamma_key, mica_random_gamma(b, o, MICA_DIMS(2, 2)))                             \
-  BESIDE(random_beta, mica_random_beta(k, o, b, MICA_DIMS(2, 2)))                                \
-  BESIDE(random_dirichlet, mica_random_dirichlet(k, b, MICA_DIMS(2, 2)))                         \
-  ALONE(random_bits, mica_random_bits(b, MICA_DIMS(3)))                                          \
-  BESIDE(random_fold, mica_random_fold(k, b))                                                    \
-  BESIDE(random_fold_key, mica_random_fold(b, o))                                                \
-  ALONE(random_fold_number, mica_random_fold_number(b, 1))                                       \
-  ALONE(random_uniform, mica_random_uniform(b, ((mica_type){MICA_F64, MICA_DIMS(3)})))           \
-  ALONE(random_normal, mica_random_normal(b, ((mica_type){MICA_F64, MICA_DIMS(3)})))             \
+#define MISUSES                                                                                    \
+  ALONE(neg, mica_neg(b))                                                                          \
+  ALONE(exp, mica_exp(b))                                                                          \
+  ALONE(not, mica_not(b))                                                                          \
+  ALONE(is_nan, mica_is_nan(b))                                                                    \
+  ALONE(square, mica_square(b))                                                                    \
+  ALONE(reciprocal, mica_reciprocal(b))                                                            \
+  ALONE(convert, mica_convert(b, MICA_F64))                                                        \
+  ALONE(stop_gradient, mica_stop_gradient(b))                                                      \
+  ALONE(mark, mica_mark(b, "label"))                                                               \
+  ALONE(full_like, mica_full_like(b, 1))                                                           \
+  ALONE(zeros_like, mica_zeros_like(b))                                                            \
+  ALONE(ones_like, mica_ones_like(b))                                                              \
+  ALONE(add_number, mica_add(b, 1))                                                                \
+  ALONE(pow_number, mica_pow(b, 2))                                                                \
+  ALONE(less_number, mica_less(b, 1))                                                              \
+  BESIDE(add_first, mica_add(b, o))                                                                \
+  BESIDE(add_second, mica_add(o, b))                                                               \
+  BESIDE(compare, mica_greater_equal(o, b))                                                        \
+  BESIDE(xor, mica_xor(b, o))                                                                      \
+  BESIDE(select_condition, mica_select(b, o, o))                                                   \
+  BESIDE(select_first, mica_select(o, b, o))                                                       \
+  BESIDE(select_second, mica_select(o, o, b))                                                      \
+  ALONE(tan, mica_tan(b))                                                                          \
+  ALONE(acosh, mica_acosh(b))                                                                      \
+  ALONE(softplus, mica_softplus(b))                                                                \
+  ALONE(lgamma, mica_lgamma(b))                                                                    \
+  ALONE(polygamma, mica_polygamma(2, b))                                                           \
+  ALONE(bitcast, mica_bitcast(b, MICA_U8))                                                         \
+  ALONE(reduce_precision, mica_reduce_precision(b, 5, 3))                                          \
+  ALONE(popcount, mica_popcount(b))                                                                \
+  ALONE(sign_bit, mica_sign_bit(b))                                                                \
+  ALONE(sign, mica_sign(b))                                                                        \
+  ALONE(abs, mica_abs(b))                                                                          \
+  ALONE(real, mica_real(b))                                                                        \
+  ALONE(imag, mica_imag(b))                                                                        \
+  ALONE(conj, mica_conj(b))                                                                        \
+  ALONE(angle, mica_angle(b))                                                                      \
+  ALONE(is_inf, mica_is_inf(b))                                                                    \
+  ALONE(trunc, mica_trunc(b))                                                                      \
+  ALONE(round_half_away, mica_round_half_away(b))                                                  \
+  ALONE(polynomial, mica_polynomial(b, NULL, 0))                                                   \
+  ALONE(mod_number, mica_mod(b, 2))                                                                \
+  ALONE(floor_divide_number, mica_floor_divide(b, 2))                                              \
+  ALONE(clamp_numbers, mica_clamp_numbers(b, 0, 1))                                                \
+  ALONE(barrier, misused_barrier(b))                                                               \
+  BESIDE(atan2, mica_atan2(o, b))                                                                  \
+  BESIDE(hypot, mica_hypot(b, o))                                                                  \
+  BESIDE(logaddexp, mica_logaddexp(b, o))                                                          \
+  BESIDE(xlogy, mica_xlogy(o, b))                                                                  \
+  BESIDE(igamma, mica_igamma(b, o))                                                                \
+  BESIDE(betainc, mica_betainc(o, o, b))                                                           \
+  BESIDE(shift_left, mica_shift_left(o, b))                                                        \
+  BESIDE(copysign, mica_copysign(o, b))                                                            \
+  BESIDE(nextafter, mica_nextafter(b, o))                                                          \
+  BESIDE(complex, mica_complex(b, o))                                                              \
+  BESIDE(mod, mica_mod(o, b))                                                                      \
+  BESIDE(floor_divide, mica_floor_divide(b, o))                                                    \
+  BESIDE(clamp, mica_clamp(o, o, b))                                                               \
+  ALONE(broadcast_to, mica_broadcast_to(b, MICA_DIMS(2, 2)))                                       \
+  ALONE(broadcast_in_dim, mica_broadcast_in_dim(b, MICA_DIMS(2, 2), MICA_AXES(0, 1)))              \
+  ALONE(reshape, mica_reshape(b, MICA_DIMS(-1)))                                                   \
+  ALONE(flatten, mica_flatten(b, 0))                                                               \
+  ALONE(expand_dims, mica_expand_dims(b, -1))                                                      \
+  ALONE(squeeze, mica_squeeze(b, MICA_ALL))                                                        \
+  ALONE(transpose, mica_transpose(b, MICA_ALL))                                                    \
+  ALONE(swap_axes, mica_swap_axes(b, 0, 1))                                                        \
+  ALONE(reverse, mica_reverse(b, MICA_ALL))                                                        \
+  ALONE(slice, mica_slice(b, "1:, 0"))                                                             \
+  ALONE(slice_axis, mica_slice_axis(b, 0, 0, 1, 1))                                                \
+  ALONE(slice_with, mica_slice_with(b, NULL, NULL, NULL))                                          \
+  BESIDE(pad_first, mica_pad(b, o, (int64_t[]){1, 1}, NULL, NULL))                                 \
+  BESIDE(pad_second, mica_pad(o, b, (int64_t[]){1, 1}, NULL, NULL))                                \
+  BESIDE(concatenate, mica_concatenate((mica_value[]){o, b}, 2, 0))                                \
+  BESIDE(stack, mica_stack((mica_value[]){b, o}, 2, 0))                                            \
+  ALONE(split, misused_split(b))                                                                   \
+  BESIDE(dynamic_slice, mica_dynamic_slice(o, (mica_value[]){b, b}, MICA_DIMS(1, 1)))              \
+  ALONE(dynamic_slice_x, mica_dynamic_slice(b, (mica_value[]){b, b}, MICA_DIMS(1, 1)))             \
+  BESIDE(dynamic_update, mica_dynamic_update_slice(o, b, (mica_value[]){b, b}))                    \
+  BESIDE(dynamic_update_x, mica_dynamic_update_slice(b, o, (mica_value[]){o, o}))                  \
+  BESIDE(index_axis, mica_index_axis(o, b, 0))                                                     \
+  BESIDE(index_axis_x, mica_index_axis(b, o, 0))                                                   \
+  BESIDE(update_axis, mica_update_axis(o, b, o, 0))                                                \
+  BESIDE(update_axis_index, mica_update_axis(o, o, b, 0))                                          \
+  ALONE(move_axis, mica_move_axis(b, 0, 1))                                                        \
+  ALONE(roll, mica_roll(b, 1, 0))                                                                  \
+  ALONE(tile, mica_tile(b, MICA_DIMS(2, 2)))                                                       \
+  ALONE(repeat, mica_repeat(b, 2, 0))                                                              \
+  ALONE(diagonal, mica_diagonal(b, 0, 0, 1))                                                       \
+  ALONE(diag_embed, mica_diag_embed(b, 1))                                                         \
+  ALONE(diag, mica_diag(b, 0))                                                                     \
+  ALONE(tril, mica_tril(b, 0))                                                                     \
+  ALONE(triu, mica_triu(b, 0))                                                                     \
+  ALONE(rearrange, mica_rearrange(b, "h w -> w h"))                                                \
+  BESIDE(einsum, mica_einsum("ij,jk", ((mica_value[]){o, b}), 2))                                  \
+  BESIDE(einsum_first, mica_einsum("ij,jk", ((mica_value[]){b, o}), 2))                            \
+  BESIDE(put_along_axis, mica_put_along_axis(o, b, o, 0))                                          \
+  BESIDE(add_along_axis, mica_add_along_axis(b, o, o, 0))                                          \
+  BESIDE(meshgrid, misused_meshgrid(o, b))                                                         \
+  ALONE(unstack, misused_unstack(b))                                                               \
+  ALONE(any, mica_any(b, MICA_ALL))                                                                \
+  ALONE(count_nonzero, mica_count_nonzero(b, MICA_ALL))                                            \
+  ALONE(nonzero, mica_nonzero(b, 2, 0))                                                            \
+  ALONE(variance, mica_variance(b, MICA_ALL, 0))                                                   \
+  ALONE(std, mica_std(b, MICA_ALL, 0))                                                             \
+  BESIDE(average, mica_average(b, o, MICA_ALL))                                                    \
+  BESIDE(average_weights, mica_average(o, b.graph ? b : mica_add(o, b), MICA_ALL))                 \
+  ALONE(covariance, mica_covariance(b, 0))                                                         \
+  ALONE(corrcoef, mica_corrcoef(b))                                                                \
+  ALONE(ptp, mica_ptp(b, MICA_ALL))                                                                \
+  ALONE(nanmean, mica_nanmean(b, MICA_ALL))                                                        \
+  ALONE(nanmax, mica_nanmax(b, MICA_ALL))                                                          \
+  ALONE(nanstd, mica_nanstd(b, MICA_ALL, 0))                                                       \
+  ALONE(norm, mica_norm(b, 2, MICA_ALL))                                                           \
+  BESIDE(outer, mica_outer(o, b))                                                                  \
+  BESIDE(kron, mica_kron(b, o))                                                                    \
+  BESIDE(cross, mica_cross(o, b, 0))                                                               \
+  BESIDE(convolve, mica_convolve(b, o, MICA_SAME))                                                 \
+  BESIDE(trapezoid, mica_trapezoid(b, o, 1, 0))                                                    \
+  BESIDE(interp, mica_interp(o, b, o))                                                             \
+  ALONE(relu, mica_relu(b))                                                                        \
+  ALONE(gelu, mica_gelu(b))                                                                        \
+  ALONE(silu, mica_silu(b))                                                                        \
+  ALONE(softmax, mica_softmax(b, -1))                                                              \
+  ALONE(log_softmax, mica_log_softmax(b, 0))                                                       \
+  ALONE(logsumexp, mica_logsumexp(b, MICA_ALL))                                                    \
+  ALONE(one_hot, mica_one_hot(b, 3, MICA_F32))                                                     \
+  BESIDE(layer_norm, mica_layer_norm(b, o, o, 1e-5))                                               \
+  ALONE(layer_norm_alone, mica_layer_norm(b, (mica_value){0}, (mica_value){0}, 1e-5))              \
+  BESIDE(cross_entropy, mica_softmax_cross_entropy(b, o))                                          \
+  BESIDE(cross_entropy_labels, mica_softmax_cross_entropy(o, b))                                   \
+  BESIDE(attention_q, mica_attention(b, o, o))                                                     \
+  BESIDE(attention_k, mica_attention(o, b, o))                                                     \
+  BESIDE(attention_v, mica_attention(o, o, b))                                                     \
+  ALONE(cholesky, mica_cholesky(b, true))                                                          \
+  BESIDE(solve_a, mica_solve(b, o))                                                                \
+  BESIDE(solve_b, mica_solve(o, b))                                                                \
+  BESIDE(triangular_a, mica_triangular_solve(b, o))                                                \
+  BESIDE(triangular_b, mica_triangular_solve(o, b, .right = true))                                 \
+  ALONE(inverse, mica_inverse(b))                                                                  \
+  ALONE(pinv, mica_pinv(b, -1))                                                                    \
+  BESIDE(lstsq_a, mica_lstsq(b, o, -1))                                                            \
+  BESIDE(lstsq_b, mica_lstsq(o, b, -1))                                                            \
+  ALONE(matrix_rank, mica_matrix_rank(b, -1))                                                      \
+  ALONE(eigvalsh, mica_eigvalsh(b))                                                                \
+  ALONE(svdvals, mica_svdvals(b))                                                                  \
+  ALONE(matrix_trace, mica_matrix_trace(b))                                                        \
+  ALONE(matrix_norm, mica_matrix_norm(b, MICA_NORM_ONE))                                           \
+  ALONE(condition, mica_condition_number(b, MICA_NORM_SPECTRAL))                                   \
+  ALONE(matrix_power, mica_matrix_power(b, 3))                                                     \
+  ALONE(matrix_exp, mica_matrix_exp(b))                                                            \
+  ALONE(det, mica_det(b))                                                                          \
+  ALONE(random_split, mica_random_split(b, 2))                                                     \
+  ALONE(random_integers, mica_random_integers(b, ((mica_type){MICA_I32, MICA_DIMS(3)}), 0, 2))     \
+  BESIDE(random_bernoulli_each, mica_random_bernoulli_each(k, b, MICA_DIMS(2, 2)))                 \
+  ALONE(random_rademacher, mica_random_rademacher(b, ((mica_type){MICA_I32, MICA_DIMS(3)})))       \
+  BESIDE(random_categorical, mica_random_categorical(k, b))                                        \
+  BESIDE(random_categorical_key, mica_random_categorical(b, o))                                    \
+  BESIDE(random_poisson, mica_random_poisson(k, b, MICA_DIMS(2, 2)))                               \
+  ALONE(random_permutation, mica_random_permutation(b, 3))                                         \
+  BESIDE(random_shuffle, mica_random_shuffle(k, b, 0))                                             \
+  ALONE(random_choice, mica_random_choice(b, 3, 2, false))                                         \
+  BESIDE(random_choice_by, mica_random_choice_by(k, b, 1))                                         \
+  ALONE(random_range, mica_random_uniform_range(b, ((mica_type){MICA_F32, MICA_DIMS(3)}), 0, 2))   \
+  ALONE(random_truncated,                                                                          \
+        mica_random_truncated_normal(b, ((mica_type){MICA_F32, MICA_DIMS(3)}), 0, 2))              \
+  ALONE(random_gumbel, mica_random_gumbel(b, ((mica_type){MICA_F32, MICA_DIMS(3)})))               \
+  BESIDE(random_gamma, mica_random_gamma(k, b, MICA_DIMS(2, 2)))                                   \
+  BESIDE(random_gamma_key, mica_random_gamma(b, o, MICA_DIMS(2, 2)))                               \
+  BESIDE(random_beta, mica_random_beta(k, o, b, MICA_DIMS(2, 2)))                                  \
+  BESIDE(random_dirichlet, mica_random_dirichlet(k, b, MICA_DIMS(2, 2)))                           \
+  ALONE(random_orthogonal, mica_random_orthogonal(b, ((mica_type){MICA_F32, MICA_DIMS(3, 2)}), 1)) \
+  ALONE(random_bits, mica_random_bits(b, MICA_DIMS(3)))                                            \
+  BESIDE(random_fold, mica_random_fold(k, b))                                                      \
+  BESIDE(random_fold_key, mica_random_fold(b, o))                                                  \
+  ALONE(random_fold_number, mica_random_fold_number(b, 1))                                         \
+  ALONE(random_uniform, mica_random_uniform(b, ((mica_type){MICA_F64, MICA_DIMS(3)})))             \
+  ALONE(random_normal, mica_random_normal(b, ((mica_type){MICA_F64, MICA_DIMS(3)})))               \
   ALONE(random_bernoulli, mica_random_bernoulli(b, 0.5, MICA_DIMS(3)))
 
 static mica_value misused_split(mica_value b) {

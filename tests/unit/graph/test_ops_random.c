@@ -36,6 +36,9 @@ TEST(random_types) {
   CHECK_TYPE(mica_random_laplace(KEY, TYPE(F16, 0)), "f16[0]");
   CHECK_TYPE(mica_random_logistic(KEY, TYPE(F16, 2, 2)), "f16[2, 2]");
   CHECK_TYPE(mica_random_cauchy(KEY, TYPE(F16, 2)), "f16[2]");
+  CHECK_TYPE(mica_random_orthogonal(KEY, TYPE(F16, 4, 3, 2), 1), "f16[4, 3, 2]");
+  CHECK_TYPE(mica_random_orthogonal(KEY, TYPE(F64, 2, 3), 2), "f64[2, 3]");
+  CHECK_TYPE(mica_random_orthogonal(KEY, TYPE(F32, 0, 3), 2), "f32[0, 3]");
   CHECK_TYPE(mica_random_gamma(KEYS(4, 2), input(g, MICA_BF16, MICA_DIMS(3)), MICA_DIMS(2, 3)),
              "bf16[4, 2, 3]");
   CHECK_TYPE(mica_random_log_gamma(KEY, SCALAR(F64), MICA_DIMS(2)), "f64[2]");
@@ -79,6 +82,11 @@ TEST(random_messages) {
   CHECK_FAILS(mica_random_truncated_normal(KEY, TYPE(F32, 3), 7, 8), "low below 6");
   CHECK_FAILS(mica_random_truncated_normal(KEY, TYPE(F32, 3), NAN, 8), "low below high");
   CHECK_FAILS(mica_random_exponential(KEY, TYPE(I32, 3)), "random_exponential(u32[2])");
+  CHECK_FAILS(mica_random_orthogonal(F32(2), TYPE(F32, 3, 3), 1), "random_orthogonal(f32[2])",
+              "is the key");
+  CHECK_FAILS(mica_random_orthogonal(KEY, TYPE(F32, 3), 1),
+              "the shape [3]: expected [..., rows, columns]");
+  CHECK_FAILS(mica_random_orthogonal(KEY, TYPE(I32, 3, 3), 1), "dtype i32: expected f16");
   CHECK_FAILS(mica_random_cauchy(F32(2), TYPE(F32, 3)), "random_cauchy(f32[2])", "is the key");
   CHECK_FAILS(mica_random_gamma(KEY, F32(2), MICA_DIMS(3)), "random_gamma(u32[2], f32[2])");
   CHECK_FAILS(mica_random_gamma(KEY, F32(3), MICA_DIMS(-3)), "random_gamma(u32[2], f32[3])");

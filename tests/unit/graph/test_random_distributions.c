@@ -77,6 +77,8 @@ static double below_log_gamma(double x) { /* of 0.01: P is exp(a x) / gamma(a + 
 }
 static double below_beta(double x) { return beta_below(2, 3.5, x); }
 static double below_beta_small(double x) { return beta_below(0.3, 1.2, x); }
+/* An entry x of an orthogonal matrix [4, 4]: (x + 1) / 2 is beta(3 / 2, 3 / 2). */
+static double below_orthogonal(double x) { return beta_below(1.5, 1.5, (x + 1) / 2); }
 static double below_dirichlet(double x) { return beta_below(0.5, 3.5, x); } /* 0.5 of 0.5, 1, 2.5 */
 
 /* ---- draws ---------------------------------------------------------------------------------------- */
@@ -109,8 +111,15 @@ static mica_value parameter(mica_graph *g, mica_dtype dtype, double number) {
     mica_random_beta(k, parameter(g, t.dtype, 2), parameter(g, t.dtype, 3.5), t.shape))         \
   X(beta_small, below_beta_small,                                                               \
     mica_random_beta(k, parameter(g, t.dtype, 0.3), parameter(g, t.dtype, 1.2), t.shape))       \
+  X(orthogonal_first, below_orthogonal, entry_of_orthogonal(k, t, "..., 0, 0"))                 \
+  X(orthogonal_last, below_orthogonal, entry_of_orthogonal(k, t, "..., 3, 3"))                  \
+  X(orthogonal_beside, below_orthogonal, entry_of_orthogonal(k, t, "..., 1, 2"))                \
   X(dirichlet, below_dirichlet, first_of_dirichlet(g, k, t))
 
+static mica_value entry_of_orthogonal(mica_value key, mica_type type, const char *which) {
+  mica_type four = {type.dtype, MICA_DIMS(type.shape.dim[0], 4, 4)};
+  return mica_slice(mica_random_orthogonal(key, four, 1), which);
+}
 static mica_value first_of_dirichlet(mica_graph *g, mica_value key, mica_type type) {
   mica_tensor *tensor = mica_tensor_from_doubles(type.dtype, MICA_DIMS(3), (double[]){0.5, 1, 2.5});
   mica_value a = mica_constant(g, tensor);
@@ -448,12 +457,17 @@ static double gamma_quantile(double a, double p) {
 TEST(gamma_draws_move_with_their_parameter) {
   static const double at[] = {0.05, 0.3, 0.9, 1, 2.5, 20, 200};
   enum { EACH = 20, ALL = 7 * EACH };
-  for (int wants_log = 0; wants_log < 2; wants_log++) {
+  for (int way = 0; way < 4; way++) {
+    bool wants_log = way % 2, forward = way >= 2;
     mica_graph *g = mica_graph_create(NULL);
     mica_value a = mica_repeat(probabilities(g, MICA_F64, 7, at), EACH, 0), slope;
     mica_value x = wants_log ? mica_random_log_gamma(draw_key(g, 22), a, MICA_DIMS(ALL))
                              : mica_random_gamma(draw_key(g, 22), a, MICA_DIMS(ALL));
-    mica_gradients(mica_reduce_sum(x, MICA_ALL), &a, 1, &slope);
+    mica_value ones = mica_ones_like(a);
+    if (forward) /* each draw by its own a */
+      mica_jvp(&x, 1, &a, &ones, 1, &slope);
+    else
+      mica_gradients(mica_reduce_sum(x, MICA_ALL), &a, 1, &slope);
     mica_tensor *tensor = run_value("cpu", g, mica_stack((mica_value[]){x, slope}, 2, 0));
     const double *got = mica_tensor_data(tensor);
     for (int i = 0; got && i < ALL; i++) {
@@ -467,6 +481,58 @@ TEST(gamma_draws_move_with_their_parameter) {
       if (!CHECK_NEAR_RELATIVE(got[ALL + i], expected, 2e-5))
         CHECK_FAIL("at a = %g, log x = %g, P = %g", alpha, draw, below);
     }
+    mica_tensor_release(tensor);
+    mica_graph_destroy(g);
+  }
+}
+
+/* Beta and Dirichlet draws: what forward mode says, reverse mode says too. */
+TEST(draws_move_alike_in_both_modes) {
+  for (int which = 0; which < 2; which++) {
+    mica_graph *g = mica_graph_create(NULL);
+    mica_type type = {MICA_F64, MICA_DIMS(50, 3)};
+    mica_value p[2], t[2], moved, back[2];
+    for (int i = 0; i < 2; i++) {
+      mica_value spread = mica_random_uniform(mica_random_key(g, 30 + (uint64_t)i), type);
+      p[i] = mica_add(mica_mul(spread, 3), 0.3);
+      t[i] = mica_random_normal(mica_random_key(g, 40 + (uint64_t)i), type);
+    }
+    size_t count = which ? 1 : 2;
+    mica_value y = which ? mica_random_dirichlet(draw_key(g, 23), p[0], type.shape)
+                         : mica_random_beta(draw_key(g, 23), p[0], p[1], type.shape);
+    mica_value weights = mica_random_normal(mica_random_key(g, 50), type);
+    mica_jvp(&y, 1, p, t, count, &moved);
+    mica_vjp(&y, &weights, 1, p, count, back);
+    mica_value one = mica_reduce_sum(mica_mul(moved, weights), MICA_ALL);
+    mica_value other = mica_reduce_sum(mica_mul(back[0], t[0]), MICA_ALL);
+    if (count == 2) other = mica_add(other, mica_reduce_sum(mica_mul(back[1], t[1]), MICA_ALL));
+    mica_tensor *tensor = run_value("cpu", g, mica_stack((mica_value[]){one, other}, 2, 0));
+    const double *sums = mica_tensor_data(tensor);
+    if (CHECK(sums != NULL))
+      CHECK(fabs(sums[0]) > 1e-3), CHECK_NEAR_RELATIVE(sums[0], sums[1], 1e-10);
+    mica_tensor_release(tensor);
+    mica_graph_destroy(g);
+  }
+}
+
+/* ---- orthogonal matrices -------------------------------------------------------------------------- */
+
+TEST(orthogonal_matrices) {
+  static const int64_t sizes[][2] = {{5, 5}, {7, 3}, {3, 7}, {1, 4}, {4, 1}, {80, 60}};
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    mica_graph *g = mica_graph_create(NULL);
+    mica_type type = {MICA_F64, MICA_DIMS(3, sizes[i][0], sizes[i][1])};
+    mica_value x = mica_random_orthogonal(draw_key(g, 24), type, 2),
+               turned = mica_swap_axes(x, 1, 2);
+    bool tall = sizes[i][0] >= sizes[i][1];
+    mica_value gram = tall ? mica_matmul(turned, x) : mica_matmul(x, turned);
+    int64_t n = mica_dim_of(gram, 1);
+    mica_value unit = mica_mul(mica_eye(g, MICA_F64, n, n, 0), 4);
+    mica_tensor *tensor =
+        run_value("cpu", g, mica_reduce_max(mica_abs(mica_sub(gram, unit)), MICA_ALL));
+    const double *worst = mica_tensor_data(tensor);
+    if (!CHECK(worst && *worst < 1e-13))
+      CHECK_FAIL("of %lld x %lld", (long long)sizes[i][0], (long long)sizes[i][1]);
     mica_tensor_release(tensor);
     mica_graph_destroy(g);
   }
@@ -521,4 +587,6 @@ TEST(edges) {
 TEST_MAIN(TEST_CASE(distributions_in_f32), TEST_CASE(distributions_in_f64), TEST_CASE(integers),
           TEST_CASE(truths_and_categories), TEST_CASE(poisson), TEST_CASE(orders),
           TEST_CASE(integers_have_the_same_bits_on_both_backends), TEST_CASE(examples_differ),
-          TEST_CASE(gamma_draws_move_with_their_parameter), TEST_CASE(edges))
+          TEST_CASE(gamma_draws_move_with_their_parameter),
+          TEST_CASE(draws_move_alike_in_both_modes), TEST_CASE(orthogonal_matrices),
+          TEST_CASE(edges))
