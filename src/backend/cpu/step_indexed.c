@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* step_indexed.c: gather and scatter. Both walk over the index vectors; each names the corner of a window
  * of the operand, whose elements correspond to a block of the slices (the gather's result, the scatter's
- * updates). Gathers run side by side by vectors. Scatters give each task a range of the operand's corners
+ * updates). Gathers run side by side by vectors. Scatters give each task a part of the operand's corners
  * and let it look at all vectors, so that updates of one place keep their order whatever the threads.
  * Windows of one element at one index each, such as those of sorts and segments, go in plain loops
  * along the last axis of vectors; only batches of such lines are scattered side by side. */
@@ -51,46 +51,59 @@ typedef struct {
 
 /* ---- lines of single elements ------------------------------------------------------------------ */
 
-static inline int64_t index_of_line(const indexed_line *line, int64_t j) {
-  const char *at = line->indices + j * line->index_step;
-  int64_t wide;
-  int32_t narrow;
-  if (line->wide) {
-    memcpy(&wide, at, sizeof(wide));
-    return wide;
+/* Lines are taken by value: what is stored could be the structure otherwise, which would be read again for
+ * each element. */
+static inline int64_t index_of_line(const char *indices, int64_t place, bool wide) {
+  int64_t long_index;
+  int32_t index;
+  if (wide) {
+    memcpy(&long_index, indices + place, sizeof(long_index));
+    return long_index;
   }
-  memcpy(&narrow, at, sizeof(narrow));
-  return narrow;
+  memcpy(&index, indices + place, sizeof(index));
+  return index;
 }
 
-#define GATHER_LINE(size)                                                           \
-  static void gather_line_##size(const indexed_line *line) {                        \
-    for (int64_t j = 0; j < line->count; j++) {                                     \
-      int64_t at = index_of_line(line, j);                                          \
-      at = at < 0 ? 0 : at > line->last ? line->last : at;                          \
-      memcpy(line->result + j * line->slice_step,                                   \
-             line->operand + j * line->batch_step + at * line->operand_step, size); \
-    }                                                                               \
+#define GATHER_ELEMENTS(size, wide)                                                                \
+  for (int64_t j = 0; j < l.count; j++) {                                                          \
+    int64_t at = index_of_line(l.indices, j * l.index_step, wide);                                 \
+    at = at < 0 ? 0 : at > l.last ? l.last : at;                                                   \
+    memcpy(l.result + j * l.slice_step, l.operand + j * l.batch_step + at * l.operand_step, size); \
+  }
+#define GATHER_LINE(size)                                    \
+  static void gather_line_##size(const indexed_line *line) { \
+    const indexed_line l = *line;                            \
+    if (l.wide)                                              \
+      GATHER_ELEMENTS(size, true)                            \
+    else                                                     \
+      GATHER_ELEMENTS(size, false)                           \
   }
 GATHER_LINE(1)
 GATHER_LINE(2)
 GATHER_LINE(4)
 GATHER_LINE(8)
 #undef GATHER_LINE
+#undef GATHER_ELEMENTS
 
-#define SCATTER_LINE(name, type, expression)                                         \
-  static void scatter_line_##name(const indexed_line *line) {                        \
-    for (int64_t j = 0; j < line->count; j++) {                                      \
-      int64_t at = index_of_line(line, j);                                           \
-      if (at < 0 || at > line->last) continue;                                       \
-      int64_t place = line->offset + j * line->batch_step + at * line->operand_step; \
-                                                                                     \
-      type x, y;                                                                     \
-      memcpy(&x, line->result + place, sizeof(x));                                   \
-      memcpy(&y, line->slices + j * line->slice_step, sizeof(y));                    \
-      x = (expression);                                                              \
-      memcpy(line->result + place, &x, sizeof(x));                                   \
-    }                                                                                \
+#define SCATTER_ELEMENTS(type, expression, wide)                     \
+  for (int64_t j = 0; j < l.count; j++) {                            \
+    int64_t at = index_of_line(l.indices, j * l.index_step, wide);   \
+    if (at < 0 || at > l.last) continue;                             \
+    char *place = l.result + j * l.batch_step + at * l.operand_step; \
+    type x, y;                                                       \
+    memcpy(&x, place, sizeof(x));                                    \
+    memcpy(&y, l.slices + j * l.slice_step, sizeof(y));              \
+    x = (expression);                                                \
+    memcpy(place, &x, sizeof(x));                                    \
+  }
+#define SCATTER_LINE(name, type, expression)                  \
+  static void scatter_line_##name(const indexed_line *line) { \
+    indexed_line l = *line;                                   \
+    l.result += l.offset;                                     \
+    if (l.wide)                                               \
+      SCATTER_ELEMENTS(type, expression, true)                \
+    else                                                      \
+      SCATTER_ELEMENTS(type, expression, false)               \
   }
 SCATTER_LINE(set_4, uint32_t, y)
 SCATTER_LINE(set_8, uint64_t, y)
@@ -105,6 +118,7 @@ SCATTER_LINE(min_float, float, x <= y || x != x ? x : y)
 SCATTER_LINE(min_double, double, x <= y || x != x ? x : y)
 SCATTER_LINE(min_int, int32_t, x <= y ? x : y)
 #undef SCATTER_LINE
+#undef SCATTER_ELEMENTS
 
 static void (*scatter_line_of(int32_t kind, mica_dtype dtype))(const indexed_line *) {
   int32_t bits = mica_dtype_bits(dtype);
@@ -199,7 +213,9 @@ typedef struct {
   const indexed_argument *argument;
   const char *indices, *from;
   char *to;
-  int64_t group, range; /* gather: vectors a task takes; scatter: bytes of the operand */
+  int64_t group; /* gather: vectors a task takes */
+  int64_t
+      range; /* scatter: of lines, how many a task takes; of windows, how many tasks there are, or 0 */
 } indexed_job;
 
 static void copy_window(const indexed_argument *argument, const char *from, char *to) {
@@ -265,7 +281,7 @@ static void scatter_range(void *context, int64_t index, int32_t worker) {
   for (int64_t i = 0; i < argument->vector_count; i++) {
     int64_t slice, operand;
     if (!window_of_vector(argument, job->indices, i, false, &slice, &operand)) continue;
-    if (job->range > 0 && operand / job->range != index) continue;
+    if (job->range > 0 && operand / argument->run % job->range != index) continue;
     argument->combine(&argument->copy, job->from + slice, job->to + operand);
   }
 }
@@ -318,16 +334,14 @@ static mica_status run_scatter(const mica_cpu_step *step, mica_cpu_context *cont
     scatter_range(&job, 0, 0);
     return MICA_OK;
   }
-  int64_t runs = (int64_t)argument->whole_size / argument->run;
-  int64_t ranges =
+  /* Rows in turn: where indices are few, tasks have as much to do all the same. */
+  job.range =
       context->parallel.threads < SCATTER_RANGES ? context->parallel.threads : SCATTER_RANGES;
-  job.range = (runs + ranges - 1) / ranges * argument->run;
-  context->parallel.run(context->parallel.self,
-                        ((int64_t)argument->whole_size + job.range - 1) / job.range, scatter_range,
-                        &job);
+  context->parallel.run(context->parallel.self, job.range, scatter_range, &job);
   return MICA_OK;
 }
 
+enum { COMBINE_BLOCK = 16 }; /* elements that become vectors */
 /* The window's elements one by one, innermost axis in a plain loop. */
 #define COMBINE_WINDOWS(name, type, expression)                                             \
   static void combine_##name(const mica_strided_copy *copy, const char *update, char *to) { \
@@ -340,7 +354,20 @@ static mica_status run_scatter(const mica_cpu_step *step, mica_cpu_context *cont
         from += at[axis] * copy->from[axis];                                                \
         place += at[axis] * copy->to[axis];                                                 \
       }                                                                                     \
-      for (int64_t i = 0; i < copy->size[last]; i++) {                                      \
+      int64_t i = 0, count = copy->size[last];                                              \
+      const int64_t each = sizeof(type);                                                    \
+      if (copy->to[last] == each && copy->from[last] == each)                               \
+        for (; i + COMBINE_BLOCK <= count; i += COMBINE_BLOCK) {                            \
+          type a[COMBINE_BLOCK], b[COMBINE_BLOCK];                                          \
+          memcpy(a, place + i * each, sizeof(a));                                           \
+          memcpy(b, from + i * each, sizeof(b));                                            \
+          for (int k = 0; k < COMBINE_BLOCK; k++) {                                         \
+            type x = a[k], y = b[k];                                                        \
+            a[k] = (expression);                                                            \
+          }                                                                                 \
+          memcpy(place + i * each, a, sizeof(a));                                           \
+        }                                                                                   \
+      for (; i < count; i++) {                                                              \
         type x, y;                                                                          \
         memcpy(&x, place + i * copy->to[last], sizeof(x));                                  \
         memcpy(&y, from + i * copy->from[last], sizeof(y));                                 \
