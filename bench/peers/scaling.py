@@ -2,11 +2,12 @@
 """The workloads of bench/scaling_bench in numpy, SciPy and JAX, timed in turns with it.
 
   scaling.py build/release/bench/scaling_bench [--only TEXT] [--most N] [--threads N] [--seconds S] [--rounds N]
-             [--torch] [--write docs/scaling.md]
+             [--torch] [--wait] [--write docs/scaling.md]
 
 prints for each workload and size the median time of every library, the growth exponent from the size before, and how
 many times the best peer's time Mica takes. In each of N rounds every library runs for S seconds, one after the other,
-so that what else the machine does meets all of them. PyTorch is shown with --torch and does not count as a peer.
+so that what else the machine does meets all of them; all programs are compiled before the first is timed, and --wait
+waits for a line of input there, until the machine is quiet. PyTorch is shown with --torch and does not count as a peer.
 --write puts the table into a page. A workload is a row of PEERS: makers of inputs, and functions by library."""
 import argparse
 import json
@@ -25,6 +26,7 @@ parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--seconds", type=float, default=0.1)
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--torch", action="store_true")
+parser.add_argument("--wait", action="store_true")
 parser.add_argument("--write")
 arguments = parser.parse_args()
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -205,14 +207,13 @@ PEERS = {
 
 
 def timed(function, inputs, seconds):
-    """Times in ms: at least one, after a run that does not count."""
-    function(*inputs)
+    """Times in ms, at least one, after a run that does not count where it was short."""
     times, begin = [], time.perf_counter()
     while not times or time.perf_counter() - begin < seconds:
         start = time.perf_counter()
         function(*inputs)
         times.append((time.perf_counter() - start) * 1e3)
-    return times
+    return times[1:] if len(times) > 1 else times
 
 
 def ready(library, function, inputs):
@@ -237,11 +238,18 @@ def time_mica(name, size):
     return answer["ms"]
 
 
-def measure(name, size):
-    """Medians by library, Mica's first."""
+def prepare(name, size):
+    """Functions and inputs by library, run once."""
     makers, functions = PEERS.get(name, ([], {}))
     inputs = [make(size) for make in makers]
     peers = {library: ready(library, function, inputs) for library, function in functions.items() if library != "torch" or arguments.torch}
+    for function, given in peers.values():
+        function(*given)
+    return peers
+
+
+def measure(name, size, peers):
+    """Medians by library, Mica's first."""
     times = {"mica": []} | {library: [] for library in peers}
     for _ in range(arguments.rounds):
         times["mica"] += time_mica(name, size)
@@ -255,23 +263,26 @@ def digits(ms):
 
 
 listed = subprocess.run([arguments.program, "--list"], check=True, capture_output=True, text=True).stdout
-table = []
-print(f"{'workload':26} {'size':>9} {'mica ms':>9} {'exponent':>8} {'ratio':>6}  peers, ms")
+table, work = [], []
 for workload in map(json.loads, listed.splitlines()):
-    name, before = workload["workload"], None
     for size in workload["sizes"]:
-        if arguments.only not in name or size > arguments.most:
-            continue
-        found = measure(name, size)
-        mine = found.pop("mica")
-        judges = {library: ms for library, ms in found.items() if library != "torch"}
-        best = min(judges, key=judges.get) if judges else None
-        ratio = mine / judges[best] if best else math.nan
-        exponent = math.log(mine / before[1]) / math.log(size / before[0]) if before else math.nan
-        before = (size, mine)
-        table.append((name, size, mine, exponent, best, judges.get(best), ratio))
-        others = ", ".join(f"{library} {ms:.3f}" for library, ms in found.items())
-        print(f"{name:26} {size:9} {mine:9.3f} {exponent:8.2f} {ratio:6.2f}  {others}", flush=True)
+        if arguments.only in workload["workload"] and size <= arguments.most:
+            work.append((workload["workload"], size, prepare(workload["workload"], size)))
+if arguments.wait:
+    input("ready to measure: ")
+print(f"{'workload':26} {'size':>9} {'mica ms':>9} {'exponent':>8} {'ratio':>6}  peers, ms")
+before = (None, 0, 0)
+for name, size, peers in work:
+    found = measure(name, size, peers)
+    mine = found.pop("mica")
+    judges = {library: ms for library, ms in found.items() if library != "torch"}
+    best = min(judges, key=judges.get) if judges else None
+    ratio = mine / judges[best] if best else math.nan
+    exponent = math.log(mine / before[2]) / math.log(size / before[1]) if before[0] == name else math.nan
+    before = (name, size, mine)
+    table.append((name, size, mine, exponent, best, judges.get(best), ratio))
+    others = ", ".join(f"{library} {ms:.3f}" for library, ms in found.items())
+    print(f"{name:26} {size:9} {mine:9.3f} {exponent:8.2f} {ratio:6.2f}  {others}", flush=True)
 server.stdin.close()
 server.wait()
 
