@@ -344,6 +344,12 @@ static mica_status run_scatter(const mica_cpu_step *step, mica_cpu_context *cont
 enum { COMBINE_BLOCK = 16 }; /* elements that become vectors */
 /* The window's elements one by one, innermost axis in a plain loop. */
 #define COMBINE_WINDOWS(name, type, expression)                                             \
+  static inline void combine_block_##name(type *restrict to, const type *restrict from) {   \
+    for (int k = 0; k < COMBINE_BLOCK; k++) {                                               \
+      type x = to[k], y = from[k];                                                          \
+      to[k] = (expression);                                                                 \
+    }                                                                                       \
+  }                                                                                         \
   static void combine_##name(const mica_strided_copy *copy, const char *update, char *to) { \
     int64_t at[MICA_MAX_RANK] = {0};                                                        \
     const int32_t last = copy->rank - 1;                                                    \
@@ -357,16 +363,9 @@ enum { COMBINE_BLOCK = 16 }; /* elements that become vectors */
       int64_t i = 0, count = copy->size[last];                                              \
       const int64_t each = sizeof(type);                                                    \
       if (copy->to[last] == each && copy->from[last] == each)                               \
-        for (; i + COMBINE_BLOCK <= count; i += COMBINE_BLOCK) {                            \
-          type a[COMBINE_BLOCK], b[COMBINE_BLOCK];                                          \
-          memcpy(a, place + i * each, sizeof(a));                                           \
-          memcpy(b, from + i * each, sizeof(b));                                            \
-          for (int k = 0; k < COMBINE_BLOCK; k++) {                                         \
-            type x = a[k], y = b[k];                                                        \
-            a[k] = (expression);                                                            \
-          }                                                                                 \
-          memcpy(place + i * each, a, sizeof(a));                                           \
-        }                                                                                   \
+        for (; i + COMBINE_BLOCK <= count; i += COMBINE_BLOCK)                              \
+          combine_block_##name((type *)(void *)(place + i * each),                          \
+                               (const type *)(const void *)(from + i * each));              \
       for (; i < count; i++) {                                                              \
         type x, y;                                                                          \
         memcpy(&x, place + i * copy->to[last], sizeof(x));                                  \
