@@ -47,6 +47,13 @@ static void end_trace(nn_trace *trace, bool failed) {
   mica_mutex_unlock(&store->mutex);
 }
 
+/* The state that counts the calls that draw. */
+static mica_value read_step(nn_trace *trace) {
+  mica_store_entry entry;
+  if (!mica_store_find(trace->store, "random_step", &entry)) return (mica_value){0};
+  return mica_variable_read(trace->graph, entry.variable);
+}
+
 void mica_scope_close(mica_scope *root) {
   if (root == NULL) return;
   nn_trace *trace = root->trace;
@@ -56,8 +63,8 @@ void mica_scope_close(mica_scope *root) {
     return;
   }
   bool failed = graph == NULL || mica_graph_status(graph, NULL) != MICA_OK;
-  if (!failed && mica_is_valid(trace->step) && trace->training)
-    mica_scope_assign(&trace->root, "random_step", mica_add(trace->step, 1));
+  if (!failed && trace->draws && trace->training)
+    mica_scope_assign(&trace->root, "random_step", mica_add(read_step(trace), 1));
   mica_error error = {0};
   if (!failed && mica_nn_initialize(trace->store, &error) != MICA_OK) {
     mica_fail(graph, error.status, "%s", error.message);
@@ -239,7 +246,7 @@ static mica_value ask_variable(mica_scope *scope, const char *name, mica_type ty
                  trace->use_count + 1u, sizeof(nn_use)))
     return mica_fail(trace->graph, MICA_OUT_OF_MEMORY, "variable \"%.300s\": out of memory", path);
   trace->uses[trace->use_count++] =
-      (nn_use){.entry = entry, .value = value, .trainable = trainable, .shared = scope->shared};
+      (nn_use){.entry = entry, .trainable = trainable, .shared = scope->shared};
   return value;
 }
 
@@ -255,9 +262,11 @@ mica_value mica_scope_variable(mica_scope *scope, const char *name, mica_type ty
 mica_value mica_scope_frozen(mica_scope *scope, const char *name, mica_type type,
                              mica_initializer initializer) {
   mica_value value = mica_scope_variable(scope, name, type, initializer);
-  nn_trace *trace = scope == NULL ? NULL : scope->trace;
-  for (uint32_t i = 0; mica_is_valid(value) && i < trace->use_count; i++)
-    if (trace->uses[i].value.id == value.id) trace->uses[i].trainable = false;
+  char path[512];
+  if (!mica_is_valid(value) || !variable_path(scope, name, path)) return value;
+  nn_trace *trace = scope->trace;
+  for (uint32_t i = 0; i < trace->use_count; i++)
+    if (strcmp(trace->uses[i].entry->path, path) == 0) trace->uses[i].trainable = false;
   return value;
 }
 mica_value mica_scope_state(mica_scope *scope, const char *name, mica_type type,
@@ -293,7 +302,7 @@ size_t mica_scope_trainable(mica_scope *scope, size_t capacity, mica_value *out_
     mica_store_entry entry = mica_nn_describe(store, use->entry);
     if (!use->trainable || !entry.trainable) continue;
     if (count < capacity) {
-      if (out_values != NULL) out_values[count] = use->value;
+      if (out_values != NULL) out_values[count] = mica_variable_read(trace->graph, entry.variable);
       if (out_variables != NULL) out_variables[count] = entry.variable;
       if (out_entries != NULL) out_entries[count] = entry;
     }
@@ -309,9 +318,12 @@ mica_value mica_scope_key(mica_scope *scope) {
   if (scope == NULL) return (mica_value){0};
   nn_trace *trace = scope->trace;
   mica_graph *graph = trace->graph;
-  if (!mica_is_valid(trace->step))
-    trace->step = mica_scope_state(&trace->root, "random_step", (mica_type){MICA_I64, {0}},
-                                   mica_init_zeros());
+  /* Read anew each time: a value that a block has captured cannot be used behind it. */
+  if (!trace->draws) {
+    mica_scope_state(&trace->root, "random_step", (mica_type){MICA_I64, {0}}, mica_init_zeros());
+    trace->draws = true;
+  }
+  mica_value step = read_step(trace);
   /* A scope that is entered again goes on counting where it was first entered. */
   mica_scope *counted = (mica_scope *)(uintptr_t)find_scope(trace, scope->path);
   if (counted == NULL) counted = &trace->root;
@@ -320,7 +332,7 @@ mica_value mica_scope_key(mica_scope *scope) {
   key = mica_random_fold_number(key, (uint32_t)hash);
   key = mica_random_fold_number(key, (uint32_t)(hash >> 32));
   key = mica_random_fold_number(key, counted->draws++);
-  return mica_random_fold(key, trace->step);
+  return mica_random_fold(key, step);
 }
 
 /* ---- losses that layers bring along ---------------------------------------------------------- */

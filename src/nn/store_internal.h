@@ -62,8 +62,7 @@ struct mica_store {
 /* One use of a variable in a trace. */
 typedef struct {
   nn_entry *entry;
-  mica_value value; /* as it was read */
-  bool trainable;   /* in this trace: its layer may have it frozen */
+  bool trainable; /* in this trace: its layer may have it frozen */
   bool shared;
 } nn_use;
 
@@ -85,7 +84,7 @@ struct nn_trace {
   nn_use *uses;
   uint32_t use_count, use_capacity;
   bool training;
-  mica_value step, step_key; /* of random keys; {0} until one is wanted */
+  bool draws; /* random keys were wanted */
   mica_value losses;
 };
 
