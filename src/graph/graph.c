@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/builder.h"
 #include "graph/attributes.h"
 #include "graph/custom.h"
 
@@ -366,6 +367,18 @@ int64_t mica_dim_of(mica_value value, int32_t axis) {
   if (axis < 0) axis += shape.rank;
   return axis >= 0 && axis < shape.rank ? shape.dim[axis] : 1;
 }
+bool mica_graph_has_failed(const mica_graph *graph) {
+  return graph == NULL || graph->status != MICA_OK;
+}
+mica_graph *mica_note_caller(mica_graph *graph, const void *caller) {
+  if (graph == NULL || graph->status != MICA_OK || graph->caller != NULL) return NULL;
+  graph->caller = caller;
+  return graph;
+}
+void mica_forget_caller(mica_graph **noted) {
+  if (*noted != NULL) (*noted)->caller = NULL;
+}
+
 bool mica_is_valid(mica_value value) {
   char why[MICA_MESSAGE_SIZE];
   return value.graph && value.graph->status == MICA_OK &&

@@ -62,7 +62,7 @@ void mica_scope_close(mica_scope *root) {
     mica_fail(graph, MICA_INVALID, "scope_close: scope \"%.200s\" is not a root", root->path);
     return;
   }
-  bool failed = graph == NULL || mica_graph_status(graph, NULL) != MICA_OK;
+  bool failed = graph == NULL || mica_graph_has_failed(graph);
   if (!failed && trace->draws && trace->training)
     mica_scope_assign(&trace->root, "random_step", mica_add(read_step(trace), 1));
   mica_error error = {0};
@@ -221,8 +221,7 @@ static mica_value ask_variable(mica_scope *scope, const char *name, mica_type ty
   nn_trace *trace = scope->trace;
   none.graph = trace->graph;
   char path[512];
-  if (mica_graph_status(trace->graph, NULL) != MICA_OK || !variable_path(scope, name, path))
-    return none;
+  if (mica_graph_has_failed(trace->graph) || !variable_path(scope, name, path)) return none;
   mica_type found;
   nn_entry *entry = ask_entry(scope, path, type, initializer, trainable, &found);
   if (entry == NULL) return none;
@@ -276,7 +275,7 @@ mica_value mica_scope_state(mica_scope *scope, const char *name, mica_type type,
 
 void mica_scope_assign(mica_scope *scope, const char *name, mica_value value) {
   char path[512];
-  if (scope == NULL || mica_graph_status(scope->trace->graph, NULL) != MICA_OK ||
+  if (scope == NULL || mica_graph_has_failed(scope->trace->graph) ||
       !variable_path(scope, name, path))
     return;
   mica_store *store = scope->trace->store;

@@ -11,6 +11,7 @@
 #include "backend/device.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "graph/builder.h"
 #include "graph/variable.h"
 #include "mica/nn/store.h"
 

@@ -166,7 +166,7 @@ static mica_value spread_heads(const nn_attention *w, mica_value x) {
 }
 
 mica_value mica_nn_attention_with(const mica_nn_attention_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_attention_args, args, given);
+  MICA_NN_ARGS(mica_nn_attention_args, args, given);
   nn_attention w = {.a = args};
   mica_scope *scope = args.scope;
   if (!mica_nn_enter(scope, args.x, "attention")) return (mica_value){0};

@@ -69,7 +69,7 @@ static mica_value conv_end(const mica_nn_conv_args *args, mica_value y) {
 }
 
 mica_value mica_nn_conv_with(const mica_nn_conv_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_conv_args, args, given);
+  MICA_NN_ARGS(mica_nn_conv_args, args, given);
   if (!mica_nn_enter(args.scope, args.x, "conv")) return (mica_value){0};
   if (!resolve_conv(&args, NN_CONV, "conv")) return mica_nn_leave(args.scope, (mica_value){0});
   mica_value kernel = conv_kernel(&args, "kernel", mica_dim_of(args.x, -1) / args.groups,
@@ -90,7 +90,7 @@ static mica_value depthwise_part(const mica_nn_conv_args *args, const char *name
 }
 
 mica_value mica_nn_depthwise_conv_with(const mica_nn_conv_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_conv_args, args, given);
+  MICA_NN_ARGS(mica_nn_conv_args, args, given);
   if (!mica_nn_enter(args.scope, args.x, "depthwise_conv")) return (mica_value){0};
   if (!resolve_conv(&args, NN_DEPTHWISE, "depthwise_conv"))
     return mica_nn_leave(args.scope, (mica_value){0});
@@ -98,7 +98,7 @@ mica_value mica_nn_depthwise_conv_with(const mica_nn_conv_args *given) {
 }
 
 mica_value mica_nn_separable_conv_with(const mica_nn_conv_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_conv_args, args, given);
+  MICA_NN_ARGS(mica_nn_conv_args, args, given);
   if (!mica_nn_enter(args.scope, args.x, "separable_conv")) return (mica_value){0};
   if (!resolve_conv(&args, NN_SEPARABLE, "separable_conv"))
     return mica_nn_leave(args.scope, (mica_value){0});
@@ -131,7 +131,7 @@ static void transposed_padding(const mica_nn_conv_args *args, int32_t axis, int3
 }
 
 mica_value mica_nn_conv_transpose_with(const mica_nn_conv_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_conv_args, args, given);
+  MICA_NN_ARGS(mica_nn_conv_args, args, given);
   if (!mica_nn_enter(args.scope, args.x, "conv_transpose")) return (mica_value){0};
   if (!resolve_conv(&args, NN_TRANSPOSED, "conv_transpose"))
     return mica_nn_leave(args.scope, (mica_value){0});

@@ -7,7 +7,7 @@
 #include "nn/layers/layer.h"
 
 mica_value mica_nn_dense_with(const mica_nn_dense_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_dense_args, args, given);
+  MICA_NN_ARGS(mica_nn_dense_args, args, given);
   mica_scope *scope = args.scope;
   if (!mica_nn_enter(scope, args.x, "dense")) return (mica_value){0};
   mica_graph *graph = mica_scope_graph(scope);
@@ -31,7 +31,7 @@ mica_value mica_nn_dense_with(const mica_nn_dense_args *given) {
 }
 
 mica_value mica_nn_embedding_with(const mica_nn_embedding_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_embedding_args, args, given);
+  MICA_NN_ARGS(mica_nn_embedding_args, args, given);
   mica_scope *scope = args.scope;
   if (!mica_nn_enter(scope, args.ids, "embedding")) return (mica_value){0};
   if (args.count <= 0 || args.units <= 0)

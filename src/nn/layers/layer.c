@@ -40,7 +40,7 @@ bool mica_nn_enter(mica_scope *scope, mica_value x, const char *layer) {
     return false;
   }
   mica_graph *graph = mica_scope_graph(scope);
-  if (mica_graph_status(graph, NULL) != MICA_OK) return false;
+  if (mica_graph_has_failed(graph)) return false;
   each_part(scope, true);
   if (x.graph != graph || !mica_is_valid(x)) {
     mica_fail(graph, MICA_INVALID, "%s in scope \"%.200s\": the input is no value of this graph",
@@ -53,6 +53,11 @@ bool mica_nn_enter(mica_scope *scope, mica_value x, const char *layer) {
 mica_value mica_nn_leave(mica_scope *scope, mica_value y) {
   each_part(scope, false);
   return y;
+}
+
+void mica_nn_copy_args(void *args, size_t size, const void *given, size_t given_size) {
+  memset(args, 0, size);
+  if (given != NULL) memcpy(args, given, given_size == 0 || given_size > size ? size : given_size);
 }
 
 /* ---- parameters --------------------------------------------------------------------------------- */

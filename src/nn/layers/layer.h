@@ -4,6 +4,7 @@
 #define MICA_NN_LAYER_H
 #include <string.h>
 
+#include "graph/builder.h"
 #include "mica/nn/store.h"
 
 /* Names the nodes to come by the scope's path. False after a failure: no scope, no value. */
@@ -32,11 +33,13 @@ mica_value mica_nn_add_bias(mica_scope *scope, mica_value x, const char *name, b
 mica_value mica_nn_widen(mica_value x);
 
 /* Options copied, so that a caller of an older header gets zeros for what it does not know. */
-#define MICA_NN_COPY_ARGS(type, args, given)                                             \
-  type args;                                                                             \
-  memset(&(args), 0, sizeof(args));                                                      \
-  if ((given) != NULL)                                                                   \
-  memcpy(&(args), (given),                                                               \
-         (given)->struct_size == 0 || (given)->struct_size > sizeof(args) ? sizeof(args) \
-                                                                          : (given)->struct_size)
+#define MICA_NN_COPY_ARGS(type, args, given) \
+  type args;                                 \
+  mica_nn_copy_args(&(args), sizeof(args), (given), (given) == NULL ? 0 : (given)->struct_size)
+void mica_nn_copy_args(void *args, size_t size, const void *given, size_t given_size);
+/* The same at the beginning of a public function: mistakes are then its caller's. */
+#define MICA_NN_ARGS(type, args, given) \
+  MICA_NN_COPY_ARGS(type, args, given); \
+  MICA_BUILDER_ENTRY(mica_scope_graph((args).scope))
+
 #endif

@@ -90,7 +90,7 @@ static void update_averages(const mica_nn_norm_args *args, nn_statistics batch, 
 }
 
 mica_value mica_nn_batch_norm_with(const mica_nn_norm_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_norm_args, args, given);
+  MICA_NN_ARGS(mica_nn_norm_args, args, given);
   if (!norm_begin(&args, 2, 1e-5, "batch_norm")) return (mica_value){0};
   mica_scope *scope = args.scope;
   if (args.momentum < 0 || args.momentum > 1)
@@ -131,7 +131,7 @@ mica_status mica_store_reset_averages(mica_store *store, mica_error *error) {
 /* ---- by example --------------------------------------------------------------------------------------- */
 
 mica_value mica_nn_layer_norm_with(const mica_nn_norm_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_norm_args, args, given);
+  MICA_NN_ARGS(mica_nn_norm_args, args, given);
   if (!norm_begin(&args, 1, 1e-5, "layer_norm")) return (mica_value){0};
   int64_t n = mica_dim_of(args.x, -1);
   mica_dtype dtype = mica_dtype_of(args.x);
@@ -140,7 +140,7 @@ mica_value mica_nn_layer_norm_with(const mica_nn_norm_args *given) {
 }
 
 mica_value mica_nn_rms_norm_with(const mica_nn_norm_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_norm_args, args, given);
+  MICA_NN_ARGS(mica_nn_norm_args, args, given);
   args.no_bias = true;
   if (!norm_begin(&args, 1, 1e-6, "rms_norm")) return (mica_value){0};
   mica_value x = mica_nn_widen(args.x);
@@ -170,13 +170,13 @@ static mica_value normalize_groups(const mica_nn_norm_args *args, int64_t groups
 }
 
 mica_value mica_nn_group_norm_with(const mica_nn_norm_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_norm_args, args, given);
+  MICA_NN_ARGS(mica_nn_norm_args, args, given);
   if (!norm_begin(&args, 2, 1e-5, "group_norm")) return (mica_value){0};
   return normalize_groups(&args, args.groups == 0 ? 32 : args.groups, "group_norm");
 }
 
 mica_value mica_nn_instance_norm_with(const mica_nn_norm_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_norm_args, args, given);
+  MICA_NN_ARGS(mica_nn_norm_args, args, given);
   if (!norm_begin(&args, 3, 1e-5, "instance_norm")) return (mica_value){0};
   return normalize_groups(&args, mica_dim_of(args.x, -1), "instance_norm");
 }

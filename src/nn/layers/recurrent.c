@@ -170,11 +170,14 @@ static mica_value recurrent_layer(const mica_nn_recurrent_args *given, nn_cell c
 }
 
 mica_value mica_nn_rnn_with(const mica_nn_recurrent_args *args) {
+  MICA_BUILDER_ENTRY(mica_scope_graph(args == NULL ? NULL : args->scope));
   return recurrent_layer(args, NN_RNN, "rnn");
 }
 mica_value mica_nn_gru_with(const mica_nn_recurrent_args *args) {
+  MICA_BUILDER_ENTRY(mica_scope_graph(args == NULL ? NULL : args->scope));
   return recurrent_layer(args, NN_GRU, "gru");
 }
 mica_value mica_nn_lstm_with(const mica_nn_recurrent_args *args) {
+  MICA_BUILDER_ENTRY(mica_scope_graph(args == NULL ? NULL : args->scope));
   return recurrent_layer(args, NN_LSTM, "lstm");
 }

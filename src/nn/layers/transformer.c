@@ -55,7 +55,7 @@ static mica_value whole_block(const mica_nn_transformer_args *t, mica_value x) {
 }
 
 mica_value mica_nn_transformer_block_with(const mica_nn_transformer_args *given) {
-  MICA_NN_COPY_ARGS(mica_nn_transformer_args, args, given);
+  MICA_NN_ARGS(mica_nn_transformer_args, args, given);
   if (args.norm == NULL) args.norm = "layer";
   if (args.scope == NULL)
     return mica_fail(args.x.graph, MICA_INVALID, "transformer_block: the scope is NULL");

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* builder.h: what layers above need of a graph that they build into. */
+#ifndef MICA_GRAPH_BUILDER_H
+#define MICA_GRAPH_BUILDER_H
+#include "mica/graph.h"
+
+/* Whether building has failed; unlike mica_graph_status it asks for no closed blocks. True for NULL. */
+bool mica_graph_has_failed(const mica_graph *graph);
+
+/* As MICA_ENTRY of graph_internal.h: notes the caller of a public builder until it returns. */
+mica_graph *mica_note_caller(mica_graph *graph, const void *caller);
+void mica_forget_caller(mica_graph **noted);
+#if defined(__GNUC__) && !defined(__wasm__)
+#define MICA_BUILDER_ENTRY(of_graph)                                             \
+  __attribute__((cleanup(mica_forget_caller), unused)) mica_graph *noted_entry = \
+      mica_note_caller((of_graph), __builtin_return_address(0))
+#else
+#define MICA_BUILDER_ENTRY(of_graph) ((void)(of_graph))
+#endif
+
+#endif
