@@ -7,6 +7,11 @@
 /* Whether building has failed; unlike mica_graph_status it asks for no closed blocks. True for NULL. */
 bool mica_graph_has_failed(const mica_graph *graph);
 
+/* What a variable held when the call began, at the root of the graph, whatever has been assigned since; and whether
+ * something has been assigned there. */
+mica_value mica_variable_before(mica_graph *graph, mica_variable *variable);
+bool mica_variable_is_assigned(const mica_graph *graph, const mica_variable *variable);
+
 /* As MICA_ENTRY of graph_internal.h: notes the caller of a public builder until it returns. */
 mica_graph *mica_note_caller(mica_graph *graph, const void *caller);
 void mica_forget_caller(mica_graph **noted);

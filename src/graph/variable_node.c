@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "graph/attributes.h"
+#include "graph/builder.h"
 #include "graph/graph_internal.h"
 
 uint32_t mica_capture_variable(mica_graph *graph, mica_variable *variable,
@@ -61,6 +62,20 @@ mica_value mica_variable_read(mica_graph *graph, mica_variable *variable) {
   if (id) return mica_value_of(graph, mica_resolve(graph, mica_value_of(graph, id)));
   if (!graph->current) return read_at_root(graph, variable);
   return mica_value_of(graph, mica_capture_variable(graph, variable, mica_variable_type(variable)));
+}
+
+mica_value mica_variable_before(mica_graph *graph, mica_variable *variable) {
+  if (!graph || graph->status != MICA_OK || !variable || graph->current)
+    return mica_no_value(graph);
+  mica_graph_variable *entry = find_variable(graph, variable);
+  if (!entry) return mica_no_value(graph);
+  if (!entry->read) return read_at_root(graph, variable);
+  return mica_value_of(graph, mica_resolve(graph, mica_value_of(graph, entry->read)));
+}
+bool mica_variable_is_assigned(const mica_graph *graph, const mica_variable *variable) {
+  for (uint32_t i = 0; graph && i < graph->variable_count; i++)
+    if (graph->variables[i].variable == variable) return graph->variables[i].assign != 0;
+  return false;
 }
 
 /* Whether an assign may stand in region `index`: root, call and recompute regions all the way up.

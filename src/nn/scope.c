@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/guard.h"
 #include "nn/store_internal.h"
 
 enum { NN_PATH_LIMIT = 448 }; /* with room for what layers append; graphs take 511 */
@@ -309,6 +310,27 @@ size_t mica_scope_trainable(mica_scope *scope, size_t capacity, mica_value *out_
   }
   mica_mutex_unlock(&store->mutex);
   return count;
+}
+
+mica_value mica_nn_guard_states(mica_scope *root, mica_value keep) {
+  const nn_trace *trace = root->trace;
+  mica_graph *graph = trace->graph;
+  for (uint32_t i = 0; i < trace->use_count; i++) {
+    const nn_entry *entry = trace->uses[i].entry;
+    if (!mica_variable_is_assigned(graph, entry->variable) ||
+        !mica_dtype_is_float(entry->type.dtype))
+      continue;
+    mica_value next = mica_variable_read(graph, entry->variable);
+    keep = mica_and(keep, mica_all(mica_is_finite(next), MICA_ALL));
+  }
+  for (uint32_t i = 0; i < trace->use_count; i++) {
+    mica_variable *variable = trace->uses[i].entry->variable;
+    if (!mica_variable_is_assigned(graph, variable)) continue;
+    mica_value before = mica_variable_before(graph, variable);
+    mica_value next = mica_variable_read(graph, variable);
+    mica_variable_assign(variable, mica_select(keep, next, before));
+  }
+  return keep;
 }
 
 /* ---- random keys ----------------------------------------------------------------------------- */

@@ -112,7 +112,7 @@ static void cache_positions(nn_attention *w) {
 
 /* ---- what may be seen -------------------------------------------------------------------------------- */
 
-static mica_value both(mica_value x, mica_value y) {
+static mica_value see_both(mica_value x, mica_value y) {
   return x.graph == NULL ? y : y.graph == NULL ? x : mica_and(x, y);
 }
 
@@ -120,12 +120,13 @@ static mica_value both(mica_value x, mica_value y) {
 static mica_value visible(const nn_attention *w, bool plain_causal) {
   mica_value seen = w->a.mask;
   if (w->a.key_mask.graph != NULL)
-    seen = both(seen, mica_expand_dims(mica_expand_dims(w->a.key_mask, 1), 1));
+    seen = see_both(seen, mica_expand_dims(mica_expand_dims(w->a.key_mask, 1), 1));
   mica_value query = mica_expand_dims(w->query_positions, 1), key = w->key_positions;
   if ((w->a.causal || w->a.cache > 0) && !plain_causal)
-    seen = both(seen, mica_less_equal(key, query));
-  if (w->a.window > 0) seen = both(seen, mica_greater(key, mica_sub(query, (double)w->a.window)));
-  if (w->a.cache > 0) seen = both(seen, mica_greater_equal(key, 0));
+    seen = see_both(seen, mica_less_equal(key, query));
+  if (w->a.window > 0)
+    seen = see_both(seen, mica_greater(key, mica_sub(query, (double)w->a.window)));
+  if (w->a.cache > 0) seen = see_both(seen, mica_greater_equal(key, 0));
   return seen;
 }
 

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loop.c: steps over batches, and the hooks between them. */
+#include "mica/train/loop.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "backend/device.h"
+#include "core/memory.h"
+#include "platform/platform.h"
+#include "train/trainer_internal.h"
+
+enum { LOOP_TIMES = 63 };
+
+typedef struct {
+  mica_training_hook_args args;
+  int64_t due;     /* the next step of an exponential one */
+  int64_t last_ns; /* when it ran */
+  int64_t ran_at;  /* step or epoch of the last call; -1: none */
+} loop_hook;
+
+struct mica_training_loop {
+  mica_allocator allocator;
+  mica_training_state state;
+  loop_hook *hooks; /* by priority */
+  uint32_t hook_count, hook_capacity;
+  int64_t tolerated, skipped;
+  double loss_sum, weight, measure_sums[MICA_TRAINER_MOST_MEASURES];
+  double times[LOOP_TIMES];
+  int64_t began_ns;
+};
+
+/* ---- life ------------------------------------------------------------------------------------------------- */
+
+mica_training_loop *mica_training_loop_create(mica_trainer *trainer) {
+  if (trainer == NULL) return NULL;
+  mica_allocator allocator = mica_device_allocator(mica_store_device(mica_trainer_store(trainer)));
+  mica_training_loop *loop = mica_allocate_zeroed(&allocator, 1, sizeof *loop);
+  if (loop == NULL) return NULL;
+  loop->allocator = allocator;
+  loop->state.loop = loop;
+  loop->state.trainer = trainer;
+  loop->tolerated = -1;
+  return loop;
+}
+
+void mica_training_loop_destroy(mica_training_loop *loop) {
+  if (loop == NULL) return;
+  mica_allocator allocator = loop->allocator;
+  mica_free(&allocator, loop->hooks, loop->hook_capacity * sizeof(loop_hook));
+  mica_free(&allocator, loop, sizeof *loop);
+}
+
+mica_status mica_training_loop_on_with(const mica_training_hook_args *given) {
+  if (given == NULL || given->loop == NULL || given->hook == NULL) return MICA_INVALID;
+  mica_training_loop *loop = given->loop;
+  loop_hook hook = {.ran_at = -1};
+  size_t size = given->struct_size;
+  memcpy(&hook.args, given, size == 0 || size > sizeof hook.args ? sizeof hook.args : size);
+  const mica_training_hook_args *a = &hook.args;
+  int rules = (a->every != 0) + (a->every_seconds != 0) + (a->times != 0) + (a->exponential != 0);
+  if (rules > 1 || a->every < 0 || a->every_seconds < 0 || a->times < 0 || a->first < 0 ||
+      (a->exponential != 0 && !(a->exponential > 1)) || (unsigned)a->event > MICA_ON_END)
+    return MICA_INVALID;
+  if (hook.args.name == NULL) hook.args.name = "hook";
+  hook.due = a->first == 0 ? 1 : a->first;
+  if (!mica_grow(&loop->allocator, &loop->hooks, &loop->hook_capacity, loop->hook_count + 1u,
+                 sizeof hook))
+    return MICA_OUT_OF_MEMORY;
+  uint32_t at = loop->hook_count++;
+  for (; at > 0 && loop->hooks[at - 1].args.priority > a->priority; at--)
+    loop->hooks[at] = loop->hooks[at - 1];
+  loop->hooks[at] = hook;
+  return MICA_OK;
+}
+
+void mica_training_loop_tolerate(mica_training_loop *loop, int64_t patience) {
+  loop->tolerated = patience < 0 ? 0 : patience;
+}
+void mica_training_loop_resume(mica_training_loop *loop, int64_t step, int64_t epoch) {
+  loop->state.step = step;
+  loop->state.epoch = epoch;
+}
+const mica_training_state *mica_training_loop_state(const mica_training_loop *loop) {
+  return &loop->state;
+}
+
+/* ---- hooks -------------------------------------------------------------------------------------------------- */
+
+/* Whether a hook of steps or epochs is due at number `at` of `all` (0: without end). */
+static bool hook_due(loop_hook *hook, int64_t at, int64_t all, bool last, int64_t now) {
+  const mica_training_hook_args *a = &hook->args;
+  if (last) return hook->ran_at != at;
+  if (a->every > 0) return at % a->every == 0;
+  if (a->every_seconds > 0) return (double)(now - hook->last_ns) * 1e-9 >= a->every_seconds;
+  if (a->times > 0) return all > 0 && (at * a->times) / all != ((at - 1) * a->times) / all;
+  if (a->exponential > 0) {
+    if (at < hook->due) return false;
+    while (hook->due <= at) {
+      double next = ceil((double)hook->due * a->exponential);
+      hook->due = next > (double)hook->due ? (int64_t)next : hook->due + 1;
+    }
+  }
+  return true;
+}
+
+static mica_status call_hooks(mica_training_loop *loop, mica_training_event event, bool last,
+                              mica_error *error) {
+  mica_training_state *s = &loop->state;
+  mica_status status = MICA_OK;
+  for (uint32_t i = 0; i < loop->hook_count && status == MICA_OK; i++) {
+    loop_hook *hook = &loop->hooks[i];
+    if (hook->args.event != event) continue;
+    int64_t at = event == MICA_ON_EPOCH ? s->epoch : s->step, now = mica_clock_nanoseconds();
+    int64_t all = event == MICA_ON_EPOCH ? s->epochs : s->steps;
+    bool timed = event == MICA_ON_STEP || event == MICA_ON_EPOCH;
+    if (timed && !hook_due(hook, at, all, last, now)) continue;
+    hook->ran_at = at;
+    s->seconds = (double)(now - loop->began_ns) * 1e-9;
+    status = hook->args.hook(s, hook->args.user, error);
+    hook->last_ns = mica_clock_nanoseconds();
+    if (status != MICA_OK)
+      mica_error_set(error, status, "the hook \"%.100s\" failed", hook->args.name);
+  }
+  return status;
+}
+
+/* ---- what a step leaves -------------------------------------------------------------------------------------- */
+
+static void take_means(mica_training_loop *loop) {
+  mica_training_state *s = &loop->state;
+  const double decay = 0.98;
+  if (s->last.skipped) return;
+  loop->weight = decay * loop->weight + (1 - decay);
+  loop->loss_sum = decay * loop->loss_sum + (1 - decay) * s->last.loss;
+  s->mean_loss = loop->loss_sum / loop->weight;
+  for (int i = 0; i < MICA_TRAINER_MOST_MEASURES; i++) {
+    loop->measure_sums[i] = decay * loop->measure_sums[i] + (1 - decay) * s->last.measures[i];
+    s->mean_measures[i] = loop->measure_sums[i] / loop->weight;
+  }
+}
+
+/* The median of the last times, by rank: there are few. */
+static void take_time(mica_training_loop *loop, int64_t nanoseconds) {
+  mica_training_state *s = &loop->state;
+  int64_t at = (s->run_step - 1) % LOOP_TIMES,
+          count = s->run_step < LOOP_TIMES ? s->run_step : LOOP_TIMES;
+  loop->times[at] = (double)nanoseconds * 1e-9;
+  for (int64_t i = 0; i < count; i++) {
+    int64_t less = 0, equal = 0;
+    for (int64_t k = 0; k < count; k++) {
+      less += loop->times[k] < loop->times[i];
+      equal += loop->times[k] == loop->times[i];
+    }
+    if (less <= count / 2 && count / 2 < less + equal) {
+      s->step_seconds = loop->times[i];
+      return;
+    }
+  }
+}
+
+/* A step that was not finite: goes on as long as that is tolerated, else says where it comes from. */
+static mica_status judge_step(mica_training_loop *loop, mica_error *error) {
+  mica_training_state *s = &loop->state;
+  loop->skipped = s->last.skipped ? loop->skipped + 1 : 0;
+  if (loop->skipped <= (loop->tolerated < 0 ? 0 : loop->tolerated)) return MICA_OK;
+  mica_error where = {0};
+  if (mica_trainer_locate(s->trainer, s->batch, s->batch_count, &where) != MICA_OK)
+    return mica_error_set(error, MICA_INVALID, "step %" PRId64 ": the loss is %g: %.800s", s->step,
+                          s->last.loss, where.message);
+  return mica_error_set(error, MICA_INVALID,
+                        "step %" PRId64 ": the loss is %g, the norm of the gradients %g", s->step,
+                        s->last.loss, s->last.gradient_norm);
+}
+
+static mica_status one_step(mica_training_loop *loop, mica_tensor **batch, size_t count,
+                            mica_error *error) {
+  mica_training_state *s = &loop->state;
+  int64_t begin = mica_clock_nanoseconds();
+  mica_status status = mica_trainer_step(s->trainer, batch, count, error);
+  if (status != MICA_OK) return status;
+  s->step++;
+  s->run_step++;
+  take_time(loop, mica_clock_nanoseconds() - begin);
+  s->last = mica_trainer_last(s->trainer);
+  s->batch = batch;
+  s->batch_count = count;
+  take_means(loop);
+  status = judge_step(loop, error);
+  if (status == MICA_OK) {
+    bool last = s->steps > 0 && s->step >= s->steps;
+    status = call_hooks(loop, MICA_ON_STEP, last, error);
+  }
+  s->batch = NULL;
+  s->batch_count = 0;
+  return status;
+}
+
+static bool loop_finished(const mica_training_state *s) {
+  return s->stop || (s->steps > 0 && s->step >= s->steps) ||
+         (s->epochs > 0 && s->epoch >= s->epochs);
+}
+
+static mica_status steps_until_end(mica_training_loop *loop, mica_next_batch *next, void *user,
+                                   mica_error *error) {
+  mica_training_state *s = &loop->state;
+  mica_status status = MICA_OK;
+  bool fresh = true; /* no batch since the last end: two ends in a row would never end */
+  while (status == MICA_OK && !loop_finished(s)) {
+    mica_tensor *batch[MICA_TRAINER_MOST_ARRAYS] = {NULL};
+    size_t count = s->trainer->args.inputs + s->trainer->args.targets;
+    bool end = false;
+    status = next(user, batch, count, &end, error);
+    if (status == MICA_OK && end) {
+      if (fresh)
+        status = mica_error_set(error, MICA_INVALID, "an epoch without batches");
+      else
+        s->epoch++,
+            status = call_hooks(loop, MICA_ON_EPOCH, s->epochs > 0 && s->epoch >= s->epochs, error);
+      fresh = true;
+    } else if (status == MICA_OK) {
+      status = one_step(loop, batch, count, error);
+      fresh = false;
+    }
+    for (size_t i = 0; i < count; i++) mica_tensor_release(batch[i]);
+  }
+  return status;
+}
+
+mica_status mica_training_loop_run(mica_training_loop *loop, mica_next_batch *next, void *user,
+                                   int64_t steps, int64_t epochs, mica_error *error) {
+  if (loop == NULL || next == NULL)
+    return mica_error_set(error, MICA_INVALID, "the %s is NULL",
+                          loop == NULL ? "loop" : "function that gives batches");
+  mica_training_state *s = &loop->state;
+  s->steps = steps;
+  s->epochs = epochs;
+  s->run_step = 0;
+  s->stop = false;
+  s->reason = NULL;
+  loop->skipped = 0;
+  if (loop->tolerated < 0 && s->trainer->args.compute == MICA_F16) loop->tolerated = 20;
+  loop->began_ns = mica_clock_nanoseconds();
+  for (uint32_t i = 0; i < loop->hook_count; i++) loop->hooks[i].last_ns = loop->began_ns;
+  mica_status status = call_hooks(loop, MICA_ON_START, false, error);
+  if (status == MICA_OK) status = steps_until_end(loop, next, user, error);
+  s->seconds = (double)(mica_clock_nanoseconds() - loop->began_ns) * 1e-9;
+  mica_error later = {0};
+  mica_status ended = call_hooks(loop, MICA_ON_END, false, status == MICA_OK ? error : &later);
+  return status == MICA_OK ? ended : status;
+}
+
+/* ---- early stopping -------------------------------------------------------------------------------------------- */
+
+mica_status mica_early_stopping_hook(mica_training_state *state, void *user, mica_error *error) {
+  mica_early_stopping *e = user;
+  double now = NAN;
+  mica_status status = e->measure(state, &now, e->user, error);
+  if (status != MICA_OK) return status;
+  double gain = e->maximize ? now - e->best : e->best - now;
+  if (!e->begun || gain > e->least_change) { /* NaN is no gain */
+    e->best = now;
+    e->best_step = state->step;
+    e->bad = 0;
+    e->begun = e->begun || now == now;
+    return MICA_OK;
+  }
+  if (++e->bad >= (e->patience < 1 ? 1 : e->patience)) {
+    state->stop = true;
+    state->reason = "the measure has not become better";
+  }
+  return MICA_OK;
+}
