@@ -7,6 +7,7 @@
 #include "mica/nn/initializer.h"
 #include "mica/nn/layers.h"
 #include "mica/nn/lora.h"
+#include "mica/nn/networks.h"
 #include "mica/nn/norm.h"
 #include "mica/nn/recurrent.h"
 #include "mica/nn/store.h"

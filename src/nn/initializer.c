@@ -41,6 +41,9 @@ mica_initializer mica_init_lecun_normal(void) { return init_scaled(true, 1, MICA
 mica_initializer mica_init_orthogonal(double gain) {
   return init_pair(MICA_INITIALIZER_ORTHOGONAL, gain, 0);
 }
+mica_initializer mica_init_linspace(double first, double last) {
+  return init_pair(MICA_INITIALIZER_LINSPACE, first, last);
+}
 mica_initializer mica_init_tensor(mica_tensor *tensor) {
   mica_initializer made = init_pair(MICA_INITIALIZER_TENSOR, 0, 0);
   made.tensor = tensor;
@@ -86,10 +89,10 @@ static mica_value orthogonal_value(double gain, mica_value key, mica_type type) 
 mica_value mica_initial_value(mica_initializer initializer, mica_value key, mica_type type) {
   const double a = initializer.a, b = initializer.b;
   mica_type drawn = type;
-  bool random = initializer.kind != MICA_INITIALIZER_CONSTANT &&
-                initializer.kind != MICA_INITIALIZER_DEFAULT &&
-                initializer.kind != MICA_INITIALIZER_TENSOR &&
-                initializer.kind != MICA_INITIALIZER_BUILD;
+  bool random =
+      initializer.kind != MICA_INITIALIZER_CONSTANT &&
+      initializer.kind != MICA_INITIALIZER_DEFAULT && initializer.kind != MICA_INITIALIZER_TENSOR &&
+      initializer.kind != MICA_INITIALIZER_LINSPACE && initializer.kind != MICA_INITIALIZER_BUILD;
   if (random && !mica_dtype_is_float(type.dtype))
     return mica_fail(key.graph, MICA_INVALID, "a random initial value of %s: expected floats",
                      mica_dtype_name(type.dtype));
@@ -111,6 +114,12 @@ mica_value mica_initial_value(mica_initializer initializer, mica_value key, mica
       if (initializer.build == NULL)
         return mica_fail(key.graph, MICA_INVALID, "an initializer has no function that builds");
       return initializer.build(key, type, initializer.user);
+    case MICA_INITIALIZER_LINSPACE:
+      if (type.shape.rank < 1)
+        return mica_fail(key.graph, MICA_INVALID, "an initial value in equal steps of rank 0");
+      return mica_broadcast_to(
+          mica_linspace(key.graph, type.dtype, a, b, type.shape.dim[type.shape.rank - 1]),
+          type.shape);
     case MICA_INITIALIZER_DEFAULT:
     case MICA_INITIALIZER_CONSTANT: break;
   }

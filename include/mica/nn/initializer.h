@@ -19,8 +19,9 @@ typedef enum {
   MICA_INITIALIZER_SCALED_UNIFORM,   /* in +-sqrt(3 a / fan), fan by `fan` */
   MICA_INITIALIZER_SCALED_NORMAL,    /* of variance a / fan */
   MICA_INITIALIZER_ORTHOGONAL, /* a times a matrix [all but the last, last] with orthonormal columns or rows */
-  MICA_INITIALIZER_TENSOR, /* a copy of `tensor`, which is of the variable's type */
-  MICA_INITIALIZER_BUILD   /* what `build` makes */
+  MICA_INITIALIZER_TENSOR,  /* a copy of `tensor`, which is of the variable's type */
+  MICA_INITIALIZER_BUILD,   /* what `build` makes */
+  MICA_INITIALIZER_LINSPACE /* from a to b in equal steps along the last axis */
 } mica_initializer_kind;
 typedef enum { MICA_FAN_IN, MICA_FAN_OUT, MICA_FAN_AVERAGE } mica_fan;
 
@@ -52,6 +53,7 @@ MICA_API mica_initializer mica_init_lecun_normal(void);
  * 1312.6120; Mezzadri 2007); rank 2 at least. */
 MICA_API mica_initializer mica_init_orthogonal(double gain);
 MICA_API mica_initializer mica_init_tensor(mica_tensor *tensor);
+MICA_API mica_initializer mica_init_linspace(double first, double last);
 
 /* The value of that type. */
 MICA_API mica_value mica_initial_value(mica_initializer initializer, mica_value key,

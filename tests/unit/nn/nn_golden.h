@@ -102,6 +102,8 @@ static inline void nn_golden_check(const mica_npz *npz, const nn_golden_case *c,
   /* The settings of these tests, declared. */
   mica_store_set_integer(run.store, "lora_rank", 0, NULL);
   mica_store_set_number(run.store, "lora_alpha", 0, NULL);
+  mica_store_set_integer(run.store, "fnn_units", 64, NULL);
+  mica_store_set_integer(run.store, "fnn_layers", 2, NULL);
   if (c->settings) CHECK_OK_ERROR(mica_store_set(run.store, c->settings, &error), &error);
   nn_golden_put(npz, c, 't', run.store);
   size_t parameters = nn_golden_put(npz, c, 'p', run.store), floats = 0;

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+# Makes nn_networks.npz: feed-forward networks, mixtures of experts, rational functions, calibration, KAN and vector neurons by
+# PyTorch (splines checked against scipy) in f64, in the form of nn_layers.py.
+import math
+import os
+
+import numpy as np
+import scipy.interpolate
+import torch
+import torch.nn.functional as F
+
+torch.set_default_dtype(torch.float64)
+rng = np.random.default_rng(31)
+arrays = {}
+
+
+def normal(*shape):
+    return torch.tensor(rng.normal(size=shape))
+
+
+def case(name, inputs, parameters, build):
+    xs = [x.clone().requires_grad_(x.dtype == torch.float64) for x in inputs]
+    ps = {k: v.clone().requires_grad_(True) for k, v in parameters.items()}
+    out = build(xs, ps)
+    w = normal(*out.shape)
+    wanted = [x for x in xs if x.requires_grad] + list(ps.values())
+    grads = list(torch.autograd.grad((out * w).sum(), wanted, allow_unused=True)) if wanted else []
+    for i, x in enumerate(xs):
+        arrays[f"{name}.in{i}"] = x.detach().numpy()
+        if x.requires_grad:
+            g = grads.pop(0)
+            arrays[f"{name}.gin{i}"] = (torch.zeros_like(x) if g is None else g).numpy()
+    for k, v in ps.items():
+        arrays[f"{name}.p.{k}"] = v.detach().numpy()
+        g = grads.pop(0)
+        arrays[f"{name}.g.{k}"] = (torch.zeros_like(v) if g is None else g).numpy()
+    arrays[f"{name}.out"], arrays[f"{name}.w"] = out.detach().numpy(), w.numpy()
+
+
+x = normal(4, 3)
+net = {"hidden0/kernel": normal(3, 5), "hidden0/bias": normal(5), "hidden1/kernel": normal(5, 5), "hidden1/bias": normal(5),
+       "out/kernel": normal(5, 2), "out/bias": normal(2)}
+
+
+def fnn(x, p):
+    x = torch.tanh(x @ p["hidden0/kernel"] + p["hidden0/bias"])
+    x = x + torch.tanh(x @ p["hidden1/kernel"] + p["hidden1/bias"])
+    return x @ p["out/kernel"] + p["out/bias"]
+
+
+case("fnn", [x], net, lambda i, p: fnn(i[0], p))
+many = {"hidden0/kernel": normal(6, 3, 5), "hidden0/bias": normal(6, 1, 5), "out/kernel": normal(6, 5, 2), "out/bias": normal(6, 1, 2)}
+case("ensemble", [x], many, lambda i, p: ((F.relu(i[0] @ p["hidden0/kernel"] + p["hidden0/bias"])) @ p["out/kernel"]
+                                         + p["out/bias"]).transpose(0, 1))
+
+
+# ---- experts, row by row
+def experts(x, p, chosen, capacity):
+    rows, n = x.shape[0], p["up"].shape[0]
+    room = min(rows, math.ceil(capacity * rows * chosen / n))
+    probability = F.softmax(x @ p["router"], -1)
+    best, expert = probability.topk(chosen, -1)
+    best = best / best.sum(-1, keepdim=True)
+    used, out = [0] * n, [torch.zeros(x.shape[1]) for _ in range(rows)]
+    for c in range(chosen):
+        for r in range(rows):
+            e = int(expert[r, c])
+            used[e] += 1
+            if used[e] <= room:
+                y = F.gelu(x[r] @ p["up"][e] + p["up_bias"][e, 0]) @ p["down"][e] + p["down_bias"][e, 0]
+                out[r] = out[r] + best[r, c] * y
+    return torch.stack(out)
+
+
+moe = {"router": normal(4, 3), "up": normal(3, 4, 6), "up_bias": normal(3, 1, 6), "down": normal(3, 6, 4), "down_bias": normal(3, 1, 4)}
+rows = normal(9, 4)
+case("experts", [rows], moe, lambda i, p: experts(i[0], p, 2, 100.0))
+case("experts_full", [rows], moe, lambda i, p: experts(i[0], p, 2, 0.8))
+case("experts_switch", [rows], moe, lambda i, p: experts(i[0], p, 1, 1.0))
+
+
+# ---- rational functions
+def rational(x, p, version, groups, prefix=""):
+    n = x.shape[-1] // groups
+    a = p[prefix + "numerator"].repeat_interleave(n, 0)
+    b = p[prefix + "denominator"].repeat_interleave(n, 0)
+    top = sum(a[:, i] * x ** i for i in range(6))
+    terms = [b[:, i] * x ** (i + 1) for i in range(4)]
+    bottom = 1 + (sum(t.abs() for t in terms) if version == "a" else sum(terms).abs())
+    return top / bottom
+
+
+case("rational_a", [normal(3, 6)], {"numerator": normal(2, 6), "denominator": normal(2, 4)}, lambda i, p: rational(i[0], p, "a", 2))
+case("rational_b", [normal(3, 6)], {"numerator": normal(3, 6), "denominator": normal(3, 4)}, lambda i, p: rational(i[0], p, "b", 3))
+
+
+# ---- calibration: straight lines by numpy.interp, gradients by the same in torch
+points = torch.tensor(np.sort(rng.normal(size=(3, 5)), 1))
+def lines(x, y):
+    out = []
+    for f in range(3):
+        k, v = points[f], x[:, f]
+        at = torch.searchsorted(k, v.detach()).clamp(1, 4)
+        share = ((v - k[at - 1]) / (k[at] - k[at - 1])).clamp(0, 1)
+        out.append(y[f, at - 1] + share * (y[f, at] - y[f, at - 1]))
+    return torch.stack(out, 1)
+
+
+z, heights = 1.5 * normal(7, 3), normal(3, 5)
+assert np.allclose(lines(z, heights).numpy(), np.stack([np.interp(z[:, f], points[f], heights[f]) for f in range(3)], 1))
+case("calibration", [z, points], {"outputs": heights}, lambda i, p: lines(i[0], p["outputs"]))
+case("calibration_monotonic", [z, points], {"outputs": heights},
+     lambda i, p: lines(i[0], torch.cat([p["outputs"][:, :1], p["outputs"][:, :1]
+                                         + F.relu(p["outputs"].diff(dim=1)).cumsum(1)], 1)))
+
+
+# ---- splines
+def splines(x, degree, intervals, low, high):
+    h = (high - low) / intervals
+    knots = low + h * (torch.arange(intervals + 2 * degree + 1).double() - degree)
+    x = x.clamp(low, high)[..., None]
+    last = low + h * (intervals - 1)
+    basis = ((x >= knots[:-1]) & (x < knots[1:])).double()
+    at_end = (x >= high).double() * (torch.isclose(knots[:-1], torch.tensor(last))).double()
+    basis = torch.where(x >= high, at_end, basis)
+    for p in range(1, degree + 1):
+        left = (x - knots[:-p - 1]) / (knots[p:-1] - knots[:-p - 1])
+        right = (knots[p + 1:] - x) / (knots[p + 1:] - knots[1:-p])
+        basis = left * basis[..., :-1] + right * basis[..., 1:]
+    return basis
+
+
+x = 0.8 * normal(6, 4)
+for degree in [1, 2, 3]:  # against scipy
+    h = 2 / 5
+    knots = -1 + h * (np.arange(5 + 2 * degree + 1) - degree)
+    t = np.linspace(-0.99, 0.99, 37)
+    wanted = scipy.interpolate.BSpline.design_matrix(t, knots, degree).toarray()
+    assert np.allclose(splines(torch.tensor(t), degree, 5, -1.0, 1.0).numpy(), wanted)
+case("bsplines", [x], {}, lambda i, p: splines(i[0], 3, 5, -1.0, 1.0))
+
+
+def kan(x, p, degree, intervals, low, high, base=True):
+    y = torch.einsum("bic,ico->bo", splines(x, degree, intervals, low, high), p["coefficients"])
+    return y + F.silu(x) @ p["base"] if base else y
+
+
+case("kan", [x], {"coefficients": normal(4, 11, 3), "base": normal(4, 3)}, lambda i, p: kan(i[0], p, 3, 8, -1.0, 1.0))
+case("kan_linear", [x], {"coefficients": normal(4, 6, 3)}, lambda i, p: kan(i[0], p, 1, 5, -2.0, 2.0, False))
+case("kan_discrete", [x], {"coefficients": normal(4, 5, 3), "base": normal(4, 3)}, lambda i, p: kan(i[0], p, 0, 5, -2.0, 2.0))
+
+
+def soft(x, p):  # the triangle's distribution, in intervals
+    u = ((x + 2) * 5 / 4).clamp(0, 5)[..., None]
+    v = ((u - torch.arange(1, 5)) / 0.3).clamp(-1, 1)
+    passed = torch.where(v < 0, (v + 1) ** 2 / 2, 1 - (1 - v) ** 2 / 2)
+    one = torch.ones_like(u)
+    basis = torch.cat([one, passed], -1) - torch.cat([passed, 0 * one], -1)
+    return torch.einsum("bic,ico->bo", basis, p["coefficients"])
+
+
+case("kan_soft", [x], {"coefficients": normal(4, 5, 3)}, lambda i, p: soft(i[0], p))
+case("kan_rational", [x], {"rational/numerator": normal(2, 6), "rational/denominator": normal(2, 4), "kernel": normal(4, 3),
+                           "bias": normal(3)},
+     lambda i, p: rational(i[0], p, "b", 2, "rational/") @ p["kernel"] + p["bias"])
+
+# ---- vector neurons
+v = normal(2, 4, 3)
+case("vector_dense", [v], {"kernel": normal(4, 5)}, lambda i, p: torch.einsum("bcx,cd->bdx", i[0], p["kernel"]))
+
+
+def vector_relu(x, p):
+    k = torch.einsum("bcx,cd->bdx", x, p["kernel"])
+    along = (x * k).sum(-1, keepdim=True)
+    return torch.where(along >= 0, x, 0.2 * x + 0.8 * (x - along * k / ((k * k).sum(-1, keepdim=True) + 1e-6)))
+
+
+case("vector_relu", [v], {"kernel": normal(4, 4)}, lambda i, p: vector_relu(i[0], p))
+
+
+def vector_norm(x, p):
+    size = (x.square().sum(-1) + 1e-12).sqrt()
+    return x * (F.layer_norm(size, (4,), p["scale"], p["bias"], 1e-5) / size)[..., None]
+
+
+case("vector_layer_norm", [v], {"scale": normal(4), "bias": normal(4)}, lambda i, p: vector_norm(i[0], p))
+case("vector_products", [v, normal(2, 2, 3)], {}, lambda i, p: i[0] @ i[1].transpose(1, 2))
+
+np.savez_compressed(os.path.join(os.path.dirname(os.path.abspath(__file__)), "nn_networks.npz"), **arrays)
+print(len(arrays), "arrays")
