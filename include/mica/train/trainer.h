@@ -20,12 +20,12 @@ extern "C" {
 #endif
 
 /* Builds the prediction from a batch's inputs. It is called for each trace: training, evaluation, other shapes. */
-typedef mica_value mica_model(mica_scope *scope, const mica_value *inputs, void *user);
+typedef mica_value mica_trainer_model(mica_scope *scope, const mica_value *inputs, void *user);
 /* Builds the loss, a float [], from the prediction (f32 where the model computes in halves) and a batch's targets. */
-typedef mica_value mica_model_loss(mica_value prediction, const mica_value *targets, void *user);
+typedef mica_value mica_trainer_loss(mica_value prediction, const mica_value *targets, void *user);
 /* Builds measures, floats [] that are means over the batch, into out[]. */
-typedef void mica_model_measures(mica_value prediction, const mica_value *targets, mica_value *out,
-                                 void *user);
+typedef void mica_trainer_measures(mica_value prediction, const mica_value *targets,
+                                   mica_value *out, void *user);
 /* The learning rate of a step (updates made before, from 0). */
 typedef double mica_rate_function(int64_t step, void *user);
 
@@ -35,8 +35,8 @@ typedef struct mica_trainer mica_trainer;
 typedef struct {
   size_t struct_size;
   mica_store *store;
-  mica_model *model;
-  mica_model_loss *loss;
+  mica_trainer_model *model;
+  mica_trainer_loss *loss;
   const struct mica_names_only *named_;
   void *user;             /* of the functions */
   size_t inputs, targets; /* how many arrays of a batch are which, in this order; 0: 1 */
@@ -44,7 +44,7 @@ typedef struct {
   double learning_rate;
   mica_rate_function *rate; /* in place of learning_rate */
   void *rate_user;
-  mica_model_measures *measures;
+  mica_trainer_measures *measures;
   size_t measure_count;
   /* Gradients of this many batches are averaged before the optimizer takes them; 0: 1. */
   int64_t accumulate;
