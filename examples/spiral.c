@@ -3,7 +3,6 @@
  * command line sets hyper-parameters: spiral fnn_units=32,lr=0.01 */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "mica/mica.h"
 
@@ -79,11 +78,6 @@ static mica_status report(mica_training_state *state, void *user, mica_error *er
   return MICA_OK;
 }
 
-/* One cycle of a cosine, from the setting lr down to nothing. */
-static double rate(int64_t step, void *user) {
-  return *(const double *)user * 0.5 * (1 + cos(3.14159265 * (double)step / STEPS));
-}
-
 int main(int argument_count, char **arguments) {
   mica_error error = {0};
   spiral data = {.at = 0};
@@ -99,10 +93,12 @@ int main(int argument_count, char **arguments) {
   if (argument_count > 1) mica_store_set(store, arguments[1], &error);
   mica_store_group(store, "**bias", .no_decay = true); /* biases do not decay */
 
-  double lr = mica_store_get_number(store, "lr", 0);
+  mica_schedule *rate =
+      mica_schedule_cosine(.start = mica_store_get_number(store, "lr", 0), .steps = STEPS);
   mica_trainer *trainer = mica_trainer_create(
-      store, model, loss, .optimizer = mica_optimizer_adamw(.weight_decay = 1e-3), .rate = rate,
-      .rate_user = &lr, .clip_norm = 1, .ema = 0.98, .measures = measures, .measure_count = 1);
+      store, model, loss, .optimizer = mica_optimizer_adamw(.weight_decay = 1e-3),
+      .rate = mica_schedule_rate, .rate_user = rate, .clip_norm = 1, .ema = 0.98,
+      .measures = measures, .measure_count = 1);
   mica_training_loop *loop = mica_training_loop_create(trainer);
   mica_training_loop_on(loop, MICA_ON_STEP, report, NULL, .times = 4);
   if (error.status == MICA_OK) mica_training_loop_run(loop, next, &data, STEPS, 0, &error);
@@ -122,6 +118,7 @@ int main(int argument_count, char **arguments) {
 
   mica_training_loop_destroy(loop);
   mica_trainer_destroy(trainer);
+  mica_schedule_destroy(rate);
   mica_store_destroy(store);
   mica_device_release(device);
   mica_tensor_release(data.points), mica_tensor_release(data.labels);
