@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PNG and JPEG: round trips, channels, resizing, folders as data sets; every damage of a file is an error or an image,
  * never a crash. */
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +138,45 @@ TEST(survives_damage) {
   CHECK_STATUS(mica_image_parse(bomb, sizeof bomb, NULL, &image, &(mica_error){0}), MICA_DATA_LOSS);
 }
 
+void fuzz_image(const uint8_t *bytes, size_t size);
+
+/* Files that another library wrote, of every kind, as they are and with bytes changed, through the fuzz target. */
+TEST(corpus) {
+  static unsigned char bytes[1 << 16];
+  char folder[1024];
+  snprintf(folder, sizeof folder, "%s", check_source_path("tests/image/corpus"));
+  DIR *open = opendir(folder);
+  int count = 0;
+  if (!CHECK(open != NULL)) return;
+  for (struct dirent *entry; (entry = readdir(open)) != NULL;) {
+    char path[2048];
+    if (entry->d_name[0] == '.') continue;
+    snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+    size_t size = read_file(path, bytes, sizeof bytes);
+    mica_tensor *image = NULL;
+    mica_error error = {0};
+    mica_status status = mica_image_parse(bytes + 1, size - 1, NULL, &image, &error);
+    if (strstr(entry->d_name, "cmyk") != NULL)
+      CHECK_STATUS(status, MICA_UNSUPPORTED);
+    else
+      CHECK_OK_ERROR(status, &error);
+    mica_tensor_release(image);
+    fuzz_image(bytes, size);
+    uint32_t random = (uint32_t)size;
+    for (int i = 0; i < 300; i++) {
+      random = random * 1664525 + 1013904223;
+      size_t at = (random >> 8) % size;
+      unsigned char kept = bytes[at];
+      bytes[at] = (unsigned char)(i % 2 ? kept ^ 1u << i % 8 : random >> 24);
+      fuzz_image(bytes, i % 5 == 4 ? at : size);
+      bytes[at] = kept;
+    }
+    count++;
+  }
+  closedir(open);
+  CHECK(count >= 9);
+}
+
 TEST(folders) {
   char root[1024], path[1400], command[5000];
   snprintf(root, sizeof root, "%s", check_temporary_path("classes"));
@@ -194,5 +234,5 @@ TEST(folders) {
   CHECK(mica_image_folder(&options, NULL, &(mica_error){0}) == NULL);
 }
 
-TEST_MAIN(TEST_CASE(round_trips), TEST_CASE(resizes), TEST_CASE(survives_damage),
+TEST_MAIN(TEST_CASE(round_trips), TEST_CASE(resizes), TEST_CASE(survives_damage), TEST_CASE(corpus),
           TEST_CASE(folders))

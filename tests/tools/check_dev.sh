@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 dev=$MICA_SOURCE_DIR/dev
 "$dev" help >help.txt
-for command in build demo test bench coverage lint format docs clean; do
+for command in build demo test bench fuzz coverage lint format docs clean; do
   grep -q "^  $command" help.txt || fail "help does not name $command"
 done
 if "$dev" no_such_command >out 2>&1; then fail 'an unknown command succeeds'; fi
