@@ -5,7 +5,7 @@
 
 #include "mica/command.h"
 
-const cli_command *const cli_commands[] = {&cli_info, &cli_run, NULL};
+const cli_command *const cli_commands[] = {&cli_checkpoint, &cli_info, &cli_run, NULL};
 
 static const cli_command *find_command(const char *name) {
   for (int i = 0; cli_commands[i] != NULL; i++)

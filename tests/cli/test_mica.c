@@ -131,4 +131,65 @@ TEST(runs_and_trains) {
   CHECK_STR_CONTAINS(output, "0 checkpoints");
 }
 
-TEST_MAIN(TEST_CASE(helps), TEST_CASE(runs_and_trains))
+static void save_step(int64_t step, double value, double loss) {
+  mica_tensor *w = mica_tensor_from_doubles(MICA_F32, MICA_DIMS(3), (double[]){value, 0, -value}),
+              *m = mica_tensor_scalar(MICA_F64, (double)step);
+  const mica_named_tensor model[] = {{"dense/w", w}}, optimizer[] = {{"adam/m", m}};
+  const mica_checkpoint_part parts[] = {
+      {.tensors = model, .tensor_count = 1},
+      {.file = "optimizer", .tensors = optimizer, .tensor_count = 1}};
+  mica_error error = {0};
+  CHECK_OK_ERROR(
+      mica_checkpoint_save(
+          &(mica_checkpoint_save_options){.struct_size = sizeof(mica_checkpoint_save_options),
+                                          .folder = "run",
+                                          .step = step,
+                                          .parts = parts,
+                                          .part_count = 2,
+                                          .state = "{\"epoch\": 3}",
+                                          .metric_name = "loss",
+                                          .metric = loss},
+          &error),
+      &error);
+  mica_tensor_release(w), mica_tensor_release(m);
+}
+
+TEST(looks_at_checkpoints) {
+  if (!is_built()) return;
+  CHECK_EQ_INT(system("rm -rf run"), 0);
+  save_step(1, 2, 0.5), save_step(2, 4, 0.25), save_step(3, 6, 0.75);
+  CHECK_EQ_INT(call("info run"), 0);
+  CHECK_STR_CONTAINS(output, "run: 3 checkpoints");
+  CHECK_STR_CONTAINS(output, "loss 0.25");
+  CHECK_EQ_INT(call("checkpoint run"), 0);
+  CHECK_STR_CONTAINS(output, "run: step 3, loss 0.75");
+  CHECK_STR_CONTAINS(output, "optimizer");
+  CHECK_EQ_INT(call("checkpoint run --step best --variables --state"), 0);
+  CHECK_STR_CONTAINS(output, "step 2");
+  CHECK_STR_CONTAINS(output, "dense.w");
+  CHECK_STR_CONTAINS(output, "3.266");
+  CHECK_STR_CONTAINS(output, "{\"epoch\": 3}");
+  CHECK_EQ_INT(call("checkpoint run --json --variables"), 0);
+  CHECK_STR_CONTAINS(output, "\"state\": {\"epoch\": 3}");
+  CHECK_STR_CONTAINS(output, "\"largest\": 6");
+  CHECK_EQ_INT(call("checkpoint run --export mean.safetensors --average 2"), 0);
+  CHECK_EQ_INT(call("checkpoint mean.safetensors --variables"), 0);
+  CHECK_STR_CONTAINS(output, "5");
+  CHECK_EQ_INT(call("checkpoint run --step 3 --export three.safetensors"), 0);
+  CHECK_EQ_INT(call("checkpoint run three.safetensors --compare"), 0);
+  CHECK_STR_CONTAINS(output, "0 tensors differ");
+  CHECK_EQ_INT(call("checkpoint run --export moved.safetensors --perturb 0.01"), 0);
+  CHECK_EQ_INT(call("checkpoint three.safetensors moved.safetensors --compare"), 1);
+  CHECK_STR_CONTAINS(output, "1 tensors differ");
+  CHECK_EQ_INT(call("checkpoint run mean.safetensors --compare --json"), 1);
+  CHECK_STR_CONTAINS(output, "only in the first");
+  CHECK_EQ_INT(call("checkpoint run --delete 3 --delete 1"), 0);
+  CHECK_EQ_INT(call("checkpoint run"), 0);
+  CHECK_STR_CONTAINS(output, "step 2");
+  CHECK_EQ_INT(call("checkpoint run --delete 3"), 1);
+  CHECK_EQ_INT(call("checkpoint run --average 2"), 2);
+  CHECK_EQ_INT(call("checkpoint no-such"), 1);
+  CHECK_EQ_INT(call("checkpoint"), 2);
+}
+
+TEST_MAIN(TEST_CASE(helps), TEST_CASE(runs_and_trains), TEST_CASE(looks_at_checkpoints))
