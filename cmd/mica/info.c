@@ -175,6 +175,43 @@ static int info_array(const char *path, const char *kind, mica_tensor *tensor, b
   return 0;
 }
 
+static bool ends_with(const char *path, const char *end) {
+  size_t length = strlen(path), size = strlen(end);
+  return length >= size && strcmp(path + length - size, end) == 0;
+}
+
+static int info_csv(const char *path, bool json) {
+  static const char *const kinds[] = {"auto", "float", "double", "integer", "category", "skip"};
+  mica_csv_options options = {.struct_size = sizeof options,
+                              .separator = ends_with(path, ".tsv") ? '\t' : ','};
+  mica_csv *csv = NULL;
+  mica_error error = {0};
+  if (mica_csv_load(path, &options, &csv, &error) != MICA_OK) return cli_fail("%s", error.message);
+  if (json) {
+    printf("{\"path\": ");
+    cli_json_text(path);
+    printf(", \"kind\": \"csv\", \"rows\": %" PRId64 ", \"columns\": [", mica_csv_row_count(csv));
+  } else {
+    printf("%s: csv, %" PRId64 " rows\n", path, mica_csv_row_count(csv));
+  }
+  for (int32_t i = 0; i < mica_csv_column_count(csv); i++) {
+    const char *kind = kinds[mica_csv_column_kind(csv, i)];
+    int64_t words = mica_vocabulary_count(mica_csv_vocabulary(csv, i));
+    if (json) {
+      printf("%s{\"name\": ", i > 0 ? ", " : "");
+      cli_json_text(mica_csv_name(csv, i));
+      printf(", \"kind\": \"%s\", \"words\": %" PRId64 "}", kind, words);
+    } else {
+      printf("  %-40s %s", mica_csv_name(csv, i), kind);
+      if (words > 0) printf(" of %" PRId64 " words", words);
+      putchar('\n');
+    }
+  }
+  if (json) puts("]}");
+  mica_csv_destroy(csv);
+  return 0;
+}
+
 static bool begins_with(const char *path, const char *bytes, size_t size) {
   char first[8];
   FILE *file = fopen(path, "rb");
@@ -188,6 +225,7 @@ static int info_file(const char *path, bool json) {
   mica_error error = {0};
   mica_tensor *tensor = NULL;
   int result;
+  if (ends_with(path, ".csv") || ends_with(path, ".tsv")) return info_csv(path, json);
   if (begins_with(path, "\x93NUMPY", 6)) {
     if (mica_npy_load(path, &tensor, &error) != MICA_OK) return cli_fail("%s", error.message);
     result = info_array(path, "npy", tensor, json);
@@ -289,6 +327,7 @@ const cli_command cli_info = {
     .details =
         "Without a PATH: the version and the devices that are here. A PATH is a model file, a "
         "safetensors,\n"
-        ".npy, .npz or IDX file, or a folder of checkpoints, whose checksums are verified.",
+        ".npy, .npz, IDX, .csv or .tsv file, or a folder of checkpoints, whose checksums are "
+        "verified.",
     .options = info_options,
     .run = run_info};

@@ -192,4 +192,30 @@ TEST(looks_at_checkpoints) {
   CHECK_EQ_INT(call("checkpoint"), 2);
 }
 
-TEST_MAIN(TEST_CASE(helps), TEST_CASE(runs_and_trains), TEST_CASE(looks_at_checkpoints))
+TEST(completes_and_documents) {
+  if (!is_built()) return;
+  static const char *const shells[] = {"bash", "zsh", "fish"};
+  for (int i = 0; i < 3; i++) {
+    char arguments[64];
+    snprintf(arguments, sizeof arguments, "completion %s", shells[i]);
+    CHECK_EQ_INT(call(arguments), 0);
+    CHECK_STR_CONTAINS(output, "checkpoint");
+    CHECK_STR_CONTAINS(output, "perturb");
+  }
+  CHECK_EQ_INT(call("completion bash | bash -n"), 0);
+  CHECK_EQ_STR(output, "");
+  CHECK_EQ_INT(call("completion tcsh"), 2);
+  CHECK_EQ_INT(call("manual"), 0);
+  CHECK_STR_CONTAINS(output, ".TH MICA 1");
+  CHECK_STR_CONTAINS(output, "mica run MODEL");
+  FILE *table = fopen("table.csv", "w");
+  fputs("age,job\n3,x\n4,y\n", table);
+  fclose(table);
+  CHECK_EQ_INT(call("info table.csv"), 0);
+  CHECK_STR_CONTAINS(output, "category of 2 words");
+  CHECK_EQ_INT(call("info table.csv --json"), 0);
+  CHECK_STR_CONTAINS(output, "\"kind\": \"integer\"");
+}
+
+TEST_MAIN(TEST_CASE(helps), TEST_CASE(runs_and_trains), TEST_CASE(looks_at_checkpoints),
+          TEST_CASE(completes_and_documents))

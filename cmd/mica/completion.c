@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* completion.c: `mica completion` and `mica manual`: shell completions and a manual page, made from the rows of the
+ * commands. */
+#include <string.h>
+
+#include "command.h"
+
+static void bash(void) {
+  puts(
+      "_mica() {\n"
+      "  local word=${COMP_WORDS[COMP_CWORD]} words\n"
+      "  case ${COMP_WORDS[1]} in");
+  for (int i = 0; cli_commands[i] != NULL; i++) {
+    printf("    %s) words='--json --help", cli_commands[i]->name);
+    for (const cli_option *o = cli_commands[i]->options; o->name != NULL; o++)
+      printf(" --%s", o->name);
+    puts("' ;;");
+  }
+  printf("    *) words='--help --version");
+  for (int i = 0; cli_commands[i] != NULL; i++) printf(" %s", cli_commands[i]->name);
+  puts(
+      "' ;;\n"
+      "  esac\n"
+      "  if [[ $COMP_CWORD -gt 1 && $word != -* ]]; then\n"
+      "    COMPREPLY=($(compgen -f -- \"$word\"))\n"
+      "  else\n"
+      "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+      "  fi\n"
+      "}\n"
+      "complete -o filenames -F _mica mica");
+}
+
+/* Text between single quotes of a shell, without what ends them there or means something to zsh. */
+static void quoted(const char *text) {
+  for (; *text; text++)
+    if (strchr("'[]:\\`", *text) == NULL) putchar(*text);
+}
+
+static void zsh(void) {
+  puts("#compdef mica\n_mica() {\n  local -a commands\n  commands=(");
+  for (int i = 0; cli_commands[i] != NULL; i++) {
+    printf("    '%s:", cli_commands[i]->name);
+    quoted(cli_commands[i]->summary);
+    puts("'");
+  }
+  puts(
+      "  )\n"
+      "  if (( CURRENT == 2 )); then\n"
+      "    _describe command commands\n"
+      "    return\n"
+      "  fi\n"
+      "  case $words[2] in");
+  for (int i = 0; cli_commands[i] != NULL; i++) {
+    printf(
+        "    %s) shift words; (( CURRENT-- )); _arguments '--json[print JSON]' '--help[what it "
+        "takes]'",
+        cli_commands[i]->name);
+    for (const cli_option *o = cli_commands[i]->options; o->name != NULL; o++) {
+      printf(" '*--%s[", o->name);
+      quoted(o->help);
+      printf("]%s'", o->value == NULL ? "" : ":value:_files");
+    }
+    puts(" '*:file:_files' ;;");
+  }
+  puts("  esac\n}\n_mica \"$@\"");
+}
+
+static void fish(void) {
+  for (int i = 0; cli_commands[i] != NULL; i++) {
+    printf("complete -c mica -n __fish_use_subcommand -a %s -d '", cli_commands[i]->name);
+    quoted(cli_commands[i]->summary);
+    puts("'");
+    for (const cli_option *o = cli_commands[i]->options; o->name != NULL; o++) {
+      printf("complete -c mica -n '__fish_seen_subcommand_from %s' -l %s%s -d '",
+             cli_commands[i]->name, o->name, o->value != NULL ? " -r" : "");
+      quoted(o->help);
+      puts("'");
+    }
+    printf("complete -c mica -n '__fish_seen_subcommand_from %s' -l json -d 'print JSON'\n",
+           cli_commands[i]->name);
+  }
+}
+
+static int run_completion(const cli_arguments *arguments) {
+  const char *shell = arguments->operand_count == 1 ? arguments->operand[0] : "";
+  if (strcmp(shell, "bash") == 0)
+    bash();
+  else if (strcmp(shell, "zsh") == 0)
+    zsh();
+  else if (strcmp(shell, "fish") == 0)
+    fish();
+  else
+    return cli_usage("completion: bash, zsh or fish is expected");
+  return 0;
+}
+
+/* A line for troff: dots and quotes at its start mean something there. */
+static void troff(const char *text) {
+  for (bool start = true; *text; text++) {
+    if (start && (*text == '.' || *text == '\'')) printf("\\&");
+    if (*text == '-' || *text == '\\')
+      printf(*text == '-' ? "\\-" : "\\e");
+    else
+      putchar(*text);
+    start = *text == '\n';
+  }
+  putchar('\n');
+}
+
+static int run_manual(const cli_arguments *arguments) {
+  (void)arguments;
+  printf(".TH MICA 1 \"\" \"Mica %s\" \"Mica\"\n.SH NAME\nmica \\- look at, run and train models\n",
+         mica_version());
+  puts(".SH SYNOPSIS\n.B mica\n.I COMMAND\n[\\fIoptions\\fR] [\\fIarguments\\fR]\n.SH COMMANDS");
+  for (int i = 0; cli_commands[i] != NULL; i++) {
+    const cli_command *command = cli_commands[i];
+    printf(".SS \"mica %s %s\"\n", command->name, command->operands);
+    troff(command->summary);
+    puts(".PP");
+    troff(command->details);
+    for (const cli_option *o = command->options; o->name != NULL; o++) {
+      printf(".TP\n.B \\-\\-%s%s%s\n", o->name, o->value != NULL ? " " : "",
+             o->value != NULL ? o->value : "");
+      troff(o->help);
+    }
+  }
+  puts(
+      ".SH OPTIONS\n.TP\n.B \\-\\-json\nEvery command prints JSON with it.\n.TP\n.B "
+      "\\-\\-help\nWhat a command takes.\n"
+      ".SH EXIT STATUS\n0 good, 1 failed, 2 wrongly called.");
+  return 0;
+}
+
+static const cli_option no_options[] = {{NULL, NULL, NULL}};
+const cli_command cli_completion = {.name = "completion",
+                                    .operands = "bash|zsh|fish",
+                                    .summary = "print completions for a shell",
+                                    .details = "source <(mica completion bash)",
+                                    .options = no_options,
+                                    .run = run_completion};
+const cli_command cli_manual = {.name = "manual",
+                                .operands = "",
+                                .summary = "print the manual page",
+                                .details = "mica manual > mica.1, or mica manual | man -l -",
+                                .options = no_options,
+                                .run = run_manual};
