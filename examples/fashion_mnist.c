@@ -265,7 +265,7 @@ static mica_status draw_log(run_log *log, bool live, mica_error *error) {
   mica_plot_options options = {.struct_size = sizeof options,
                                .title = "Fashion-MNIST",
                                .x = MICA_PLOT_EPOCH,
-                               .smoothing = 0.95,
+                               .smoothing = 0.9,
                                .live_seconds = live ? 2 : 0};
   mica_status status = mica_runs_create(&runs, error);
   if (status == MICA_OK) status = mica_runs_add(runs, log_path(log, "metrics.jsonl", path), error);

@@ -72,6 +72,7 @@ static void page_data(mica_ui_text *out, const char *file, const mica_runs *runs
     for (size_t r = 0; r < mica_runs_count(runs) && r < 6; r++)
       mica_ui_format(&title, "%s%s", r ? ", " : "", mica_runs_name(runs, r));
     if (mica_runs_count(runs) > 6) mica_ui_string(&title, ", ...");
+    if (title.failed) out->failed = true;
     mica_ui_json(out, title.bytes ? title.bytes : "");
     mica_ui_free(&title);
   }

@@ -3,6 +3,7 @@
  * that was stopped and resumed goes back to an earlier step: what lies beyond it is forgotten, so a
  * curve's steps always ascend. */
 #include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -240,26 +241,27 @@ static int compare_names(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The entries of a folder, sorted, without hidden ones. NULL: none. */
-static char **folder_names(const char *path, size_t *out_count) {
+/* The entries of a folder, sorted, without hidden ones. 0 or an errno value. */
+static int folder_names(const char *path, char ***out, size_t *out_count) {
   char **names = NULL;
   size_t count = 0, capacity = 0;
+  errno = 0;
   DIR *folder = opendir(path);
-  for (struct dirent *entry; folder && (entry = readdir(folder)) && count < 100000;) {
+  int code = folder ? 0 : errno;
+  for (struct dirent *entry; !code && (entry = readdir(folder)) && count < 100000;) {
     if (entry->d_name[0] == '.') continue;
     if (count == capacity) {
       capacity = capacity ? capacity * 2 : 64;
       char **grown = realloc(names, capacity * sizeof *names);
-      if (!grown) break;
-      names = grown;
+      if (grown) names = grown;
+      if (!grown) code = ENOMEM;
     }
-    if (!(names[count] = copy_text(entry->d_name))) break;
-    count++;
+    if (!code && !(names[count++] = copy_text(entry->d_name))) count--, code = ENOMEM;
   }
   if (folder) closedir(folder);
   if (count) qsort(names, count, sizeof *names, compare_names);
-  *out_count = count;
-  return names;
+  *out = names, *out_count = count;
+  return code;
 }
 
 #ifdef __wasi__
@@ -332,9 +334,16 @@ static mica_status add_folder(mica_runs *runs, const char *path, int depth, mica
   snprintf(inner, sizeof inner, "%s/metrics.jsonl", path);
   if (stat(inner, &about) == 0 && S_ISREG(about.st_mode)) return add_file(runs, inner, error);
   size_t count;
-  char **names = folder_names(path, &count);
+  char **names;
   bool found = false;
-  mica_status status = add_event_folder(runs, path, names, count, &found, error);
+  int code = folder_names(path, &names, &count);
+  mica_status status = MICA_OK;
+  if (code == ENOMEM)
+    status = no_memory(error);
+  else if (code && depth == 0) /* further down it is somebody else's */
+    status =
+        mica_error_set(error, MICA_IO, "runs: \"%s\" cannot be read: %s", path, strerror(code));
+  if (status == MICA_OK) status = add_event_folder(runs, path, names, count, &found, error);
   for (size_t i = 0; i < count && !found && depth < MOST_DEPTH && status == MICA_OK; i++) {
     int length = snprintf(inner, sizeof inner, "%s/%s", path, names[i]);
     if (length > 0 && (size_t)length < sizeof inner && stat(inner, &about) == 0 &&

@@ -236,7 +236,7 @@ static const char *const plot_page_js[] = {
   "const Y = v => margin.top + (y1 - (state.log ? Math.log10(v) : v)) / (y1 - y0) * height;\n",
   "panel.scale = {x0, x1, left, width, valueY: py => y1 - (py - margin.top) / height * (y1 - y0)};\n",
   "const clip = 'clip' + panels.indexOf(panel);\n",
-  "svgElement('rect', {x: left, y: margin.top - 3, width, height: height + 6}, svgElement('clipPath', {id: clip}, svgElement('defs', {}, svg)));\n",
+  "svgElement('rect', {x: left - 5, y: margin.top - 3, width: width + 10, height: height + 6}, svgElement('clipPath', {id: clip}, svgElement('defs', {}, svg)));\n",
   "for (const v of levels) {\n",
   "const y = Y(v).toFixed(1);\n",
   "svgElement('path', {class: 'grid', d: `M${left} ${y}h${width}`}, svg);\n",

@@ -200,7 +200,7 @@
     const Y = v => margin.top + (y1 - (state.log ? Math.log10(v) : v)) / (y1 - y0) * height;
     panel.scale = {x0, x1, left, width, valueY: py => y1 - (py - margin.top) / height * (y1 - y0)};
     const clip = 'clip' + panels.indexOf(panel);
-    svgElement('rect', {x: left, y: margin.top - 3, width, height: height + 6}, svgElement('clipPath', {id: clip}, svgElement('defs', {}, svg)));
+    svgElement('rect', {x: left - 5, y: margin.top - 3, width: width + 10, height: height + 6}, svgElement('clipPath', {id: clip}, svgElement('defs', {}, svg)));
     for (const v of levels) {
       const y = Y(v).toFixed(1);
       svgElement('path', {class: 'grid', d: `M${left} ${y}h${width}`}, svg);
