@@ -5,8 +5,8 @@
 
 #include "mica/command.h"
 
-const cli_command *const cli_commands[] = {&cli_checkpoint, &cli_completion, &cli_info,
-                                           &cli_manual,     &cli_run,        NULL};
+const cli_command *const cli_commands[] = {&cli_checkpoint, &cli_completion, &cli_info, &cli_manual,
+                                           &cli_plot,       &cli_run,        NULL};
 
 static const cli_command *find_command(const char *name) {
   for (int i = 0; cli_commands[i] != NULL; i++)
