@@ -142,7 +142,7 @@ MICA_API mica_value mica_loss_triplet_mining_with(const mica_loss_args *args);
  * alignments with the prediction. prediction: logits [batch, time, classes], target: integers [batch, length] without
  * the class `blank`; prediction_lengths and target_lengths: integers [batch] ({0}: all of it) -> elements [batch].
  * In logarithms, by one scan over the time. A target that cannot be aligned (too long) gives infinity with a gradient
- * of 0, with zero_infinity 0. */
+ * of 0, with zero_infinity 0; a class out of range NaN (behind the target's length it does not matter). */
 MICA_API mica_value mica_loss_ctc_with(const mica_loss_args *args);
 
 #ifndef __cplusplus

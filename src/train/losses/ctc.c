@@ -119,6 +119,14 @@ static mica_value ctc_forward(const ctc_form *f, mica_value log_p) {
   return last;
 }
 
+/* bool [batch]: all classes of the target exist, up to its length. */
+static mica_value ctc_target_exists(const ctc_form *f) {
+  mica_type type = {MICA_I32, MICA_DIMS(1, f->length)};
+  mica_value place = mica_iota(f->call.graph, type, 1);
+  mica_value padding = mica_greater_equal(place, f->labels);
+  return mica_all(mica_or(padding, mica_class_exists(f->call.t, f->classes)), MICA_AXES(1));
+}
+
 mica_value mica_loss_ctc_with(const mica_loss_args *args) {
   MICA_ENTRY(args ? args->prediction.graph : NULL);
   ctc_form f = {.batch = 0};
@@ -143,5 +151,7 @@ mica_value mica_loss_ctc_with(const mica_loss_args *args) {
   mica_value total = mica_reshape(mica_logaddexp(at_blank, at_class), f.call.elements);
   mica_value possible = mica_greater(total, log_zero / 2);
   mica_value none = mica_full_like(total, f.call.a.zero_infinity ? 0 : INFINITY);
-  return mica_loss_end(&f.call, mica_select(possible, mica_neg(total), none));
+  mica_value elements = mica_select(possible, mica_neg(total), none);
+  mica_value unknown = mica_full_like(total, NAN);
+  return mica_loss_end(&f.call, mica_select(ctc_target_exists(&f), elements, unknown));
 }

@@ -47,7 +47,7 @@ static void curve_update(const mica_metric_definition *m, const mica_metric_args
 static mica_value curve_result(const mica_metric_definition *m, const mica_value *state) {
   mica_value p = state[0], n = state[1];
   mica_value positives = mica_reduce_sum(p, MICA_ALL), negatives = mica_reduce_sum(n, MICA_ALL);
-  if (mica_metric_option(m, MICA_METRIC_KIND) == KIND_ROC) {
+  if ((curve_kind)mica_metric_option(m, MICA_METRIC_KIND) == KIND_ROC) {
     mica_value below = mica_sub(mica_cumulative_sum(n, 0), n);
     return roc_area(p, below, n, positives, negatives);
   }

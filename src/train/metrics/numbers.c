@@ -30,7 +30,8 @@ static void mean_update(const mica_metric_definition *m, const mica_metric_args 
 }
 static mica_value mean_result(const mica_metric_definition *m, const mica_value *state) {
   mica_value mean = mica_mean_result(m, state);
-  return mica_metric_option(m, MICA_METRIC_KIND) == KIND_ROOT ? mica_sqrt(mean) : mean;
+  return (mean_metric_kind)mica_metric_option(m, MICA_METRIC_KIND) == KIND_ROOT ? mica_sqrt(mean)
+                                                                                : mean;
 }
 #define MEAN_METRIC(name, KIND)                                                                 \
   static const mica_metric_rule name##_metric = {"metric_" #name, mica_mean_state, mean_update, \

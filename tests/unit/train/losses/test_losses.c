@@ -149,6 +149,19 @@ TEST(targets_that_cannot_be_aligned) {
   for (int i = 0; i < 6; i++) CHECK_EQ_INT(out[2][i], 0);
 }
 
+GOLDEN(ctc_padded,
+       out[0] = mica_loss_ctc(in[0], in[1], .target_lengths = in[2], .reduction = MICA_LOSS_NONE))
+TEST(classes_of_a_target_exist_up_to_its_length) {
+  double out[1][64];
+  mica_tensor *in[] = {NUMBERS(F32, MICA_DIMS(3, 1, 2), 0, 0, 0, 0, 0, 0),
+                       NUMBERS(I64, MICA_DIMS(3, 2), 1, -1, 1, 9, 2, 1),
+                       NUMBERS(I32, MICA_DIMS(3), 1, 1, 1)};
+  if (!run_numbers(build_ctc_padded, NULL, in, 3, out, 1)) return;
+  CHECK_NEAR(out[0][0], log(2), 1e-6);
+  CHECK_NEAR(out[0][1], log(2), 1e-6);
+  CHECK(isnan(out[0][2]));
+}
+
 /* ---- types and names ----------------------------------------------------------------------------------- */
 
 TEST(types) {
@@ -223,5 +236,6 @@ TEST(mistakes) {
 TEST_MAIN(TEST_CASE(nothing_overflows), TEST_CASE(distances_of_equal_and_of_zero_vectors),
           TEST_CASE(what_has_no_probability_may_have_none_in_the_target),
           TEST_CASE(what_is_masked_may_be_anything), TEST_CASE(means_are_by_the_sum_of_weights),
-          TEST_CASE(targets_that_cannot_be_aligned), TEST_CASE(types), TEST_CASE(names),
+          TEST_CASE(targets_that_cannot_be_aligned),
+          TEST_CASE(classes_of_a_target_exist_up_to_its_length), TEST_CASE(types), TEST_CASE(names),
           TEST_CASE(mistakes))
