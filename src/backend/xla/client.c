@@ -181,7 +181,10 @@ static mica_status open_client(xla_client *client, const client_options *options
                           client->plugin.name);
   status = read_platform(client, error);
   if (status == MICA_OK) status = choose_device(client, options->device, error);
-  if (status == MICA_OK) read_kind(client);
+  if (status == MICA_OK) {
+    read_kind(client);
+    mica_xla_register_host(client);
+  }
   return status;
 }
 

@@ -6,7 +6,6 @@
  * composite, until every node can be written. */
 #include "backend/xla/lower_internal.h"
 #include "backend/xla/writer_internal.h"
-#include "graph/custom.h"
 
 #include <math.h>
 #include <string.h>
@@ -36,6 +35,48 @@ static void lower_convert(const mica_rule *rule, mica_value *out) {
   else /* by way of a byte: not every plugin converts between 4 bits and floats */
     out[0] = mica_convert(
         mica_convert(x, mica_dtype_bits(mica_dtype_of(x)) == 4 ? MICA_I8 : MICA_I32), to);
+}
+
+/* Complex numbers by way of their parts: StableHLO casts no complex bits to others. */
+static void lower_bitcast(const mica_rule *rule, mica_value *out) {
+  mica_value x = rule->in[0];
+  mica_dtype to = ((const mica_bitcast_attr *)rule->attr)->dtype, from = mica_dtype_of(x);
+  if (mica_dtype_is_complex(from)) {
+    int32_t axis = mica_rank_of(x);
+    mica_value pair[2] = {mica_expand_dims(mica_real(x), -1), mica_expand_dims(mica_imag(x), -1)};
+    mica_value parts = mica_concatenate(pair, 2, axis); /* [a..., 2] */
+    int32_t half = mica_dtype_bits(from) / 2, width = mica_dtype_bits(to);
+    if (width > half) {
+      out[0] = mica_bitcast(parts, to);
+      return;
+    }
+    mica_value bits = mica_bitcast(parts, to);
+    mica_shape shape = mica_shape_of(x);
+    shape.dim[shape.rank++] = mica_dtype_bits(from) / width;
+    out[0] = mica_reshape(bits, shape);
+    return;
+  }
+  mica_dtype part = to == MICA_C64 ? MICA_F32 : MICA_F64;
+  int32_t width = mica_dtype_bits(from);
+  mica_shape shape = mica_shape_of(x);
+  if (width < mica_dtype_bits(part)) { /* [a..., n] -> [a..., 2, n / 2] */
+    int64_t n = shape.dim[shape.rank - 1];
+    shape.dim[shape.rank - 1] = 2;
+    shape.dim[shape.rank++] = n / 2;
+    x = mica_reshape(x, shape);
+  }
+  mica_value parts = mica_bitcast(x, part); /* [a..., 2] */
+  int32_t last = mica_rank_of(parts) - 1;
+  mica_value re = mica_squeeze(mica_slice_axis(parts, last, 0, 1, 1), MICA_AXES(last));
+  mica_value im = mica_squeeze(mica_slice_axis(parts, last, 1, 2, 1), MICA_AXES(last));
+  out[0] = mica_complex(re, im);
+}
+
+/* XLA's own loses digits in f32. */
+static void lower_polygamma(const mica_rule *rule, mica_value *out) {
+  mica_value x = mica_convert(rule->in[0], MICA_F64);
+  x = mica_emit(rule->graph, MICA_OP_POLYGAMMA, &x, 1, rule->attr);
+  out[0] = mica_convert(x, mica_dtype_of(rule->in[0]));
 }
 
 static void lower_exp2(const mica_rule *rule, mica_value *out) {
@@ -231,7 +272,6 @@ typedef void lowering(const mica_rule *rule, mica_value *out);
 
 static lowering *const lowerings[MICA_OP_COUNT] = {
     [MICA_OP_STOP_GRADIENT] = lower_same,
-    [MICA_OP_MARK] = lower_same,
     [MICA_OP_CONJ] = lower_conj,
     [MICA_OP_EXP2] = lower_exp2,
     [MICA_OP_LOG2] = lower_log2,
@@ -247,15 +287,20 @@ static lowering *const lowerings[MICA_OP_COUNT] = {
 };
 
 /* What becomes of node `id`, NULL: it stays. */
-static lowering *lowering_of(const mica_graph *graph, uint32_t id) {
+static lowering *lowering_of(const mica_graph *graph, uint32_t id, bool marks) {
   const mica_node *node = mica_node_at(graph, id);
   mica_dtype from = MICA_DTYPE_NONE, to = node->type.dtype;
   if (node->operand_count > 0)
     from = mica_node_at(graph, mica_node_operands(graph, node)[0])->type.dtype;
   bool natural = mica_dtype_is_integer(to) && !mica_dtype_is_signed(to);
   switch ((mica_op)node->op) {
+    case MICA_OP_MARK: return marks ? NULL : lower_same;
     case MICA_OP_ABS: return natural ? lower_same : NULL;
     case MICA_OP_SIGN: return natural ? lower_unsigned_sign : NULL;
+    case MICA_OP_POLYGAMMA: return to == MICA_F64 ? NULL : lower_polygamma;
+    case MICA_OP_BITCAST:
+      if (to == from) return lower_same;
+      return mica_dtype_is_complex(from) != mica_dtype_is_complex(to) ? lower_bitcast : NULL;
     case MICA_OP_CONVERT: {
       if (to == from) return lower_same;
       bool narrow = (mica_dtype_bits(from) == 4 && to != MICA_I8) ||
@@ -269,8 +314,8 @@ static lowering *lowering_of(const mica_graph *graph, uint32_t id) {
 
 static bool lower_one(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                       const mica_value *in, size_t in_count, mica_value *out) {
-  (void)context;
-  lowering *lower = lowering_of(from, id);
+  const bool *marks = context;
+  lowering *lower = lowering_of(from, id, *marks);
   if (lower == NULL) return false;
   const mica_node *node = mica_node_at(from, id);
   mica_rule rule = {.graph = to,
@@ -289,11 +334,11 @@ static bool stays_whole(void *context, const mica_graph *graph, uint32_t id) {
 }
 
 /* Whether nothing is left to be lowered or expanded. */
-static bool is_lowered(const mica_graph *graph) {
+static bool is_lowered(const mica_graph *graph, bool marks) {
   for (uint32_t id = 1; id < graph->count; id++) {
     const mica_node *node = mica_node_at(graph, id);
     if (node->op == MICA_OP_RESULT) continue;
-    if (lowering_of(graph, id) != NULL) return false;
+    if (lowering_of(graph, id, marks) != NULL) return false;
     if (mica_op_is_composite(mica_op_definition((mica_op)node->op)) &&
         !mica_xla_writes((mica_op)node->op))
       return false;
@@ -302,12 +347,12 @@ static bool is_lowered(const mica_graph *graph) {
 }
 
 /* `graph` becomes what `step` makes of it. */
-static mica_status replace(mica_graph *graph, int step, mica_error *error) {
+static mica_status replace(mica_graph *graph, int step, bool marks, mica_error *error) {
   mica_graph once = *graph; /* a graph has no pointers into itself */
   mica_status status = MICA_OK;
   if (mica_graph_init(graph, &once.allocator)) {
     switch (step) {
-      case 0: status = mica_rewrite(&once, graph, lower_one, NULL, error); break;
+      case 0: status = mica_rewrite(&once, graph, lower_one, &marks, error); break;
       case 1: status = mica_pass_expand(&once, graph, stays_whole, NULL, error); break;
       case 2: status = mica_pass_share(&once, graph, error); break;
       default: status = mica_pass_drop(&once, graph, error); break;
@@ -319,16 +364,16 @@ static mica_status replace(mica_graph *graph, int step, mica_error *error) {
   return status;
 }
 
-mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, mica_error *error) {
+mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, bool marks, mica_error *error) {
   enum { MAX_ROUNDS = 12 };
   mica_status status = mica_pass_expand(from, to, stays_whole, NULL, error);
-  for (int round = 0; status == MICA_OK && !is_lowered(to); round++) {
+  for (int round = 0; status == MICA_OK && !is_lowered(to, marks); round++) {
     if (round == MAX_ROUNDS)
       return mica_error_set(error, MICA_INTERNAL, "xla: lowering does not come to an end");
-    status = replace(to, 0, error);
-    if (status == MICA_OK) status = replace(to, 1, error);
+    status = replace(to, 0, marks, error);
+    if (status == MICA_OK) status = replace(to, 1, marks, error);
   }
-  if (status == MICA_OK) status = replace(to, 2, error);
-  if (status == MICA_OK) status = replace(to, 3, error);
+  if (status == MICA_OK) status = replace(to, 2, marks, error);
+  if (status == MICA_OK) status = replace(to, 3, marks, error);
   return status;
 }

@@ -21,7 +21,8 @@ typedef struct {
   mica_allocator allocator;
   xla_client *client;
   mica_arena memory;
-  mica_text text; /* of the module */
+  mica_text text;   /* of the module */
+  mica_graph graph; /* lowered: what nodes of the host are run from */
   pjrt_loaded *loaded;
   mica_type *in_types, *out_types;
   int32_t *call_index, *alias;
@@ -162,6 +163,7 @@ void mica_xla_program_destroy(void *state, void *pointer) {
     destroy_buffers(client, program->constants, program->constant_count);
   mica_xla_destroy(&client->plugin, PJRT_LOADED_DESTROY, program->loaded);
   mica_text_deinit(&program->text);
+  mica_graph_deinit(&program->graph);
   mica_arena_deinit(&program->memory);
   mica_allocator allocator = program->allocator;
   mica_free(&allocator, program, sizeof(*program));
@@ -238,30 +240,47 @@ static mica_status compile_text(xla_program *program, mica_error *error) {
   return check_output_count(program, error);
 }
 
+/* Records for the nodes that the host computes; none where there is no such node. */
+static mica_status list_host_nodes(xla_program *program, xla_module *module, mica_error *error) {
+  const mica_graph *graph = &program->graph;
+  bool any = false;
+  for (uint32_t id = 1; id < graph->count && !any; id++)
+    any = mica_xla_runs_on_host((mica_op)mica_node_at(graph, id)->op);
+  if (!any) return MICA_OK;
+  module->host_nodes =
+      mica_arena_allocate_zeroed(&program->memory, graph->count, sizeof(*module->host_nodes));
+  if (module->host_nodes == NULL)
+    return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
+  for (uint32_t id = 1; id < graph->count; id++)
+    module->host_nodes[id] = (xla_host_node){graph, program->client->owner, id};
+  return MICA_OK;
+}
+
 mica_status mica_xla_compile(void *state, mica_device *device, const mica_graph *graph,
                              uint64_t donate, void **out_program, mica_error *error) {
   xla_client *client = state;
   xla_program *program = mica_allocate_zeroed(&device->allocator, 1, sizeof(*program));
-  mica_graph lowered;
   if (program == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
   program->allocator = device->allocator;
   program->client = client;
   mica_text_init(&program->text, &device->allocator);
   mica_arena_init(&program->memory, &device->allocator);
   mica_status status = MICA_OK;
-  if (!mica_graph_init(&lowered, &device->allocator))
+  bool hosted = client->host_target[0] != '\0', marks = hosted && device->log != NULL;
+  if (!mica_graph_init(&program->graph, &device->allocator))
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
-  if (status == MICA_OK) status = mica_xla_lower(graph, &lowered, error);
-  xla_module module = {.graph = &lowered,
+  if (status == MICA_OK) status = mica_xla_lower(graph, &program->graph, marks, error);
+  xla_module module = {.graph = &program->graph,
                        .allocator = device->allocator,
                        .hoist_from = HOIST_FROM,
                        .donate = client->on_host ? donate : 0,
-                       .exact = client->exact};
+                       .exact = client->exact,
+                       .host_target = client->host_target};
+  if (status == MICA_OK && hosted) status = list_host_nodes(program, &module, error);
   if (status == MICA_OK) status = mica_xla_module_begin(&module, &program->memory, error);
   if (status == MICA_OK) status = mica_xla_module_write(&module, &program->text, error);
   if (status == MICA_OK) status = keep_module(program, &module, error);
   if (status == MICA_OK) status = compile_text(program, error);
-  mica_graph_deinit(&lowered);
   if (status != MICA_OK) {
     mica_xla_program_destroy(state, program);
     return status;

@@ -27,6 +27,8 @@ static void write_node(xla_writer *w, uint32_t id) {
     mica_xla_define(w, id, mica_xla_emit(w, plain, node->type, in, node->operand_count));
   } else if (emitter != NULL) {
     emitter(w, id);
+  } else if (mica_xla_runs_on_host(op) && w->module->host_nodes != NULL) {
+    mica_xla_emit_host(w, id);
   } else {
     char type[128];
     const char *scope = mica_scope_text(w->graph, node->scope);

@@ -165,10 +165,20 @@ static void emit_scatter(xla_writer *w, uint32_t id) {
 }
 
 static void emit_barrier(xla_writer *w, uint32_t id) {
-  const mica_node *node = mica_node_at(w->graph, id);
-  uint32_t count = node->operand_count;
-  for (uint32_t i = 0; i < count; i++) mica_xla_define(w, id + i, mica_xla_operand(w, id, i));
-  if (count == 1) emit_named(w, id, "stablehlo.optimization_barrier");
+  uint32_t count = mica_node_at(w->graph, id)->operand_count;
+  xla_ref *in = mica_allocate_zeroed(&w->module->allocator, count, sizeof(*in));
+  mica_type *types = mica_allocate_zeroed(&w->module->allocator, count, sizeof(*types));
+  if (in == NULL || types == NULL) {
+    mica_xla_fail(w, MICA_OUT_OF_MEMORY, "no memory to compile");
+  } else {
+    for (uint32_t i = 0; i < count; i++) {
+      in[i] = mica_xla_operand(w, id, i);
+      types[i] = in[i].type;
+    }
+    mica_xla_emit_many(w, id, "stablehlo.optimization_barrier", types, count, in, count);
+  }
+  mica_free(&w->module->allocator, in, count * sizeof(*in));
+  mica_free(&w->module->allocator, types, count * sizeof(*types));
 }
 
 xla_emitter_table mica_xla_move_emitters = {

@@ -123,6 +123,29 @@ xla_ref mica_xla_emit(xla_writer *w, const char *name, mica_type type, const xla
   return out;
 }
 
+void mica_xla_emit_many(xla_writer *w, uint32_t id, const char *name, const mica_type *types,
+                        size_t results, const xla_ref *in, size_t count) {
+  if (results == 1) {
+    mica_xla_define(w, id, mica_xla_emit(w, name, types[0], in, count));
+    return;
+  }
+  uint32_t number = w->next++;
+  write_indent(w);
+  mica_text_format(w->text, "%%%" PRIu32 ":%zu = \"%s\"(", number, results, name);
+  write_refs(w, in, count);
+  mica_text_append(w->text, ")");
+  write_attributes(w);
+  mica_text_append(w->text, " : ");
+  write_types_of(w, in, count);
+  mica_text_append(w->text, " -> (");
+  for (size_t i = 0; i < results; i++) {
+    mica_xla_define(w, id + (uint32_t)i, (xla_ref){number, (int32_t)i, types[i]});
+    if (i > 0) mica_text_append(w->text, ", ");
+    write_type(w, types[i]);
+  }
+  mica_text_append(w->text, ")\n");
+}
+
 xla_ref mica_xla_emit_1(xla_writer *w, const char *name, mica_type type, xla_ref x) {
   return mica_xla_emit(w, name, type, &x, 1);
 }

@@ -61,6 +61,11 @@ xla_ref mica_xla_emit(xla_writer *w, const char *name, mica_type type, const xla
                       size_t count);
 xla_ref mica_xla_emit_1(xla_writer *w, const char *name, mica_type type, xla_ref x);
 xla_ref mica_xla_emit_2(xla_writer *w, const char *name, mica_type type, xla_ref x, xla_ref y);
+/* The same with any number of results, which are defined as those of node `id`. */
+void mica_xla_emit_many(xla_writer *w, uint32_t id, const char *name, const mica_type *types,
+                        size_t results, const xla_ref *in, size_t count);
+/* A call of the host that computes node `id`. */
+void mica_xla_emit_host(xla_writer *w, uint32_t id);
 /* "EQ", "LT", ..; -> bool of their shape. */
 xla_ref mica_xla_compare(xla_writer *w, const char *direction, xla_ref x, xla_ref y);
 xla_ref mica_xla_select(xla_writer *w, xla_ref condition, xla_ref x, xla_ref y);

@@ -39,7 +39,7 @@ const pjrt_extension *mica_xla_extension(const xla_plugin *plugin, int type, siz
 
 /* ---- clients (client.c) ---------------------------------------------------------------------- */
 
-enum { XLA_PLATFORM_SIZE = 48 };
+enum { XLA_PLATFORM_SIZE = 48, XLA_TARGET_SIZE = 48, XLA_HOST_MOST = 32 };
 
 /* The state of an open device: one client, of which one device computes. */
 typedef struct {
@@ -54,7 +54,18 @@ typedef struct {
   char kind[64];                    /* of the device */
   bool on_host; /* the device computes in the host's memory: buffers may share it */
   bool exact;   /* products of f32 in full precision */
+  char host_target
+      [XLA_TARGET_SIZE]; /* the function by which programs call the host; "": they cannot */
 } xla_client;
+
+/* A node that the host computes: what a custom call carries the address of. */
+typedef struct {
+  const mica_graph *graph;
+  const mica_device *device;
+  uint32_t id;
+} xla_host_node;
+void mica_xla_register_host(xla_client *client);
+bool mica_xla_runs_on_host(mica_op op);
 
 mica_status mica_xla_open(mica_device *device, const char *options, void **out_state,
                           mica_error *error);
@@ -65,8 +76,9 @@ int mica_xla_type(mica_dtype dtype); /* pjrt_type; 0: there is none */
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
-/* Rebuilds `from` in the empty graph `to` from the operators that StableHLO has (lower.c). */
-mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, mica_error *error);
+/* Rebuilds `from` in the empty graph `to` from the operators that StableHLO has (lower.c). marks: marked
+ * values stay. */
+mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, bool marks, mica_error *error);
 
 /* What the text of a module needs to know, and leaves (stablehlo.c). */
 typedef struct {
@@ -75,6 +87,8 @@ typedef struct {
   size_t hoist_from; /* bytes from which a constant is an argument; 0: none is */
   uint64_t donate;   /* bit i: input i may be overwritten */
   bool exact;
+  const char *host_target;    /* "" or NULL: nothing runs on the host */
+  xla_host_node *host_nodes;  /* [graph->count], out: filled for those that do */
   uint32_t *inputs, *outputs; /* out: ids; parameters and variables; outputs and assigned values */
   uint32_t *hoisted;          /* out: ids of constants that are further arguments */
   size_t input_count, output_count, hoisted_count;

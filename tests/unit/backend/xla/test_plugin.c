@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "mica/custom.h"
 #include "mica/jit.h"
 
 static mica_device *open_plugin(const char *options) {
@@ -143,5 +144,71 @@ TEST(each_device_computes) {
   }
 }
 
-TEST_MAIN(TEST_CASE(variables_stay_where_they_are), TEST_CASE(donated_input_is_overwritten),
+/* Assertions and marked values are calls of the host from inside of the program. */
+static char lines[1024];
+static void log_line(void *user, const char *text) {
+  (void)user;
+  snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "%s|", text);
+}
+
+TEST(the_host_is_called) {
+  mica_error error = {0};
+  mica_device *device = open_plugin("");
+  if (!device) return;
+  mica_device_release(device);
+  device = mica_device_open(
+      &(mica_device_options){
+          .struct_size = sizeof(mica_device_options), .backend = "xla:cpu", .log = log_line},
+      &error);
+  mica_graph *graph = mica_graph_create(NULL);
+  mica_value x = mica_parameter(graph, four);
+  mica_value fine = mica_assert(mica_less(mica_mark(x, "x"), 10), "x stays below 10");
+  mica_value y = mica_select(fine, mica_neg(x), x);
+  mica_graph_set_outputs(graph, &y, 1);
+  mica_executable *executable = NULL;
+  CHECK_EQ_INT(mica_compile(device, graph, 0, &executable, &error), MICA_OK);
+  for (int i = 0; i < 3; i++) {
+    mica_tensor *in = numbers(1, 2, 3, i == 1 ? 11 : 4), *out = NULL;
+    error = (mica_error){0};
+    mica_status status = mica_executable_run(executable, &in, 1, &out, 1, &error);
+    CHECK_EQ_INT(status == MICA_OK, i != 1);
+    if (i == 1) CHECK_STR_CONTAINS(error.message, "x stays below 10");
+    if (i != 1) CHECK_NEAR(((const float *)mica_tensor_data(out))[3], -4, 0);
+    mica_tensor_release(in);
+    mica_tensor_release(out);
+  }
+  CHECK_STR_CONTAINS(lines, "x: ");
+  CHECK_STR_CONTAINS(lines, "11");
+  mica_executable_release(executable);
+  mica_graph_destroy(graph);
+  mica_device_release(device);
+}
+
+TEST(many_inputs_and_outputs) {
+  enum { MANY = 40 };
+  mica_device *device = open_plugin("");
+  if (!device) return;
+  mica_error error = {0};
+  mica_graph *graph = mica_graph_create(NULL);
+  mica_value x[MANY], y[MANY];
+  mica_tensor *in[MANY], *out[MANY] = {NULL};
+  for (int i = 0; i < MANY; i++) {
+    x[i] = mica_parameter(graph, four);
+    in[i] = numbers((float)i, 0, 0, 1);
+  }
+  for (int i = 0; i < MANY; i++) y[i] = i == 7 ? x[7] : mica_add(x[i], x[MANY - 1 - i]);
+  mica_graph_set_outputs(graph, y, MANY);
+  mica_executable *executable = NULL;
+  CHECK_EQ_INT(mica_compile(device, graph, 0, &executable, &error), MICA_OK);
+  CHECK_EQ_INT(mica_executable_run(executable, in, MANY, out, MANY, &error), MICA_OK);
+  for (int i = 0; i < MANY && out[i]; i++)
+    CHECK_NEAR(((const float *)mica_tensor_data(out[i]))[0], i == 7 ? 7 : MANY - 1, 0);
+  for (int i = 0; i < MANY; i++) mica_tensor_release(in[i]), mica_tensor_release(out[i]);
+  mica_executable_release(executable);
+  mica_graph_destroy(graph);
+  mica_device_release(device);
+}
+
+TEST_MAIN(TEST_CASE(the_host_is_called), TEST_CASE(many_inputs_and_outputs),
+          TEST_CASE(variables_stay_where_they_are), TEST_CASE(donated_input_is_overwritten),
           TEST_CASE(large_constants_are_arguments), TEST_CASE(each_device_computes))
