@@ -233,7 +233,9 @@ MICA_API mica_status mica_graph_verify(const mica_graph *graph, mica_error *erro
  * not built by it. */
 MICA_API mica_value mica_build_operator(mica_graph *graph, const char *name, const mica_value *in,
                                         size_t in_count, const char *attributes);
-/* All operators with arity, attributes and dtypes as JSON into text[size]; the length it needs. */
+/* All operators as JSON into text[size]: name, kind, class of dtypes and the dtypes that it accepts, how
+ * many operands (-1: a list) and their names, results, formula, attributes with their kinds and values.
+ * Returns the length it needs. */
 MICA_API int64_t mica_operators_json(char *text, size_t size);
 
 #ifdef __cplusplus

@@ -56,6 +56,7 @@ bool mica_class_accepts(mica_dtype_class class, mica_dtype dtype, const char **o
   bool small =
       dtype == MICA_I4 || dtype == MICA_U4 || dtype == MICA_F8E4M3FN || dtype == MICA_F8E5M2;
   bool floating = mica_dtype_is_float(dtype) && !small;
+  bool wide = dtype == MICA_F32 || dtype == MICA_F64;
   integer = integer && !small;
   switch (class) {
     case MICA_CLASS_ANY: return dtype != MICA_DTYPE_NONE;
@@ -77,6 +78,20 @@ bool mica_class_accepts(mica_dtype_class class, mica_dtype dtype, const char **o
     case MICA_CLASS_DOT:
       *out_expected = "numbers, f8, i4 or u4";
       return integer || floating || complex || small;
+    case MICA_CLASS_VALUE:
+      *out_expected = "bool, integers, f16, bf16, f32, f64, c64 or c128";
+      return integer || floating || complex || dtype == MICA_BOOL;
+    case MICA_CLASS_ORDERED:
+      *out_expected = "bool, integers, f16, bf16, f32 or f64";
+      return integer || floating || dtype == MICA_BOOL;
+    case MICA_CLASS_COMPLEX: *out_expected = "c64 or c128"; return complex;
+    case MICA_CLASS_WIDE: *out_expected = "f32 or f64"; return wide;
+    case MICA_CLASS_WIDE_COMPLEX: *out_expected = "f32, f64, c64 or c128"; return wide || complex;
+    case MICA_CLASS_KEY: *out_expected = "u32"; return dtype == MICA_U32;
+    case MICA_CLASS_BITS:
+      *out_expected = "another, since bool has no bits of its own";
+      return dtype != MICA_DTYPE_NONE && dtype != MICA_BOOL;
+    case MICA_CLASS_COUNT: break;
   }
   return false;
 }

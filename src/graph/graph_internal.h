@@ -79,7 +79,15 @@ typedef enum {
   MICA_CLASS_INTEGER, /* i8 .. u64 */
   MICA_CLASS_LOGICAL, /* bool and INTEGER */
   MICA_CLASS_BOOL,
-  MICA_CLASS_DOT /* NUMBER and f8, i4, u4: what products accept */
+  MICA_CLASS_DOT,          /* NUMBER and f8, i4, u4: what products accept */
+  MICA_CLASS_VALUE,        /* bool and NUMBER */
+  MICA_CLASS_ORDERED,      /* bool and REAL */
+  MICA_CLASS_COMPLEX,      /* c64, c128 */
+  MICA_CLASS_WIDE,         /* f32, f64 */
+  MICA_CLASS_WIDE_COMPLEX, /* f32, f64, complex */
+  MICA_CLASS_KEY,          /* u32 */
+  MICA_CLASS_BITS,         /* all but bool */
+  MICA_CLASS_COUNT
 } mica_dtype_class;
 /* Whether `dtype` belongs to it; otherwise *out_expected says what does. */
 bool mica_class_accepts(mica_dtype_class class, mica_dtype dtype, const char **out_expected);

@@ -81,14 +81,22 @@ static mica_tensor *stacked(mica_tensor *const *examples, int32_t axis, mica_typ
   int64_t outer = 1, inner_size = 1;
   for (int32_t k = 0; k < one.shape.rank; k++)
     *(k < axis ? &outer : &inner_size) *= one.shape.dim[k];
-  size_t width = (size_t)mica_dtype_bits(one.dtype) / 8, row = (size_t)inner_size * width;
+  bool packed = mica_dtype_bits(one.dtype) < 8; /* two to a byte: by way of numbers */
+  size_t width = packed ? sizeof(double) : (size_t)mica_dtype_bits(one.dtype) / 8,
+         row = (size_t)inner_size * width;
   char *bytes = malloc((size_t)outer * EXAMPLES * row + 1);
-  for (int64_t o = 0; o < outer && bytes; o++)
-    for (int e = 0; e < EXAMPLES; e++)
-      memcpy(bytes + ((size_t)o * EXAMPLES + (size_t)e) * row,
-             (const char *)mica_tensor_data(examples[e]) + (size_t)o * row, row);
-  mica_tensor *whole = mica_tensor_from(out_type->dtype, out_type->shape, bytes);
-  free(bytes);
+  double *numbers = packed ? calloc((size_t)(outer * inner_size) + 1, sizeof *numbers) : NULL;
+  for (int e = 0; e < EXAMPLES && bytes; e++) {
+    const char *from = mica_tensor_data(examples[e]);
+    if (numbers && mica_tensor_read_doubles(examples[e], numbers, outer * inner_size, NULL) == 0)
+      from = (const char *)numbers;
+    for (int64_t o = 0; o < outer; o++)
+      memcpy(bytes + ((size_t)o * EXAMPLES + (size_t)e) * row, from + (size_t)o * row, row);
+  }
+  mica_tensor *whole =
+      packed ? mica_tensor_from_doubles(out_type->dtype, out_type->shape, (double *)(void *)bytes)
+             : mica_tensor_from(out_type->dtype, out_type->shape, bytes);
+  free(bytes), free(numbers);
   return whole;
 }
 

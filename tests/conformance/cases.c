@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conformance/cases/host.h"
+#include "conformance/cases/dtypes.h"
 #include "conformance/cases/linalg.h"
 #include "conformance/cases/quantize.h"
 #include "conformance/cases/fft.h"
@@ -15,18 +16,18 @@
 mica_dtype case_now =
     MICA_F64; /* the dtype that is being built, for cases whose inputs do not have it */
 
-static mica_variable *case_variables[2];
+static mica_variable *case_variables[MICA_DTYPE_COUNT];
 static mica_variable *case_variable(mica_dtype dtype) {
-  int slot = dtype == MICA_F32;
-  if (!case_variables[slot]) {
+  if (!case_variables[dtype]) {
     mica_tensor *start = mica_tensor_from_doubles(dtype, MICA_DIMS(2), (double[]){1.5, -0.75});
-    case_variables[slot] = mica_variable_create(slot ? "single" : "double", start);
+    case_variables[dtype] = mica_variable_create(mica_dtype_name(dtype), start);
     mica_tensor_release(start);
   }
-  return case_variables[slot];
+  return case_variables[dtype];
 }
 void release_case_variables(void) {
-  for (int i = 0; i < 2; i++) mica_variable_release(case_variables[i]), case_variables[i] = NULL;
+  for (int i = 0; i < MICA_DTYPE_COUNT; i++)
+    mica_variable_release(case_variables[i]), case_variables[i] = NULL;
 }
 
 static mica_value mica_floor_any(mica_value x) {

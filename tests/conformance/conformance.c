@@ -29,6 +29,10 @@ mica_dtype case_dtype(uint32_t bit) {
     case I16: return MICA_I16;
     case U16: return MICA_U16;
     case U64: return MICA_U64;
+    case I4: return MICA_I4;
+    case U4: return MICA_U4;
+    case F8E4M3FN: return MICA_F8E4M3FN;
+    case F8E5M2: return MICA_F8E5M2;
     default: return MICA_DTYPE_NONE;
   }
 }

@@ -42,12 +42,18 @@ typedef enum {
   I16 = 4096,
   U16 = 8192,
   U64 = 16384,
-  LAST_DTYPE = U64,
+  I4 = 1 << 15,
+  U4 = 1 << 16,
+  F8E4M3FN = 1 << 17,
+  F8E5M2 = 1 << 18,
+  LAST_DTYPE = F8E5M2,
   FLOATS = F64 | F32,
   HALVES = F16 | BF16,
   INTS = I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64,
   COMPLEX = C64 | C128,
-  NUMBERS = FLOATS | HALVES | INTS
+  NUMBERS = FLOATS | HALVES | INTS,
+  SMALL = I4 | U4 | F8E4M3FN | F8E5M2, /* formats of storage */
+  EVERY = NUMBERS | COMPLEX | BOOL | SMALL
 } case_dtypes;
 
 typedef enum {

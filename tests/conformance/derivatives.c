@@ -127,28 +127,37 @@ static void release_all(mica_tensor **tensors, size_t count) {
   for (size_t i = 0; i < count; i++) mica_tensor_release(tensors[i]), tensors[i] = NULL;
 }
 
-/* cpu computes the same derivatives as the reference, in f64 and f32. */
-static bool same_on_cpu(const conformance_case *c, mica_dtype dtype, gradient_context *g,
-                        size_t out_count) {
+/* cpu computes the same derivatives as the reference, in f64 and f32: gradients of order 1 and 2, or
+ * (0) tangents, which are inputs behind the case's own. */
+static bool same_on_cpu(const conformance_case *c, mica_dtype dtype, int order,
+                        case_program *program, void *context, size_t out_count) {
   mica_error error = {0};
-  mica_tensor *in[CASE_INPUTS] = {NULL}, *a[1 + CASE_INPUTS] = {NULL}, *b[1 + CASE_INPUTS] = {NULL};
+  mica_type extra[CASE_INPUTS];
+  size_t count = (size_t)c->input_count, tangents = 0;
+  mica_tensor *in[2 * CASE_INPUTS] = {NULL}, *a[1 + CASE_INPUTS] = {NULL},
+                      *b[1 + CASE_INPUTS] = {NULL};
   for (int32_t i = 0; i < c->input_count; i++) in[i] = case_values(c, i, dtype, 1);
-  mica_executable *reference =
-      case_compile(reference_device(), c, dtype, NULL, 0, gradient_program, g, out_count, &error);
-  mica_executable *cpu = reference ? case_compile(cpu_device(2), c, dtype, NULL, 0,
-                                                  gradient_program, g, out_count, &error)
+  for (int32_t i = 0; i < c->input_count && order == 0; i++) {
+    if (!differentiable_input(c, i)) continue;
+    case_input_type(c, i, dtype, &extra[tangents++]);
+    in[count++] = case_values(c, i, dtype, 2);
+  }
+  mica_executable *reference = case_compile(reference_device(), c, dtype, extra, tangents, program,
+                                            context, out_count, &error);
+  mica_executable *cpu = reference ? case_compile(cpu_device(2), c, dtype, extra, tangents, program,
+                                                  context, out_count, &error)
                                    : NULL;
-  bool ok = cpu && run_one(reference, in, (size_t)c->input_count, a, out_count, c) &&
-            run_one(cpu, in, (size_t)c->input_count, b, out_count, c);
-  if (!cpu) BROKEN("%s %s, order %d: %s", c->name, mica_dtype_name(dtype), g->order, error.message);
+  bool ok = cpu && run_one(reference, in, count, a, out_count, c) &&
+            run_one(cpu, in, count, b, out_count, c);
+  if (!cpu) BROKEN("%s %s, order %d: %s", c->name, mica_dtype_name(dtype), order, error.message);
   for (size_t i = 0; i < out_count && ok; i++) {
     mica_closeness closeness;
-    double unit = (dtype == MICA_F64 ? 2.3e-16 : 1.2e-7) * (g->order == 2 ? 512 : 128), largest = 1;
+    double unit = (dtype == MICA_F64 ? 2.3e-16 : 1.2e-7) * (order == 2 ? 512 : 128), largest = 1;
     mica_type type = mica_tensor_type(a[i]);
-    int64_t count = mica_shape_count(type.shape);
-    double *values = malloc((size_t)(count + 1) * sizeof *values);
-    if (values && mica_tensor_read_doubles(a[i], values, count, NULL) == MICA_OK)
-      largest = fmax(1, largest_of(values, count));
+    int64_t size = mica_shape_count(type.shape);
+    double *values = malloc((size_t)(size + 1) * sizeof *values);
+    if (values && mica_tensor_read_doubles(a[i], values, size, NULL) == MICA_OK)
+      largest = fmax(1, largest_of(values, size));
     free(values);
     ok = mica_tensor_compare(b[i], a[i], unit, unit * largest, &closeness, &error) == MICA_OK &&
          closeness.close;
@@ -156,10 +165,10 @@ static bool same_on_cpu(const conformance_case *c, mica_dtype dtype, gradient_co
       char text[256] = "";
       mica_closeness_format(&closeness, type.shape, text, sizeof text);
       REPORT("%s %s, order %d, output %zu: cpu against reference: %s %s", c->name,
-             mica_dtype_name(dtype), g->order, i, text, error.message);
+             mica_dtype_name(dtype), order, i, text, error.message);
     }
   }
-  release_all(in, CASE_INPUTS), release_all(a, out_count), release_all(b, out_count);
+  release_all(in, 2 * CASE_INPUTS), release_all(a, out_count), release_all(b, out_count);
   mica_executable_release(reference), mica_executable_release(cpu);
   return ok;
 }
@@ -209,9 +218,10 @@ bool check_gradient(const conformance_case *c, int order) {
   }
   release_all(in, CASE_INPUTS), release_all(out, 1 + inputs);
   mica_executable_release(gradient), mica_executable_release(loss);
-  if (ok && !derivatives_quiet) ok = same_on_cpu(c, MICA_F64, &whole, 1 + inputs);
+  if (ok && !derivatives_quiet)
+    ok = same_on_cpu(c, MICA_F64, order, gradient_program, &whole, 1 + inputs);
   if (ok && !derivatives_quiet && c->dtypes & F32)
-    ok = same_on_cpu(c, MICA_F32, &whole, 1 + inputs);
+    ok = same_on_cpu(c, MICA_F32, order, gradient_program, &whole, 1 + inputs);
   return ok;
 }
 
@@ -295,5 +305,8 @@ bool check_tangent(const conformance_case *c) {
   }
   release_all(in, 2 * CASE_INPUTS);
   mica_executable_release(jvp), mica_executable_release(plain);
+  if (ok && !derivatives_quiet) ok = same_on_cpu(c, MICA_F64, 0, tangent_program, NULL, outputs);
+  if (ok && !derivatives_quiet && c->dtypes & F32)
+    ok = same_on_cpu(c, MICA_F32, 0, tangent_program, NULL, outputs);
   return ok;
 }

@@ -15,7 +15,10 @@ static const char *const operator_class_names[] = {
     [MICA_CLASS_REAL] = "real",       [MICA_CLASS_FLOAT] = "float",
     [MICA_CLASS_INEXACT] = "inexact", [MICA_CLASS_INTEGER] = "integer",
     [MICA_CLASS_LOGICAL] = "logical", [MICA_CLASS_BOOL] = "bool",
-    [MICA_CLASS_DOT] = "dot"};
+    [MICA_CLASS_DOT] = "dot",         [MICA_CLASS_VALUE] = "value",
+    [MICA_CLASS_ORDERED] = "ordered", [MICA_CLASS_COMPLEX] = "complex",
+    [MICA_CLASS_WIDE] = "wide",       [MICA_CLASS_WIDE_COMPLEX] = "wide complex",
+    [MICA_CLASS_KEY] = "key",         [MICA_CLASS_BITS] = "bits"};
 
 /* What the cases of an operator say of it together. */
 typedef struct {
@@ -31,8 +34,9 @@ static uint32_t seen[MICA_OP_COUNT];
 static void look_at(const mica_graph *graph) {
   for (uint32_t id = 1; id < graph->count; id++) {
     const mica_node *node = &graph->nodes[id];
-    const mica_node *first =
-        node->operand_count ? &graph->nodes[mica_node_operands(graph, node)[0]] : node;
+    bool by_result =
+        node->operand_count == 0 || node->op == MICA_OP_SELECT || node->op == MICA_OP_SWITCH;
+    const mica_node *first = by_result ? node : &graph->nodes[mica_node_operands(graph, node)[0]];
     seen[node->op] |= 1u << first->type.dtype;
   }
 }
@@ -98,36 +102,125 @@ static const char *without_derivative(const mica_op_def *def) {
   }
 }
 
-/* Dtypes that the operator's class has and no case does. */
-static uint32_t untested(const mica_op_def *def, uint32_t tested) {
-  uint32_t missing = 0;
+/* select's values may have any dtype; its class is that of the condition. */
+static mica_dtype_class class_of(mica_op op) {
+  return op == MICA_OP_SELECT ? MICA_CLASS_ANY : mica_op_definition(op)->dtypes;
+}
+
+/* The dtypes that a class has, or those that it lacks. */
+static uint32_t dtypes_of(mica_dtype_class class, bool accepted) {
+  uint32_t found = 0;
   const char *expected;
-  if (def->kind == MICA_KIND_LEAF || def->kind == MICA_KIND_REGION) return 0;
   for (uint32_t bit = 1; bit <= LAST_DTYPE; bit <<= 1)
-    if (mica_class_accepts(def->dtypes, case_dtype(bit), &expected) &&
-        !(tested & 1u << case_dtype(bit)))
-      missing |= 1u << case_dtype(bit);
-  return missing;
+    if (mica_class_accepts(class, case_dtype(bit), &expected) == accepted)
+      found |= 1u << case_dtype(bit);
+  return found;
+}
+
+/* Why a class leaves out what it does. */
+static const char *const class_reasons[MICA_CLASS_COUNT] = {
+    [MICA_CLASS_ANY] = "",
+    [MICA_CLASS_VALUE] = "formats of storage: compute after `mica_convert`",
+    [MICA_CLASS_NUMBER] =
+        "truth values have no arithmetic (`mica_and`, `mica_convert`); formats "
+        "of storage: compute after `mica_convert`",
+    [MICA_CLASS_REAL] = "complex numbers have no order, sign or remainder; otherwise as number",
+    [MICA_CLASS_ORDERED] =
+        "complex numbers have no order; formats of storage: compute after "
+        "`mica_convert`",
+    [MICA_CLASS_FLOAT] =
+        "results are no whole numbers, and which float they should have is said by "
+        "`mica_convert`; functions of a real variable, whose continuations are made of the "
+        "complex exp, log, sqrt with the branch that is meant; otherwise as number",
+    [MICA_CLASS_INEXACT] =
+        "results are no whole numbers, and which float they should have is said "
+        "by `mica_convert`; otherwise as number",
+    [MICA_CLASS_INTEGER] =
+        "bits and counts: those of floats by `mica_bitcast`; of the others "
+        "after `mica_convert`",
+    [MICA_CLASS_LOGICAL] = "bits: those of floats and packed integers by `mica_bitcast`",
+    [MICA_CLASS_BOOL] = "a condition is made by a comparison",
+    [MICA_CLASS_DOT] = "sums of truth values are counts: of which dtype is said by `mica_convert`",
+    [MICA_CLASS_COMPLEX] =
+        "a real number is its own real part and conjugate: `mica_real`, "
+        "`mica_imag`, `mica_conj` give that without the operator",
+    [MICA_CLASS_WIDE] =
+        "factors lose digits with the size and condition of a matrix: of the 2 or 3 digits of "
+        "bf16 and f16 none would be left (as in LAPACK and XLA: convert, then round); complex "
+        "systems are real ones of twice the size, [re, -im; im, re]; there are no complex "
+        "numbers of halves",
+    [MICA_CLASS_WIDE_COMPLEX] =
+        "sums over whole lines keep none of the 2 or 3 digits of halves: "
+        "convert, then round; otherwise as number",
+    [MICA_CLASS_KEY] = "a key is words of 32 bits",
+    [MICA_CLASS_BITS] = "of a truth value's byte one bit counts: `mica_convert`"};
+
+static void print_classes(mica_text *text) {
+  mica_text_append(text, "| class | dtypes | left out | because |\n|---|---|---|---|\n");
+  for (int class = 0; class < MICA_CLASS_COUNT; class ++) {
+    mica_text_format(text, "| %s | ", operator_class_names[class]);
+    print_dtypes(dtypes_of((mica_dtype_class) class, true), text);
+    mica_text_append(text, " | ");
+    print_dtypes(dtypes_of((mica_dtype_class) class, false), text);
+    mica_text_format(text, " | %s |\n", class_reasons[class]);
+  }
 }
 
 static void print_operator(mica_op op, mica_text *text) {
   const mica_op_def *def = mica_op_definition(op);
   coverage found = cover(op);
-  mica_text_format(text, "| `%s` | %s%s | ", def->name, operator_class_names[def->dtypes],
+  uint32_t missing = dtypes_of(class_of(op), true) & ~found.dtypes;
+  for (int dtype = 1; dtype < MICA_DTYPE_COUNT; dtype++)
+    if (missing & 1u << dtype)
+      CHECK_FAIL("%s: no case on %s, which its class has", def->name,
+                 mica_dtype_name((mica_dtype)dtype));
+  mica_text_format(text, "| `%s` | %s%s | ", def->name, operator_class_names[class_of(op)],
                    mica_op_is_composite(def) ? ", composite" : "");
   print_dtypes(found.dtypes, text);
   mica_text_append(text, " | ");
-  print_dtypes(untested(def, found.dtypes), text);
+  print_dtypes(dtypes_of(class_of(op), false), text);
   const char *why = found.gradient ? NULL : without_derivative(def);
   if (!found.gradient && !why) CHECK_FAIL("%s: no case differentiates it", def->name);
-  mica_text_format(text, " | %s | %s | %s | %d |\n",
-                   why            ? why
-                   : found.second ? "yes, twice"
-                                  : "yes",
-                   why             ? why
-                   : found.tangent ? "yes"
-                                   : "none: an error says so",
-                   found.no_vmap ? "one example at a time" : "yes", found.cases);
+  for (int backend = 0; backend < 2; backend++)
+    mica_text_format(text, " | yes | %s | %s | %s",
+                     why            ? why
+                     : found.second ? "yes, twice"
+                                    : "yes",
+                     why             ? why
+                     : found.tangent ? "yes"
+                                     : "none: an error says so",
+                     found.no_vmap ? "one example at a time" : "yes");
+  mica_text_format(text, " | %d |\n", found.cases);
+}
+
+/* The header that declares the operator's builder; its comment has special values and sources. */
+static const char *header_of(const char *name) {
+  static const char *const headers[] = {
+      "graph.h",         "custom.h",         "ops/arrange.h",     "ops/bits.h",   "ops/complex.h",
+      "ops/composite.h", "ops/cumulative.h", "ops/elementwise.h", "ops/fft.h",    "ops/image.h",
+      "ops/linalg.h",    "ops/product.h",    "ops/quantize.h",    "ops/random.h", "ops/reduce.h",
+      "ops/shape.h",     "ops/sort.h",       "ops/special.h"};
+  static char text[1 << 17];
+  char wanted[64];
+  for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+    char path[64];
+    snprintf(path, sizeof path, "include/mica/%s", headers[i]);
+    FILE *file = fopen(check_source_path(path), "rb");
+    size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file) fclose(file);
+    text[size] = 0;
+    for (int form = 0; form < 3; form++) {
+      snprintf(wanted, sizeof wanted,
+               form == 0   ? " mica_%s("
+               : form == 1 ? " mica_%s_with("
+                           : " mica_%s_begin(",
+               name);
+      for (char *c = text; *c; c++)
+        if (*c == '\n') *c = ' ';
+      if (strstr(text, wanted)) return headers[i];
+    }
+  }
+  return NULL;
 }
 
 static void print_details(mica_op op, mica_text *text) {
@@ -144,6 +237,8 @@ static void print_details(mica_op op, mica_text *text) {
     mica_text_append(text, ")");
   }
   if (any) mica_text_append(text, ".\n\n");
+  const char *header = header_of(def->name);
+  if (header) mica_text_format(text, "Special values and sources: `mica/%s`.\n\n", header);
   if (!c) return;
   mica_text_append(text, "For example with ");
   for (int32_t i = 0; i < c->input_count; i++) {
@@ -167,17 +262,21 @@ TEST(the_page_is_current) {
       "<!-- SPDX-License-Identifier: Apache-2.0 -->\n# Operators\n\nWritten by "
       "`tests/conformance/test_operators.c` from the definitions and the table of cases; "
       "`./dev docs` writes it anew.\n\nEach case runs on the backends `reference` and `cpu` (every "
-      "row of "
-      "instructions) on each dtype named, in six classes\nof shapes and values (no example, one, "
-      "an odd and a "
-      "large prime number, rank 8, NaN and other special values).\nGradients and tangents are held "
-      "to finite "
-      "differences in f64, twice where it says so, and vmap to a loop. Most functions\nof the "
-      "headers in "
-      "`include/mica/ops` are made of these. A composite may be run whole by a backend or "
-      "expanded.\n\n"
-      "| operator | dtypes | tested on | not tested on | gradient | tangent | vmap | cases |\n"
-      "|---|---|---|---|---|---|---|---|\n");
+      "row of instructions) on each dtype named, in six classes\nof shapes and values (no example, "
+      "one, an odd and a large prime number of them, rank 8, NaN and other special values).\n"
+      "Gradients and tangents are held to finite differences in f64, twice where it says so, on "
+      "`reference`, and those of `cpu`\nin f64 and f32 to them; vmap on `reference` to a loop, and "
+      "on `cpu` to `reference`. What refuses a dtype says what to do. Most\nfunctions of the "
+      "headers in `include/mica/ops` are made of these. A composite may be run whole by a backend "
+      "or expanded.\n\n## Classes of dtypes\n\n");
+  print_classes(&text);
+  mica_text_append(
+      &text,
+      "\ni4, u4, f8e4m3fn and f8e5m2 are formats of storage: constants, variables, "
+      "conversions, bits, movement, blocks and products\ntake them.\n\n## Which operator does what "
+      "where\n\n| operator | class | tested on | refused: see the class | reference: forward | "
+      "gradient | tangent | vmap | cpu: forward | gradient | tangent | vmap | cases |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   for (int op = 1; op < MICA_OP_COUNT; op++)
     if (is_listed(op)) print_operator((mica_op)op, &text);
   mica_text_append(&text, "\n## Each operator\n\n");

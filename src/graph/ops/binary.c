@@ -137,10 +137,6 @@ static bool infer_compare(mica_infer *infer) {
   if (attr->kind < MICA_COMPARE_EQ || attr->kind > MICA_COMPARE_GE)
     return mica_infer_fail(infer, "kind %d is unknown: expected eq, ne, lt, le, gt or ge",
                            (int)attr->kind);
-  if (mica_dtype_bits(dtype) < 8 || dtype == MICA_F8E4M3FN || dtype == MICA_F8E5M2)
-    return mica_infer_fail(infer,
-                           "dtype %s cannot be compared: expected another (mica_convert first)",
-                           mica_dtype_name(dtype));
   if (ordered && mica_dtype_is_complex(dtype))
     return mica_infer_fail(infer,
                            "complex numbers have no order: expected a real dtype, or eq or ne");
@@ -152,7 +148,7 @@ static const mica_attr_field compare_fields[] = {
 const mica_op_def mica_op_compare = {
     .name = "compare",
     .kind = MICA_KIND_POINTWISE,
-    .dtypes = MICA_CLASS_ANY,
+    .dtypes = MICA_CLASS_VALUE,
     .arity = 2,
     .results = 1,
     .attr_size = sizeof(mica_compare_attr),

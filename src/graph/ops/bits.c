@@ -25,7 +25,7 @@ static bool infer_bitcast(mica_infer *infer) {
   mica_type x = infer->in[0];
   int32_t from = mica_dtype_bits(x.dtype), to = mica_dtype_bits(attr->dtype);
   if (to == 0) return mica_infer_fail(infer, "the dtype is unknown");
-  if (x.dtype == MICA_BOOL || attr->dtype == MICA_BOOL)
+  if (attr->dtype == MICA_BOOL)
     return mica_infer_fail(infer,
                            "bool has no bits of its own: expected mica_convert or a comparison");
   mica_type out = {attr->dtype, x.shape};
@@ -52,7 +52,7 @@ static const mica_attr_field bitcast_fields[] = {MICA_FIELD(mica_bitcast_attr, d
 const mica_op_def mica_op_bitcast = {
     .name = "bitcast",
     .kind = MICA_KIND_CONSTANT,
-    .dtypes = MICA_CLASS_ANY,
+    .dtypes = MICA_CLASS_BITS,
     .arity = 1,
     .results = 1,
     .attr_size = sizeof(mica_bitcast_attr),

@@ -30,13 +30,13 @@ static mica_value derive_real(const mica_rule *rule, size_t operand, mica_value 
   (void)rule, (void)operand;
   return is_complex_value(t) ? real_of(t) : complex_of(t, mica_zeros_like(t));
 }
-POINTWISE(real, NUMBER, 1, infer_part, derive_real, NULL,
+POINTWISE(real, COMPLEX, 1, infer_part, derive_real, NULL,
           "x complex [a...] -> [a...]: the real part")
 static mica_value derive_imag(const mica_rule *rule, size_t operand, mica_value t) {
   (void)rule, (void)operand;
   return is_complex_value(t) ? imag_of(t) : complex_of(mica_zeros_like(t), mica_neg(t));
 }
-POINTWISE(imag, NUMBER, 1, infer_part, derive_imag, NULL,
+POINTWISE(imag, COMPLEX, 1, infer_part, derive_imag, NULL,
           "x complex [a...] -> [a...]: the imaginary part")
 
 static bool infer_complex(mica_infer *infer) {
@@ -54,7 +54,7 @@ static mica_value derive_complex(const mica_rule *rule, size_t operand, mica_val
   mica_value zero = mica_zeros_like(t);
   return operand == 0 ? complex_of(t, zero) : complex_of(zero, t);
 }
-POINTWISE(complex, FLOAT, 2, infer_complex, derive_complex, NULL,
+POINTWISE(complex, WIDE, 2, infer_complex, derive_complex, NULL,
           "x [a...], y [a...] -> complex [a...]: x + i y")
 mica_value mica_complex(mica_value re, mica_value im) {
   MICA_ENTRY_OF(re, im);
@@ -68,7 +68,7 @@ static mica_value derive_conj(const mica_rule *rule, size_t operand, mica_value 
   (void)rule, (void)operand;
   return mica_conj(t);
 }
-POINTWISE(conj, NUMBER, 1, infer_conj, derive_conj, NULL,
+POINTWISE(conj, COMPLEX, 1, infer_conj, derive_conj, NULL,
           "x complex [a...] -> [a...]: the imaginary part negated")
 
 /* ---- of real numbers too --------------------------------------------------------------------- */

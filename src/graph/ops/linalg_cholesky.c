@@ -73,7 +73,7 @@ static void expand_cholesky(const mica_rule *rule, mica_value *out) {
 const mica_op_def mica_op_cholesky = {
     .name = "cholesky",
     .kind = MICA_KIND_GENERAL,
-    .dtypes = MICA_CLASS_FLOAT,
+    .dtypes = MICA_CLASS_WIDE,
     .arity = 1,
     .results = 1,
     .formula =

@@ -186,7 +186,7 @@ mica_value mica_ascending_order(mica_value w) {
 const mica_op_def mica_op_eigh = {
     .name = "eigh",
     .kind = MICA_KIND_GENERAL,
-    .dtypes = MICA_CLASS_FLOAT,
+    .dtypes = MICA_CLASS_WIDE,
     .arity = 1,
     .results = 2,
     .formula =

@@ -102,7 +102,7 @@ static void expand_lu(const mica_rule *rule, mica_value *out) {
 const mica_op_def mica_op_lu = {
     .name = "lu",
     .kind = MICA_KIND_GENERAL,
-    .dtypes = MICA_CLASS_FLOAT,
+    .dtypes = MICA_CLASS_WIDE,
     .arity = 1,
     .results = 3,
     .formula =

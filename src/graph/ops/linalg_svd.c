@@ -162,7 +162,7 @@ static void expand_svd(const mica_rule *rule, mica_value *out) {
 const mica_op_def mica_op_svd = {
     .name = "svd",
     .kind = MICA_KIND_GENERAL,
-    .dtypes = MICA_CLASS_FLOAT,
+    .dtypes = MICA_CLASS_WIDE,
     .arity = 1,
     .results = 3,
     .formula =

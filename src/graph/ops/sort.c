@@ -97,7 +97,7 @@ static const mica_attr_field sort_fields[] = {
 const mica_op_def mica_op_sort = {
     .name = "sort",
     .kind = MICA_KIND_GENERAL,
-    .dtypes = MICA_CLASS_ANY, /* of keys: by infer_key */
+    .dtypes = MICA_CLASS_ORDERED, /* of keys; what moves along: any */
     .arity = -1,
     .results = -1,
     .attr_size = sizeof(mica_sort_attr),
@@ -116,7 +116,7 @@ const mica_op_def mica_op_sort = {
 static bool infer_top_k(mica_infer *infer) {
   mica_top_k_attr *a = infer->attr;
   mica_type x = infer->in[0];
-  if (!infer_key(infer, 0) || !mica_infer_axis(infer, &a->axis, x.shape.rank)) return false;
+  if (!mica_infer_axis(infer, &a->axis, x.shape.rank)) return false;
   int64_t size = x.shape.dim[a->axis];
   if (a->k < 0 || a->k > size)
     return mica_infer_fail(infer,
@@ -156,7 +156,7 @@ static const mica_attr_field top_k_fields[] = {
 const mica_op_def mica_op_top_k = {
     .name = "top_k",
     .kind = MICA_KIND_GENERAL,
-    .dtypes = MICA_CLASS_ANY, /* by infer_key */
+    .dtypes = MICA_CLASS_ORDERED,
     .arity = 1,
     .results = 2,
     .attr_size = sizeof(mica_top_k_attr),
@@ -174,7 +174,7 @@ const mica_op_def mica_op_top_k = {
 
 static bool infer_search_sorted(mica_infer *infer) {
   mica_shape sorted = infer->in[0].shape, values = infer->in[1].shape;
-  if (!infer_key(infer, 0) || !mica_infer_equal_dtypes(infer, 0)) return false;
+  if (!mica_infer_equal_dtypes(infer, 0)) return false;
   if (sorted.rank < 1)
     return mica_infer_fail(infer, "operand 0 is a scalar: expected the sorted elements [b..., n]");
   bool fits = values.rank >= sorted.rank - 1;
@@ -201,7 +201,7 @@ static const mica_attr_field search_sorted_fields[] = {
 const mica_op_def mica_op_search_sorted = {
     .name = "search_sorted",
     .kind = MICA_KIND_CONSTANT,
-    .dtypes = MICA_CLASS_ANY, /* by infer_key */
+    .dtypes = MICA_CLASS_ORDERED,
     .arity = 2,
     .results = 1,
     .attr_size = sizeof(mica_search_sorted_attr),

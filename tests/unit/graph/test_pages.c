@@ -128,6 +128,8 @@ TEST(operators_as_json) {
     check_member(op, "composite", NULL, true);
     check_member(operator_named(all, "mark"), "effect", NULL, true);
     check_member(operator_named(all, "concatenate"), "operands", NULL, -1);
+    const mica_json *optional = mica_json_get(operator_named(all, "attention"), "operand_names");
+    CHECK(optional && optional->count == 4 && !strcmp(optional->first->string, "q"));
     op = operator_named(all, "compare");
     const mica_json *attributes = mica_json_get(op, "attributes");
     if (CHECK(attributes && attributes->count == 1)) {
@@ -140,6 +142,13 @@ TEST(operators_as_json) {
       const mica_json *formula = mica_json_get(op, "formula");
       if (!formula || !formula->string || !formula->string[0])
         CHECK_FAIL("%s has no formula", mica_json_get(op, "name")->string);
+      const mica_json *names = mica_json_get(op, "operand_names"),
+                      *accepts = mica_json_get(op, "accepts");
+      int64_t operands = mica_json_get(op, "operands")->integer;
+      if (names && operands >= 0 && (int64_t)names->count != operands)
+        CHECK_FAIL("%s: the formula names %d operands", mica_json_get(op, "name")->string,
+                   (int)names->count);
+      CHECK(accepts && accepts->count > 0);
     }
   }
   mica_arena_deinit(&arena);
