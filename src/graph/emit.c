@@ -87,7 +87,9 @@ bool mica_class_accepts(mica_dtype_class class, mica_dtype dtype, const char **o
     case MICA_CLASS_COMPLEX: *out_expected = "c64 or c128"; return complex;
     case MICA_CLASS_WIDE: *out_expected = "f32 or f64"; return wide;
     case MICA_CLASS_WIDE_COMPLEX: *out_expected = "f32, f64, c64 or c128"; return wide || complex;
-    case MICA_CLASS_KEY: *out_expected = "u32"; return dtype == MICA_U32;
+    case MICA_CLASS_KEY:
+      *out_expected = "u32[2] (mica_random_key makes it)";
+      return dtype == MICA_U32;
     case MICA_CLASS_BITS:
       *out_expected = "another, since bool has no bits of its own";
       return dtype != MICA_DTYPE_NONE && dtype != MICA_BOOL;

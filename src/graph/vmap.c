@@ -50,6 +50,18 @@ static void batch_nothing(const mica_graph *from, uint32_t id, uint32_t result_c
   }
 }
 
+/* Random bits differ between examples even where the key does not; so does what a block makes of
+ * them. */
+static bool draws_bits(const mica_graph *from, const mica_node *node) {
+  if (node->op == MICA_OP_RANDOM_BITS) return true;
+  for (uint32_t r = 0; r < node->region_count; r++) {
+    const mica_region_data *region = mica_node_region(from, node, r);
+    for (uint32_t id = region->begin; id < region->end; id++)
+      if (from->nodes[id].op == MICA_OP_RANDOM_BITS) return true;
+  }
+  return false;
+}
+
 static bool batch_node(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                        const mica_value *in, size_t in_count, mica_value *out) {
   batching *b = context;
@@ -66,9 +78,8 @@ static bool batch_node(void *context, mica_graph *to, const mica_graph *from, ui
         b->batched[mica_stand_in(from, mica_node_operands(from, &from->nodes[id])[i]) - b->begin];
     any = any || batched[i];
   }
-  /* Random bits differ between examples even where the key does not. */
-  if (node->op == MICA_OP_RANDOM_BITS) any = true;
-  if (!any) return false;
+  if (!any && !draws_bits(from, node)) return false;
+  node = &from->nodes[id];
   to->scope = from->nodes[id].scope;
   mica_rule rule = {.graph = to,
                     .def = def,

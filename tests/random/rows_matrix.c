@@ -142,7 +142,28 @@ static bool make_fft(generator *g) {
   return true;
 }
 
+/* Weights of 8 or 4 bits, with a scale for each column and one or two blocks. */
+static bool make_quantized_dense(generator *g) {
+  static const mica_dtype narrow[] = {MICA_I8, MICA_U8, MICA_I4, MICA_U4};
+  mica_type type = {random_dtype(g, ANY_FLOAT), random_shape(g, 1, 3)};
+  if (type.dtype == MICA_DTYPE_NONE || g->batch > 4) return false;
+  int64_t *k = &type.shape.dim[type.shape.rank - 1], n = random_between(g, 1, 5);
+  int64_t blocks = 1 + random_draw(g, 2);
+  *k = *k == 0 ? 0 : blocks * random_between(g, 1, 3);
+  mica_dtype stored = narrow[random_draw(g, 4)];
+  mica_type scale = {type.dtype == MICA_F64 ? MICA_F64 : MICA_F32, MICA_DIMS(blocks, n)};
+  mica_value in[4] = {random_pick_typed(g, type).value};
+  in[1] = mica_convert(random_index(g, MICA_DIMS(*k, n), 7), stored);
+  in[2] = mica_mul(mica_sin(random_pick_typed(g, scale).value), 0.125);
+  bool zero = random_chance(g, 50);
+  if (zero) in[3] = mica_convert(random_index(g, scale.shape, 5), stored);
+  random_push(g, mica_build_operator(g->graph, "quantized_dense", in, zero ? 4 : 3, NULL),
+              (double)*k * 16);
+  return true;
+}
+
 const random_row random_matrix_rows[] = {{"cholesky", make_cholesky, 0, 0},
+                                         {"quantized_dense", make_quantized_dense, 0, 0},
                                          {"triangular_solve", make_triangular_solve, 0, 0},
                                          {"solve", make_solve, 0, 0},
                                          {"lu", make_lu, 0, 0},

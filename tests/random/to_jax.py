@@ -20,7 +20,7 @@ from jax import lax
 
 jax.config.update("jax_enable_x64", True)
 
-DTYPES = {"bool": np.bool_, "i8": np.int8, "u8": np.uint8, "i16": np.int16, "u16": np.uint16, "i32": np.int32,
+DTYPES = {"bool": np.bool_, "i4": ml_dtypes.int4, "u4": ml_dtypes.uint4, "i8": np.int8, "u8": np.uint8, "i16": np.int16, "u16": np.uint16, "i32": np.int32,
           "u32": np.uint32, "i64": np.int64, "u64": np.uint64, "f16": np.float16, "bf16": ml_dtypes.bfloat16,
           "f32": np.float32, "f64": np.float64, "c64": np.complex64, "c128": np.complex128}
 
@@ -385,6 +385,14 @@ def op_dot_general(x, y, lhs_batch, rhs_batch, lhs_contract, rhs_contract, dtype
     wide = jnp.float32 if x.dtype in (np.float16, ml_dtypes.bfloat16) else to
     return lax.dot_general(x.astype(wide), y.astype(wide), ((lhs_contract, rhs_contract), (lhs_batch, rhs_batch)),
                            precision=lax.Precision.HIGHEST).astype(to)
+
+
+def op_quantized_dense(x, w, scale, zero=None):
+    n, blocks = w.shape[1], scale.shape[0]
+    steps = w.astype(scale.dtype).reshape(blocks, w.shape[0] // blocks, n)
+    if zero is not None:
+        steps = steps - zero.astype(scale.dtype)[:, None]
+    return jnp.matmul(x.astype(scale.dtype), (steps * scale[:, None]).reshape(w.shape), precision=lax.Precision.HIGHEST).astype(x.dtype)
 
 
 def op_convolution(x, kernel, stride, low, high, base_dilation, window_dilation, groups, batch_groups):

@@ -116,7 +116,7 @@ static const unary_case unary_cases[] = {
     {"not", mica_not, MICA_BOOL, MICA_BOOL, MICA_F32, "expected bool or integers"},
     {"is_finite", mica_is_finite, MICA_F16, MICA_BOOL, MICA_I32, FLOATS},
     {"compare", mica_is_nan, MICA_F32, MICA_BOOL, MICA_F8E4M3FN,
-     "cannot be compared: expected another (mica_convert first)"},
+     "is not supported: expected bool, integers"},
     {"stop_gradient", mica_stop_gradient, MICA_I4, MICA_I4, MICA_DTYPE_NONE, ""},
     {"mul", mica_square, MICA_I32, MICA_I32, MICA_BOOL, NUMBERS},
     {"div", mica_reciprocal, MICA_F32, MICA_F32, MICA_I4, NUMBERS},

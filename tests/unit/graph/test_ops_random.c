@@ -96,4 +96,23 @@ TEST(random_messages) {
   CHECK_FAILS(mica_random_dirichlet(KEY, SCALAR(F32), MICA_SCALAR), "expected [..., n]");
 }
 
-TEST_MAIN(TEST_CASE(random_types), TEST_CASE(random_messages))
+/* Two draws in a loop that nothing of the examples enters: each example has its own all the same. */
+static mica_value drawn_in_a_loop(mica_value examples, mica_value key) {
+  mica_region each = mica_vmap_begin(examples.graph, &examples, NULL, 1);
+  mica_value state[2] = {mica_scalar(key.graph, MICA_F32, 0), mica_scalar(key.graph, MICA_I32, 0)};
+  mica_value last[2], out;
+  mica_region loop = mica_while_begin(key.graph, state, 2, 3);
+  mica_while_body(loop, mica_less(mica_argument(loop, 1), 2));
+  mica_value next[2] = {mica_add(mica_argument(loop, 0),
+                                 mica_random_uniform(key, (mica_type){MICA_F32, MICA_SCALAR})),
+                        mica_add(mica_argument(loop, 1), 1)};
+  mica_while_end(loop, next, last);
+  mica_vmap_end(each, last, 1, &out);
+  return out;
+}
+TEST(blocks_that_draw_differ_between_examples) {
+  CHECK_TYPE(drawn_in_a_loop(F32(3), KEY), "f32[3]");
+}
+
+TEST_MAIN(TEST_CASE(random_types), TEST_CASE(random_messages),
+          TEST_CASE(blocks_that_draw_differ_between_examples))

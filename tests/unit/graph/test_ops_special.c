@@ -63,7 +63,7 @@ TEST(dtypes_outside_the_class) {
   CHECK_FAILS(mica_reduce_precision(I32(2), 5, 2), "reduce_precision(i32[2])", "expected f16");
   CHECK_FAILS(mica_complex(SCALAR(F16), SCALAR(F16)), "complex(f16[], f16[])",
               "expected f32 or f64");
-  CHECK_FAILS(mica_complex(I32(2), I32(2)), "complex(i32[2], i32[2])", "expected f16");
+  CHECK_FAILS(mica_complex(I32(2), I32(2)), "complex(i32[2], i32[2])", "expected f32 or f64");
 }
 
 TEST(operands_that_do_not_fit) {
