@@ -47,6 +47,9 @@ bool mica_plan_convolution(mica_plan *plan, uint32_t id);
 /* Whether the kernels take a convolution or one of its transposes as it is. */
 bool mica_convolution_fits(const mica_graph *graph, uint32_t id);
 bool mica_dot_fits(const mica_graph *graph, uint32_t id);
+/* step_bytes.c: integers of 8 or 4 bits into i32; the kernels' name of such a dtype. */
+bool mica_plan_bytes_dot(mica_plan *plan, uint32_t id);
+bool mica_weight_kind_of(mica_dtype dtype, mica_weight_kind *out);
 /* step_quantized.c: floats times weights of 8 or 4 bits. */
 bool mica_plan_quantized(mica_plan *plan, uint32_t id);
 bool mica_quantized_fits(const mica_graph *graph, uint32_t id);

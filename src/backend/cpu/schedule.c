@@ -12,6 +12,7 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_view,
     mica_plan_control,
     mica_plan_mark,
+    mica_plan_bytes_dot,
     mica_plan_dot,
     mica_plan_convolution,
     mica_plan_rows,

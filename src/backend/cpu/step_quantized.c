@@ -138,16 +138,6 @@ static mica_status run_quantized(const mica_cpu_step *step, mica_cpu_context *co
 
 /* ---- lowering --------------------------------------------------------------------------------- */
 
-static bool weight_kind_of(mica_dtype dtype, mica_weight_kind *out) {
-  switch (dtype) {
-    case MICA_I8: *out = MICA_WEIGHT_I8; return true;
-    case MICA_U8: *out = MICA_WEIGHT_U8; return true;
-    case MICA_I4: *out = MICA_WEIGHT_I4; return true;
-    case MICA_U4: *out = MICA_WEIGHT_U4; return true;
-    default: return false;
-  }
-}
-
 bool mica_quantized_fits(const mica_graph *graph, uint32_t id) {
   const mica_node *node = mica_node_at(graph, id);
   if (node->op != MICA_OP_QUANTIZED_DENSE) return false;
@@ -165,7 +155,7 @@ static void plan_quantized(const mica_plan *plan, uint32_t id, quantized_argumen
   const uint32_t *operands = mica_node_operands(plan->graph, node);
   mica_type w = mica_plan_type(plan, operands[1]);
   *out = (quantized_argument){.k = w.shape.dim[0], .n = w.shape.dim[1]};
-  weight_kind_of(w.dtype, &out->kind);
+  mica_weight_kind_of(w.dtype, &out->kind);
   out->rows = mica_shape_count(node->type.shape) / out->n;
   out->blocks = mica_plan_type(plan, operands[2]).shape.dim[0];
   out->has_zero = node->operand_count == 4;
@@ -173,8 +163,10 @@ static void plan_quantized(const mica_plan *plan, uint32_t id, quantized_argumen
   out->columns = out->many ? QUANTIZED_PANEL : QUANTIZED_COLUMNS;
   out->depth = QUANTIZED_PANEL_FLOATS / QUANTIZED_PANEL;
   if (out->depth > out->k) out->depth = out->k;
-  size_t floats = (size_t)((out->rows + 1) * weight_room(QUANTIZED_COLUMNS));
-  if (out->many) {
+  size_t floats = 0;
+  if (!out->many) {
+    floats = (size_t)((out->rows + 1) * weight_room(QUANTIZED_COLUMNS));
+  } else {
     out->problem = (mica_gemm){.type = MICA_GEMM_F32,
                                .m = out->rows,
                                .n = out->n < QUANTIZED_PANEL ? out->n : QUANTIZED_PANEL,

@@ -45,6 +45,8 @@ typedef struct mica_quantized_kernels {
                                    const float *zero, float *to);
   /* y[j] = (add: y[j] +) scale[j] * sum[j] */
   void (*finish)(int64_t columns, const float *sum, const float *scale, bool add, float *y);
+  /* y[j] = (add: y[j] +) sum[j], which is a whole number; wraps. */
+  void (*finish_whole)(int64_t columns, const float *sum, bool add, int32_t *y);
 } mica_quantized_kernels;
 
 #endif
