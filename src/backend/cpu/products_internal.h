@@ -50,6 +50,9 @@ bool mica_dot_fits(const mica_graph *graph, uint32_t id);
 /* step_bytes.c: integers of 8 or 4 bits into i32; the kernels' name of such a dtype. */
 bool mica_plan_bytes_dot(mica_plan *plan, uint32_t id);
 bool mica_weight_kind_of(mica_dtype dtype, mica_weight_kind *out);
+/* Scratch that is enough for products of the size of `part` and those left over of [m, k] times [k, n]. */
+size_t mica_parts_scratch(const mica_cpu_kernels *kernels, const mica_gemm *part, int64_t m,
+                          int64_t n, int64_t k);
 /* step_quantized.c: floats times weights of 8 or 4 bits. */
 bool mica_plan_quantized(mica_plan *plan, uint32_t id);
 bool mica_quantized_fits(const mica_graph *graph, uint32_t id);

@@ -121,6 +121,23 @@ static mica_status run_bytes(const mica_cpu_step *step, mica_cpu_context *contex
   return MICA_OK;
 }
 
+size_t mica_parts_scratch(const mica_cpu_kernels *kernels, const mica_gemm *part, int64_t m,
+                          int64_t n, int64_t k) {
+  size_t most = 0;
+  for (int rest = 0; rest < 8; rest++) { /* each size in full or what is left at the end */
+    mica_gemm problem = *part;
+    if (rest & 1 && m % part->m) problem.m = m % part->m;
+    if (rest & 2 && n % part->n) problem.n = n % part->n;
+    if (rest & 4 && k % part->k) problem.k = k % part->k;
+    size_t size = mica_gemm_any_scratch_size(kernels, &problem, 1);
+    if (size > most) most = size;
+    problem.accumulate = !problem.accumulate;
+    size = mica_gemm_any_scratch_size(kernels, &problem, 1);
+    if (size > most) most = size;
+  }
+  return most;
+}
+
 /* ---- lowering --------------------------------------------------------------------------------- */
 
 bool mica_weight_kind_of(mica_dtype dtype, mica_weight_kind *out) {
@@ -158,10 +175,8 @@ static bool is_byte_product(const mica_plan *plan, uint32_t id, bytes_argument *
                           .many = many};
   size_t floats =
       many ? BYTES_EXACT * BYTES_PANEL + BYTES_PANEL * BYTES_PANEL : (size_t)(rows * BYTES_COLUMNS);
-  if (many) {
-    mica_gemm problem = bytes_problem(out);
-    out->worker_bytes = mica_gemm_any_scratch_size(plan->device->kernels, &problem, 1);
-  }
+  mica_gemm problem = bytes_problem(out);
+  if (many) out->worker_bytes = mica_parts_scratch(plan->device->kernels, &problem, rows, n, k);
   if (!mica_size_add(out->worker_bytes, floats * sizeof(float), &out->worker_bytes) ||
       !mica_size_align(out->worker_bytes, MICA_ALIGNMENT, &out->worker_bytes))
     out->worker_bytes = SIZE_MAX;

@@ -178,7 +178,8 @@ static void plan_quantized(const mica_plan *plan, uint32_t id, quantized_argumen
                                .c_row = out->n,
                                .accumulate = true};
     floats = (size_t)((out->depth + 1) * QUANTIZED_PANEL);
-    out->worker_bytes = mica_gemm_any_scratch_size(plan->device->kernels, &out->problem, 1);
+    out->worker_bytes =
+        mica_parts_scratch(plan->device->kernels, &out->problem, out->rows, out->n, out->k);
   }
   if (!mica_size_add(out->worker_bytes, floats * sizeof(float), &out->worker_bytes) ||
       !mica_size_align(out->worker_bytes, MICA_ALIGNMENT, &out->worker_bytes))
