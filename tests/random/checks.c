@@ -50,8 +50,7 @@ char *random_format(const mica_graph *graph) {
   return text;
 }
 
-mica_graph *random_graph(random_tape *tape, random_plan *plan, random_program *program,
-                         random_failure *failure) {
+static mica_graph *begin_graph(random_tape *tape, random_plan *plan, random_program *program) {
   size_t at;
   random_plan_read(tape, plan, &at);
   mica_graph *graph = mica_graph_create(NULL);
@@ -59,6 +58,12 @@ mica_graph *random_graph(random_tape *tape, random_plan *plan, random_program *p
   for (size_t i = 0; i < plan->in_count; i++) in[i] = mica_parameter(graph, plan->in[i]);
   random_program_build(tape, plan, graph, in, program);
   mica_graph_set_outputs(graph, program->out, program->out_count);
+  return graph;
+}
+
+mica_graph *random_graph(random_tape *tape, random_plan *plan, random_program *program,
+                         random_failure *failure) {
+  mica_graph *graph = begin_graph(tape, plan, program);
   mica_error error = {0};
   if (mica_graph_status(graph, &error) != MICA_OK)
     random_fail(failure, "build", "%s", error.message);
@@ -213,11 +218,8 @@ bool random_check(random_tape *tape, random_failure *failure, random_statistics 
 char *random_text(random_tape *tape) {
   random_plan plan;
   random_program program;
-  random_failure failure = {0};
-  size_t at;
-  random_plan_read(tape, &plan, &at);
-  mica_graph *graph = random_graph(tape, &plan, &program, &failure);
-  char *text = graph ? random_format(graph) : NULL;
+  mica_graph *graph = begin_graph(tape, &plan, &program); /* as far as it builds */
+  char *text = random_format(graph);
   mica_graph_destroy(graph);
   return text;
 }

@@ -273,6 +273,8 @@ def patches(x, filling, window, stride, base_dilation, window_dilation, low, hig
     """[cells of a window, windows...]"""
     shape = lax.reduce_window_shape_tuple(x.shape, window, stride, list(zip(low, high)), base_dilation,
                                           window_dilation)
+    if 0 in shape:
+        return jnp.zeros((int(np.prod(window)), *shape), x.dtype)
     padded = lax.pad(x, filling, [(l, h, b - 1) for l, h, b in zip(low, high, base_dilation)])
     cells = []
     for cell in np.ndindex(*window):

@@ -65,6 +65,16 @@ static void find_intervals(mica_plan *plan) {
 
 /* ---- joining ---------------------------------------------------------------------------------- */
 
+/* A step that reads a storage twice may want what it has written over: the second operand of a row's kernel,
+ * the factor of a product that its finish adds. */
+static bool reads_once(const mica_plan *plan, const mica_plan_step *step, uint32_t reader) {
+  const mica_plan_reference *references = &plan->references[step->reference_first];
+  uint32_t reads = 0;
+  for (uint32_t i = 0; i < step->reference_count; i++)
+    reads += references[i].storage == reader && references[i].mode == MICA_PLAN_READ;
+  return reads <= 1;
+}
+
 /* Whether step `at` reads `reader` and writes `writer` so that both may be one place. */
 static bool may_meet(const mica_plan *plan, uint32_t at, uint32_t reader, uint32_t writer) {
   const mica_plan_step *step = &plan->steps[at];
@@ -72,7 +82,8 @@ static bool may_meet(const mica_plan *plan, uint32_t at, uint32_t reader, uint32
   if (step->copies) return references[0].storage == reader && references[1].storage == writer;
   const mica_plan_meeting *meetings = &plan->meetings[step->meeting_first];
   for (uint32_t i = 0; i < step->meeting_count; i++)
-    if (meetings[i].writer == writer && meetings[i].reader == reader) return true;
+    if (meetings[i].writer == writer && meetings[i].reader == reader)
+      return reads_once(plan, step, reader);
   return false;
 }
 

@@ -482,6 +482,18 @@ bool mica_plan_block(mica_plan *plan, uint32_t group, int64_t rows, int64_t colu
   return true;
 }
 
+/* Whether the group counted on a view of a counter that it cannot follow: it has to be in memory then. */
+static bool lacks_operand(const mica_plan *plan, uint32_t group) {
+  for (uint32_t id = plan->fusion->groups[group].first; id != 0; id = plan->fusion->next[id]) {
+    const mica_node *node = mica_node_at(plan->graph, id);
+    const uint32_t *operands = mica_node_operands(plan->graph, node);
+    for (uint32_t i = 0; i < node->operand_count; i++)
+      if (plan->values[operands[i]].view.storage == MICA_PLAN_NONE && !plan->done[operands[i]])
+        return true;
+  }
+  return false;
+}
+
 /* One by one, for what the VM refuses. */
 static void split_group(mica_plan *plan, uint32_t group) {
   mica_fusion *fusion = plan->fusion;
@@ -511,7 +523,7 @@ void mica_plan_group(mica_plan *plan, uint32_t group) {
     add_tile_step(&builder, program);
   } else if (status != MICA_UNSUPPORTED) {
     mica_plan_fail(plan, status, "a fused group: %s", error.message);
-  } else if (builder.data->count > 1) {
+  } else if (builder.data->count > 1 || lacks_operand(plan, group)) {
     split_group(plan, group);
   } else if (!mica_plan_reference_node(plan, builder.data->first)) {
     mica_plan_fail(plan, status, "%s: %s",

@@ -35,10 +35,12 @@ static bool infer_sort(mica_infer *infer) {
   return mica_infer_axis(infer, &a->axis, infer->in[0].shape.rank);
 }
 
-/* Whether a value counts the places along the axis. */
+/* Whether a value counts the places along the axis, in a dtype that holds them and indexes. */
 static bool is_places(mica_value value, int64_t axis) {
   const mica_node *node = &value.graph->nodes[value.id];
-  return node->op == MICA_OP_IOTA && ((const mica_iota_attr *)node->attr)->axis == axis;
+  mica_dtype dtype = node->type.dtype;
+  return node->op == MICA_OP_IOTA && ((const mica_iota_attr *)node->attr)->axis == axis &&
+         (dtype == MICA_I64 || (dtype == MICA_I32 && node->type.shape.dim[axis] <= INT32_MAX));
 }
 
 /* Where each element of the result comes from. */
