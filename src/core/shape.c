@@ -73,15 +73,18 @@ mica_status mica_type_check(mica_type type, size_t *out_size, mica_error *error)
   if (type.shape.rank < 0 || type.shape.rank > MICA_MAX_RANK)
     return mica_error_set(error, MICA_INVALID, "rank %" PRId32 " is outside of 0 to %d",
                           type.shape.rank, MICA_MAX_RANK);
-  char text[256];
-  mica_type_format(type, text, sizeof(text));
-  for (int32_t axis = 0; axis < type.shape.rank; axis++)
-    if (type.shape.dim[axis] < 0)
-      return mica_error_set(error, MICA_INVALID, "%s has a negative size at axis %" PRId32, text,
-                            axis);
+  char text[256]; /* in messages only: every node that is built comes through here */
+  for (int32_t axis = 0; axis < type.shape.rank; axis++) {
+    if (type.shape.dim[axis] >= 0) continue;
+    mica_type_format(type, text, sizeof(text));
+    return mica_error_set(error, MICA_INVALID, "%s has a negative size at axis %" PRId32, text,
+                          axis);
+  }
   size_t size;
-  if (!mica_type_byte_size(type, &size))
+  if (!mica_type_byte_size(type, &size)) {
+    mica_type_format(type, text, sizeof(text));
     return mica_error_set(error, MICA_INVALID, "%s is larger than the address space", text);
+  }
   if (out_size != NULL) *out_size = size;
   return MICA_OK;
 }

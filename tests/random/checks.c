@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "platform/platform.h"
 
 bool random_fail(random_failure *failure, const char *check, const char *format, ...) {
   va_list arguments;
@@ -184,6 +185,13 @@ static bool check_cpu(mica_graph *graph, const noise_result *wanted, mica_tensor
   return ok;
 }
 
+/* Adds the time since *at to a phase. */
+static void end_phase(random_statistics *s, int phase, int64_t *at) {
+  int64_t now = mica_clock_nanoseconds();
+  s->nanoseconds[phase] += now - *at;
+  *at = now;
+}
+
 bool random_check(random_tape *tape, random_failure *failure, random_statistics *statistics) {
   random_statistics ignored;
   random_plan plan;
@@ -192,6 +200,7 @@ bool random_check(random_tape *tape, random_failure *failure, random_statistics 
   noise_probe probe = {0};
   noise_result result = {0};
   mica_tensor *in[PROGRAM_INPUTS] = {NULL};
+  int64_t at = mica_clock_nanoseconds();
   random_count_uses(statistics != NULL);
   if (!statistics) memset(statistics = &ignored, 0, sizeof ignored);
   *failure = (random_failure){0};
@@ -199,15 +208,21 @@ bool random_check(random_tape *tape, random_failure *failure, random_statistics 
   random_count_uses(false);
   if (!graph) return false;
   count_nodes(graph, statistics);
+  statistics->depth[program.depth]++;
   for (size_t i = 0; i < plan.in_count; i++) in[i] = random_input(&plan, i, 0);
+  end_phase(statistics, PHASE_BUILD, &at);
   bool ok = true;
-  if (noise_compile(random_reference(), graph, &probe, &error) != MICA_OK ||
+  if (noise_compile(random_reference(), graph, NOISE_GRAPHS, &probe, &error) != MICA_OK ||
       noise_run(&probe, in, plan.in_count, &result, &error) != MICA_OK)
     ok = random_fail(failure, "reference", "%s", error.message);
   if (ok) count_weak(&result, statistics);
-  ok = ok && check_cpu(graph, &result, in, plan.in_count, failure) &&
-       random_check_derivatives(tape, &plan, &probe, &result, in, failure, statistics) &&
-       random_check_vmap(tape, &plan, &probe, &result, in, failure, statistics);
+  end_phase(statistics, PHASE_REFERENCE, &at);
+  ok = ok && check_cpu(graph, &result, in, plan.in_count, failure);
+  end_phase(statistics, PHASE_CPU, &at);
+  ok = ok && random_check_derivatives(tape, &plan, &probe, &result, in, failure, statistics);
+  end_phase(statistics, PHASE_DERIVATIVES, &at);
+  ok = ok && random_check_vmap(tape, &plan, &probe, &result, in, failure, statistics);
+  end_phase(statistics, PHASE_VMAP, &at);
   release(in, plan.in_count);
   noise_result_release(&result);
   noise_release(&probe);

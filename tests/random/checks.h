@@ -10,7 +10,9 @@ typedef struct {
   char message[1600];
 } random_failure;
 
-enum { RANDOM_SIZES = 4096 };
+enum { RANDOM_SIZES = 4096, RANDOM_SLOWEST = 4 };
+/* What a program's time goes to. */
+enum { PHASE_BUILD, PHASE_REFERENCE, PHASE_CPU, PHASE_DERIVATIVES, PHASE_VMAP, RANDOM_PHASES };
 /* What the programs of a run were like. */
 typedef struct {
   int64_t programs, size[RANDOM_SIZES]; /* by number of nodes */
@@ -20,6 +22,12 @@ typedef struct {
       not_finite;         /* outputs whose derivative was compared with differences, or was not */
   int64_t transposed;     /* programs whose forward and reverse mode were compared */
   int64_t batched, large; /* programs under vmap; too large for derivatives */
+  int64_t depth[PROGRAM_DEPTH + 1]; /* programs by how deep their blocks nest */
+  int64_t nanoseconds[RANDOM_PHASES];
+  struct {
+    uint64_t seed;
+    int64_t nanoseconds;
+  } slowest[RANDOM_SLOWEST];
 } random_statistics;
 
 /* False when something does not hold. `statistics` may be NULL. */
@@ -29,9 +37,13 @@ void random_shrink(random_tape *tape, random_failure *failure);
 /* The program's text, to be freed. */
 char *random_text(random_tape *tape);
 char *random_format(const mica_graph *graph);
-/* Programs first .. first + count - 1; prints failures and the histogram. With `complete` each
- * operator and block has to occur 50 times. */
-void random_run(uint64_t first, int64_t count, bool complete);
+/* Programs first .. first + count - 1, or those of MICA_RANDOM_SEED and MICA_RANDOM_COUNT; prints failures. */
+void random_run(uint64_t first, int64_t count, random_statistics *s);
+/* Prints what the programs were like and checks it. With `complete` each operator and block has to occur 50
+ * times. */
+void random_report(const random_statistics *s, bool complete);
+/* Whether the environment chooses the programs. */
+bool random_chosen(void);
 /* Texts, inputs, results and tolerances as files of `folder`, for to_jax.py. */
 bool random_write(const char *folder, uint64_t first, int64_t count);
 

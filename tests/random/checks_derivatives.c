@@ -12,7 +12,7 @@
 
 #include "random/checks.h"
 
-enum { DERIVATIVE_NODES = 6000 };
+enum { DERIVATIVE_NODES = 3000 };
 
 static double weight(uint64_t output, int64_t k) {
   return 0.25 + random_unit(900 + output, (uint64_t)k);
@@ -273,7 +273,7 @@ static bool check_at(random_tape *tape, const random_plan *plan, noise_probe *ba
   for (size_t i = 0; i < count; i++) all[i] = mica_tensor_retain(in[i]);
   for (size_t i = 0; i < l.x_count; i++) all[count++] = direction_tensor(plan, l.x_input[i]);
   if (mica_graph_verify(graph, &error) != MICA_OK ||
-      noise_compile(random_reference(), graph, &probe, &error) != MICA_OK ||
+      noise_compile(random_reference(), graph, 2, &probe, &error) != MICA_OK ||
       noise_run(&probe, all, count, &found, &error) != MICA_OK)
     ok = random_fail(failure, "derivatives", "%s", error.message);
   ok = ok && same_on_cpu(graph, all, count, &found, failure) &&

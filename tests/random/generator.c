@@ -386,6 +386,7 @@ static void make_kinds(void) {
   add_rows(random_array_rows);
   add_rows(random_matrix_rows);
   add_rows(random_control_rows);
+  add_rows(random_region_rows);
 }
 size_t random_statement_count(void) {
   make_kinds();
@@ -421,6 +422,8 @@ static void one_statement(generator *g) {
   if (!fits_here(g, kind)) return;
   bool made = kind->row ? kind->row->make(g) : random_make_pointwise(g, kind->which);
   if (made && g->graph->status == MICA_OK && counting) kind->uses++;
+  if (made && kind->row && kind->row->flags & ROW_REGION && g->depth + 1 > g->program->depth)
+    g->program->depth = g->depth + 1;
 }
 
 void random_statements(generator *g, uint32_t count) {

@@ -55,6 +55,7 @@ typedef struct {
   mica_value out[PROGRAM_OUTPUTS];
   double bound[PROGRAM_OUTPUTS];
   size_t span_count, tape_end;
+  int depth; /* of blocks in blocks */
   tape_span span[PROGRAM_SPANS];
   /* holds reduce_precision, which also rounds tangents and cotangents: the modes differ */
   bool rounds_derivatives;
@@ -94,7 +95,7 @@ typedef struct {
   uint32_t flags, weight;
 } random_row;
 extern const random_row random_shape_rows[], random_array_rows[], random_control_rows[],
-    random_matrix_rows[]; /* each ends with a name of NULL */
+    random_region_rows[], random_matrix_rows[]; /* each ends with a name of NULL */
 
 /* All rows and the pointwise operators that need none; made once. Statement i of the table. */
 size_t random_statement_count(void);

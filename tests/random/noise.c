@@ -222,10 +222,10 @@ static mica_status compile_noisy(mica_device *device, const mica_graph *graph, u
   return status;
 }
 
-mica_status noise_compile(mica_device *reference, const mica_graph *graph, noise_probe *out,
-                          mica_error *error) {
+mica_status noise_compile(mica_device *reference, const mica_graph *graph, int graphs,
+                          noise_probe *out, mica_error *error) {
   set_sign(1);
-  *out = (noise_probe){.out_count = graph->output_count};
+  *out = (noise_probe){.out_count = graph->output_count, .graphs = graphs};
   mica_graph *plain = mica_graph_create(NULL);
   mica_status status = mica_rewrite(graph, plain, NULL, NULL, error);
   if (status == MICA_OK) status = mica_compile(reference, plain, 0, &out->plain, error);
@@ -233,8 +233,8 @@ mica_status noise_compile(mica_device *reference, const mica_graph *graph, noise
   /* Composites round inside as well. */
   mica_graph *simple = mica_graph_create(NULL);
   if (status == MICA_OK) status = mica_pass_expand(graph, simple, NULL, NULL, error);
-  for (uint64_t i = 0; i < NOISE_GRAPHS && status == MICA_OK; i++)
-    status = compile_noisy(reference, simple, i + 1, &out->noisy[i], error);
+  for (int i = 0; i < graphs && status == MICA_OK; i++)
+    status = compile_noisy(reference, simple, (uint64_t)i + 1, &out->noisy[i], error);
   mica_graph_destroy(simple);
   if (status != MICA_OK) noise_release(out);
   return status;
@@ -301,7 +301,7 @@ mica_status noise_run(noise_probe *probe, mica_tensor *const *in, size_t in_coun
     for (int64_t k = 0; k < o->count; k++)
       if (isfinite(o->value[k])) o->largest = fmax(o->largest, fabs(o->value[k]));
   }
-  for (int run = 0; run < 2 * NOISE_GRAPHS && status == MICA_OK; run++) {
+  for (int run = 0; run < 2 * probe->graphs && status == MICA_OK; run++) {
     mica_tensor *noisy[NOISE_OUTPUTS] = {NULL};
     set_sign(run % 2 ? -1 : 1);
     status =

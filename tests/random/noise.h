@@ -16,6 +16,7 @@
 enum { NOISE_GRAPHS = 3, NOISE_OUTPUTS = 40 };
 typedef struct {
   size_t out_count;
+  int graphs; /* of noisy ones */
   mica_executable *plain, *noisy[NOISE_GRAPHS];
 } noise_probe;
 
@@ -33,8 +34,9 @@ typedef struct {
   noise_output out[NOISE_OUTPUTS];
 } noise_result;
 
-mica_status noise_compile(mica_device *reference, const mica_graph *graph, noise_probe *out,
-                          mica_error *error);
+/* With `graphs` noises, each of both signs: 1 to NOISE_GRAPHS. */
+mica_status noise_compile(mica_device *reference, const mica_graph *graph, int graphs,
+                          noise_probe *out, mica_error *error);
 void noise_release(noise_probe *probe);
 void noise_end(void); /* releases what is shared */
 mica_status noise_run(noise_probe *probe, mica_tensor *const *in, size_t in_count,

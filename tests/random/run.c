@@ -8,9 +8,13 @@
 #include "random/checks.h"
 
 static void report(uint64_t seed, random_tape *tape, random_failure *failure) {
-  printf("seed %llu, %s: %s\nshrinking ...\n", (unsigned long long)seed, failure->check,
-         failure->message);
+  printf("seed %llu, %s: %s\n", (unsigned long long)seed, failure->check, failure->message);
   fflush(stdout);
+  if (getenv("MICA_RANDOM_UNSHRUNK")) {
+    CHECK_FAIL("seed %llu fails", (unsigned long long)seed);
+    return;
+  }
+  printf("shrinking ...\n");
   random_shrink(tape, failure);
   char *text = random_text(tape);
   printf("%s\n", text ? text : "(the program does not build)");
@@ -26,28 +30,53 @@ static int64_t median_size(const random_statistics *s) {
   return 0;
 }
 
+/* ---- what the programs were like --------------------------------------------------------------------------- */
+
 /* Blocks and derivatives are counted where they were made: they leave other nodes. */
 static bool is_operator(const char *name) { return mica_op_find(name) != MICA_OP_NONE; }
 
-static void check_histogram(const random_statistics *s, bool complete) {
-  printf("programs with each operator:");
-  int column = 0;
-  for (int op = 1; op < MICA_OP_COUNT; op++) {
-    if (op == MICA_OP_RESULT) continue;
-    printf("%s%s %lld", column++ % 8 ? ", " : "\n  ", mica_op_definition((mica_op)op)->name,
-           (long long)s->with[op]);
-    if (complete && s->with[op] < 50)
-      CHECK_FAIL("operator %s is in %lld programs: expected 50",
-                 mica_op_definition((mica_op)op)->name, (long long)s->with[op]);
+typedef struct {
+  const char *name;
+  int64_t count;
+} tally;
+static int compare_tallies(const void *left, const void *right) {
+  const tally *a = left, *b = right;
+  if (a->count != b->count) return a->count < b->count ? -1 : 1;
+  return strcmp(a->name, b->name);
+}
+/* The rarest first, six in a line. */
+static void print_tallies(const char *title, tally *list, size_t count, bool complete) {
+  qsort(list, count, sizeof *list, compare_tallies);
+  printf("%s:", title);
+  for (size_t i = 0; i < count; i++) {
+    printf("%s%30s %5lld", i % 4 ? "" : "\n", list[i].name, (long long)list[i].count);
+    if (complete && list[i].count < 50)
+      CHECK_FAIL("%s is in %lld programs: expected 50", list[i].name, (long long)list[i].count);
   }
-  printf("\nuses of blocks and derivatives:");
+  printf("\n");
+}
+static void print_histogram(const random_statistics *s, bool complete) {
+  static tally list[MICA_OP_COUNT + 512];
+  size_t count = 0;
+  for (int op = 1; op < MICA_OP_COUNT; op++)
+    if (op != MICA_OP_RESULT)
+      list[count++] = (tally){mica_op_definition((mica_op)op)->name, s->with[op]};
+  print_tallies("programs with each operator", list, count, complete);
+  count = 0;
   for (size_t i = 0; i < random_statement_count(); i++) {
     const char *name = random_statement_name(i);
-    int64_t uses = random_statement_uses(name);
-    if (!is_operator(name)) printf(" %s %lld", name, (long long)uses);
-    if (complete && uses < 50)
-      CHECK_FAIL("%s is used %lld times: expected 50", name, (long long)uses);
+    if (!is_operator(name) || mica_op_definition(mica_op_find(name))->kind == MICA_KIND_REGION)
+      list[count++] = (tally){name, random_statement_uses(name)};
   }
+  print_tallies("uses of blocks and derivatives", list, count, complete);
+}
+
+void random_report(const random_statistics *s, bool complete) {
+  static const char *const phases[] = {"build", "reference", "cpu", "derivatives", "vmap"};
+  double programs = s->programs ? (double)s->programs : 1, all = 0;
+  print_histogram(s, complete);
+  printf("programs by depth of blocks:");
+  for (int d = 0; d <= PROGRAM_DEPTH; d++) printf(" %d: %lld", d, (long long)s->depth[d]);
   printf("\nmedian size %lld nodes; %lld outputs of floats, %lld with a tolerance above 1e-3\n",
          (long long)median_size(s), (long long)s->floats, (long long)s->weak);
   printf(
@@ -55,32 +84,67 @@ static void check_histogram(const random_statistics *s, bool complete) {
       "forward against reverse, %lld too large; vmap: %lld programs\n",
       (long long)s->slopes, (long long)s->rough, (long long)s->not_finite, (long long)s->transposed,
       (long long)s->large, (long long)s->batched);
+  printf("milliseconds a program:");
+  for (int i = 0; i < RANDOM_PHASES; i++) {
+    all += (double)s->nanoseconds[i] * 1e-9;
+    printf(" %s %.1f", phases[i], (double)s->nanoseconds[i] * 1e-6 / programs);
+  }
+  printf("; the slowest:");
+  for (int i = 0; i < RANDOM_SLOWEST; i++)
+    printf(" %llu (%.1f s)", (unsigned long long)s->slowest[i].seed,
+           (double)s->slowest[i].nanoseconds * 1e-9);
+  printf("\n%lld programs in %.0f s\n", (long long)s->programs, all);
+  if (s->programs <= 100) return;
+  CHECK(median_size(s) >= 12);
+  CHECK(s->depth[PROGRAM_DEPTH] >= (complete ? 50 : 1));
+  /* A tolerance that is wide tests little: most are not. */
+  CHECK(s->weak * 5 <= s->floats);
+  CHECK(s->slopes > s->programs / 4);
 }
 
-void random_run(uint64_t first, int64_t count, bool complete) {
-  random_statistics *s = calloc(1, sizeof *s);
+/* ---- many programs ------------------------------------------------------------------------------------------ */
+
+static int64_t spent(const random_statistics *s) {
+  int64_t sum = 0;
+  for (int i = 0; i < RANDOM_PHASES; i++) sum += s->nanoseconds[i];
+  return sum;
+}
+static void note_slow(random_statistics *s, uint64_t seed, int64_t nanoseconds) {
+  int at = RANDOM_SLOWEST;
+  while (at > 0 && s->slowest[at - 1].nanoseconds < nanoseconds) at--;
+  for (int i = RANDOM_SLOWEST - 1; i > at; i--) s->slowest[i] = s->slowest[i - 1];
+  if (at == RANDOM_SLOWEST) return;
+  s->slowest[at].seed = seed;
+  s->slowest[at].nanoseconds = nanoseconds;
+}
+
+static const char *setting(const char *name) {
+  const char *text = getenv(name);
+  return text && *text ? text : NULL;
+}
+bool random_chosen(void) { return setting("MICA_RANDOM_SEED") || setting("MICA_RANDOM_COUNT"); }
+
+void random_run(uint64_t first, int64_t count, random_statistics *s) {
   random_tape *tape = malloc(sizeof *tape);
-  const char *seed = getenv("MICA_RANDOM_SEED"), *wanted = getenv("MICA_RANDOM_COUNT");
-  if (seed && *seed) first = strtoull(seed, NULL, 10);
-  if (wanted && *wanted) count = strtoll(wanted, NULL, 10);
-  int failures = 0;
-  bool trace = getenv("MICA_RANDOM_TRACE") != NULL;
-  for (int64_t i = 0; i < count && failures < 5; i++) {
+  const char *seed = setting("MICA_RANDOM_SEED"), *wanted = setting("MICA_RANDOM_COUNT"),
+             *patience = setting("MICA_RANDOM_FAILURES");
+  if (seed) first = strtoull(seed, NULL, 10);
+  if (wanted) count = strtoll(wanted, NULL, 10);
+  int64_t left = patience ? strtoll(patience, NULL, 10) : 5;
+  bool trace = setting("MICA_RANDOM_TRACE") != NULL;
+  for (int64_t i = 0; i < count && left > 0; i++) {
     random_failure failure;
-    random_tape_begin(tape, first + (uint64_t)i + 1);
-    if (trace) fprintf(stderr, "%llu\n", (unsigned long long)(first + (uint64_t)i));
-    if (random_check(tape, &failure, s)) continue;
-    failures++;
-    report(first + (uint64_t)i, tape, &failure);
+    uint64_t at = first + (uint64_t)i;
+    int64_t before = spent(s);
+    random_tape_begin(tape, at + 1);
+    if (trace) fprintf(stderr, "%llu\n", (unsigned long long)at);
+    bool ok = random_check(tape, &failure, s);
+    note_slow(s, at, spent(s) - before);
+    if (ok) continue;
+    left--;
+    report(at, tape, &failure);
   }
-  check_histogram(s, complete && !(seed && *seed) && !(wanted && *wanted));
-  if (s->programs > 100) {
-    CHECK(median_size(s) >= 12);
-    /* A tolerance that is wide tests little: most are not. */
-    CHECK(s->weak * 5 <= s->floats);
-    CHECK(s->slopes > s->programs / 4);
-  }
-  free(tape), free(s);
+  free(tape);
 }
 
 /* ---- files for to_jax.py --------------------------------------------------------------------------------- */
@@ -100,7 +164,7 @@ static bool write_program(const char *folder, uint64_t seed, random_tape *tape) 
   mica_graph *graph = random_graph(tape, &plan, &program, &failure);
   if (!graph) return false;
   for (size_t i = 0; i < plan.in_count; i++) in[i] = random_input(&plan, i, 0);
-  bool ok = noise_compile(random_reference(), graph, &probe, &error) == MICA_OK &&
+  bool ok = noise_compile(random_reference(), graph, NOISE_GRAPHS, &probe, &error) == MICA_OK &&
             noise_run(&probe, in, plan.in_count, &result, &error) == MICA_OK;
   for (size_t i = 0; i < plan.in_count && ok; i++) {
     snprintf(names[count], sizeof names[0], "in%zu", i);
