@@ -234,7 +234,11 @@ char *random_text(random_tape *tape) {
   random_plan plan;
   random_program program;
   mica_graph *graph = begin_graph(tape, &plan, &program); /* as far as it builds */
-  char *text = random_format(graph);
+  mica_graph *live = mica_graph_create(NULL);             /* without what nobody reads */
+  bool dropped =
+      mica_graph_status(graph, NULL) == MICA_OK && mica_pass_drop(graph, live, NULL) == MICA_OK;
+  char *text = random_format(dropped ? live : graph);
+  mica_graph_destroy(live);
   mica_graph_destroy(graph);
   return text;
 }

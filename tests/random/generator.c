@@ -269,7 +269,10 @@ mica_value random_number(generator *g, mica_dtype dtype) {
 mica_value random_as(generator *g, mica_value x, mica_dtype dtype) {
   mica_dtype from = mica_dtype_of(x);
   if (from == dtype) return x;
-  if (dtype == MICA_BOOL && mica_dtype_is_float(from)) return mica_greater(x, 0);
+  if (dtype == MICA_BOOL && mica_dtype_is_float(from)) {
+    if (from == MICA_F8E5M2 || from == MICA_F8E4M3FN) x = mica_convert(x, MICA_F32);
+    return mica_greater(x, 0);
+  }
   if (mica_dtype_is_float(from) && !allowed(g->plan, dtype)) return x;
   return mica_convert(x, dtype);
 }

@@ -108,7 +108,8 @@ typedef struct {
   uint64_t seed; /* of the next node */
 } noise_context;
 
-static mica_value factor_like(mica_value y, noise_context *c, bool complex) {
+/* 1 + d; `width` scales d. */
+static mica_value factor_like(mica_value y, noise_context *c, bool complex, double width) {
   mica_dtype dtype = mica_dtype_of(y), real = complex ? random_real_part(dtype) : dtype;
   mica_shape shape = mica_shape_of(y);
   int64_t count = mica_shape_count(shape);
@@ -117,8 +118,8 @@ static mica_value factor_like(mica_value y, noise_context *c, bool complex) {
   mica_value parts[2];
   for (int part = 0; part < (complex ? 2 : 1); part++) {
     for (int64_t i = 0; i < count; i++)
-      d[i] =
-          2 * amplitude(real) * (2 * random_unit(seed + ((uint64_t)part << 50), (uint64_t)i) - 1);
+      d[i] = 2 * width * amplitude(real) *
+             (2 * random_unit(seed + ((uint64_t)part << 50), (uint64_t)i) - 1);
     mica_tensor *tensor = mica_tensor_from_doubles(MICA_F64, shape, d);
     parts[part] = mica_mul(mica_constant(y.graph, tensor), mica_variable_read(y.graph, sign));
     mica_tensor_release(tensor);
@@ -140,7 +141,7 @@ static mica_value factor_like(mica_value y, noise_context *c, bool complex) {
 static mica_value around_range(mica_value y, mica_value noisy, noise_context *c) {
   mica_type wide = {MICA_F32, mica_shape_of(y)};
   mica_value way = mica_convert(mica_variable_read(y.graph, sign), MICA_F32);
-  mica_value lost = mica_mul(mica_sub(factor_like(mica_ones_like(y), c, false), 1), 0x1p-12);
+  mica_value lost = mica_mul(mica_sub(factor_like(mica_ones_like(y), c, false, 1), 1), 0x1p-12);
   noisy = mica_add(noisy, lost);
   mica_value large = mica_not(mica_less(mica_abs(y), 16384)); /* or NaN */
   mica_value grown = mica_mul(mica_convert(y, MICA_F32), 8);
@@ -148,6 +149,14 @@ static mica_value around_range(mica_value y, mica_value noisy, noise_context *c)
   way = mica_broadcast_to(way, wide.shape);
   mica_value either = mica_convert(mica_select(mica_greater(way, 0), grown, shrunk), MICA_F16);
   return mica_select(large, either, noisy);
+}
+
+/* A whole number or a short fraction. */
+static mica_value is_short(mica_value y) {
+  double unit = noise_unit(mica_dtype_of(y));
+  double fine = unit < 1e-5 ? 256 : 1, most = unit < 1e-5 ? 4096 : 64;
+  mica_value scaled = mica_mul(y, fine);
+  return mica_and(mica_equal(mica_round(scaled), scaled), mica_less(mica_abs(y), most));
 }
 
 static mica_value with_noise(mica_value y, const mica_node *node, mica_value operand,
@@ -159,19 +168,17 @@ static mica_value with_noise(mica_value y, const mica_node *node, mica_value ope
   if (unit == 0 || mica_shape_count(type.shape) == 0) return y;
   if (type.dtype == MICA_F8E4M3FN || type.dtype == MICA_F8E5M2)
     return mica_convert(with_noise(mica_convert(y, MICA_F32), node, operand, c), type.dtype);
-  mica_value noisy = mica_mul(y, factor_like(y, c, complex));
+  mica_value noisy = mica_mul(y, factor_like(y, c, complex, 1));
   if (complex) return noisy;
   if (type.dtype == MICA_F16) noisy = around_range(y, noisy, c);
   if (op == MICA_OP_CONVERT) { /* exact where it converts back */
-    if (mica_dtype_is_complex(mica_dtype_of(operand))) return y;
+    if (mica_dtype_is_complex(mica_dtype_of(operand))) operand = mica_real(operand);
     mica_value back = mica_convert(y, mica_dtype_of(operand)); /* f8 cannot be compared */
     back = mica_convert(back, MICA_F64), operand = mica_convert(operand, MICA_F64);
     return mica_select(mica_equal(back, operand), y, noisy);
   }
   if (!is_sum_or_product(op, node->attr)) return noisy;
-  double fine = unit < 1e-5 ? 256 : 1, most = unit < 1e-5 ? 4096 : 64;
-  mica_value scaled = mica_mul(y, fine);
-  mica_value exact = mica_and(mica_equal(mica_round(scaled), scaled), mica_less(mica_abs(y), most));
+  mica_value exact = is_short(y);
   if (type.dtype == MICA_F16) exact = mica_and(exact, mica_not_equal(y, 0));
   return mica_select(exact, y, noisy);
 }
@@ -198,12 +205,85 @@ static mica_value convolve_noisily(mica_graph *to, const mica_graph *from, uint3
   return mica_select(mica_equal(poison[0], poison[0]), out, poison[0]);
 }
 
+/* What is summed: terms that cancel leave the rounding of each of them, of which noise in the sum says nothing. */
+static bool sums(mica_op op, const void *attr) {
+  switch (op) {
+    case MICA_OP_REDUCE: return ((const mica_reduce_attr *)attr)->kind <= MICA_REDUCE_PROD;
+    case MICA_OP_REDUCE_WINDOW:
+    case MICA_OP_CUMULATIVE:
+    case MICA_OP_LINEAR_RECURRENCE:
+    case MICA_OP_DOT_GENERAL:
+    case MICA_OP_CONVOLUTION:
+    case MICA_OP_CONVOLUTION_BACKWARD_DATA:
+    case MICA_OP_CONVOLUTION_BACKWARD_KERNEL:
+    case MICA_OP_FFT: return true;
+    default: return false;
+  }
+}
+static mica_value noisy_term(mica_value x, noise_context *c) {
+  mica_dtype dtype = mica_dtype_of(x);
+  bool complex = mica_dtype_is_complex(dtype);
+  if (noise_unit(dtype) == 0 || noise_unit(dtype) > 0.1 || !mica_shape_count(mica_shape_of(x)))
+    return x; /* whole numbers, f8 */
+  mica_value noisy =
+      mica_mul(x, factor_like(x, c, complex, noise_unit(dtype) > 1e-5 ? 0.25 : 0.0625));
+  return complex ? noisy : mica_select(is_short(x), x, noisy);
+}
+
+/* Factorizations and solutions are as right as those of a matrix nearby, whose distance is one of norms: small
+ * elements may be off by what rounds the large ones. */
+static bool factors(mica_op op) {
+  switch (op) {
+    case MICA_OP_CHOLESKY:
+    case MICA_OP_TRIANGULAR_SOLVE:
+    case MICA_OP_SOLVE:
+    case MICA_OP_LU:
+    case MICA_OP_QR:
+    case MICA_OP_EIGH:
+    case MICA_OP_SVD:
+    case MICA_OP_PINV: return true;
+    default: return false;
+  }
+}
+static mica_value matrix_nearby(mica_value x, noise_context *c) {
+  int32_t rank = mica_rank_of(x);
+  if (noise_unit(mica_dtype_of(x)) == 0 || mica_dtype_is_complex(mica_dtype_of(x)) ||
+      !mica_shape_count(mica_shape_of(x)))
+    return x;
+  mica_value most = mica_reduce_max(mica_abs(x), MICA_KEEP(rank - 2, rank - 1));
+  mica_value d = mica_sub(factor_like(x, c, false, 0.03125), 1);
+  return mica_add(x, mica_mul(d, mica_broadcast_to(most, mica_shape_of(x))));
+}
+
+/* A transform of what is not finite: which results are not, engines differ in. */
+static mica_value transform_noisily(mica_graph *to, const mica_graph *from, uint32_t id,
+                                    mica_value x) {
+  mica_value up = mica_greater(mica_variable_read(to, sign), 0), out = {0};
+  mica_value part =
+      mica_dtype_is_complex(mica_dtype_of(x)) ? mica_add(mica_real(x), mica_imag(x)) : x;
+  mica_value finite = mica_is_finite(part);
+  x = mica_select(finite, x, mica_zeros_like(x));
+  mica_replay_node(to, from, id, &x, NULL, NULL, &out);
+  mica_value lost = mica_and(up, mica_not(mica_reduce_and(finite, MICA_ALL)));
+  mica_value factor =
+      mica_select(lost, mica_scalar(to, MICA_F64, NAN), mica_scalar(to, MICA_F64, 1));
+  return mica_mul(out, mica_convert(factor, mica_dtype_of(out)));
+}
+
 static bool add_noise(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                       const mica_value *in, size_t in_count, mica_value *out) {
   const mica_node *node = mica_node_at(from, id);
   mica_value none = {0};
-  if (is_exact((mica_op)node->op)) return false;
-  if (is_convolution((mica_op)node->op) && mica_dtype_is_float(mica_dtype_of(in[0])))
+  mica_op op = (mica_op)node->op;
+  if (is_exact(op)) return false;
+  mica_value terms[2];
+  bool summing = sums(op, node->attr), factoring = factors(op);
+  for (size_t i = 0; i < in_count && (summing || factoring); i++)
+    terms[i] = summing ? noisy_term(in[i], context) : matrix_nearby(in[i], context);
+  if (summing || factoring) in = terms;
+  if (op == MICA_OP_FFT)
+    out[0] = transform_noisily(to, from, id, in[0]);
+  else if (is_convolution(op) && mica_dtype_is_float(mica_dtype_of(in[0])))
     out[0] = convolve_noisily(to, from, id, in);
   else
     mica_replay_node(to, from, id, in, add_noise, context, out);

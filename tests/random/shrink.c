@@ -4,18 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/platform.h"
 #include "random/checks.h"
 
-enum { SHRINK_TRIES = 1200 };
+enum { SHRINK_TRIES = 4000, SHRINK_SECONDS = 60 };
 typedef struct {
   random_tape *best;
   random_failure *failure;
   int tries;
+  int64_t deadline;
 } shrinking;
+
+static bool is_patient(const shrinking *s) {
+  return s->tries < SHRINK_TRIES && mica_clock_nanoseconds() < s->deadline;
+}
 
 static bool accept(shrinking *s, const random_tape *candidate) {
   random_failure failure;
-  if (s->tries++ >= SHRINK_TRIES) return false;
+  if (!is_patient(s)) return false;
+  s->tries++;
   random_tape *tape = malloc(sizeof *tape);
   *tape = *candidate;
   bool failed = !random_check(tape, &failure, NULL) && !strcmp(failure.check, s->failure->check);
@@ -66,23 +73,26 @@ static bool zero_words(shrinking *s, random_tape *candidate, size_t length) {
   return any;
 }
 
+/* Words are drawn from by remainders: small ones say most. */
 static bool shorten_words(shrinking *s, random_tape *candidate) {
   bool any = false;
-  for (size_t i = 0; i < s->best->count; i++)
-    for (uint32_t small = 1; small < 4; small++) {
-      if (s->best->word[i] <= small) break;
+  for (size_t i = 0; i < s->best->count; i++) {
+    uint32_t word = s->best->word[i], low = word % 32;
+    const uint32_t smaller[] = {1, 2, 3, low / 2, low > 0 ? low - 1 : 0, low};
+    for (size_t k = 0; k < sizeof smaller / sizeof *smaller; k++) {
+      if (word <= smaller[k]) continue;
       *candidate = *s->best;
-      candidate->word[i] = small;
-      if (accept(s, candidate)) {
-        any = true;
-        break;
-      }
+      candidate->word[i] = smaller[k];
+      if (!accept(s, candidate)) continue;
+      any = true;
+      break;
     }
+  }
   return any;
 }
 
 void random_shrink(random_tape *tape, random_failure *failure) {
-  shrinking s = {tape, failure, 0};
+  shrinking s = {tape, failure, 0, mica_clock_nanoseconds() + SHRINK_SECONDS * INT64_C(1000000000)};
   random_tape *candidate = malloc(sizeof *candidate);
   random_program *p = program_of(tape);
   if (p->tape_end && p->tape_end < tape->count) tape->count = p->tape_end;
@@ -91,7 +101,7 @@ void random_shrink(random_tape *tape, random_failure *failure) {
   *candidate = *tape;
   if (accept(&s, candidate)) {
     bool smaller = true;
-    while (smaller && s.tries < SHRINK_TRIES) {
+    while (smaller && is_patient(&s)) {
       smaller = false;
       while (cut_statements(&s, candidate)) smaller = true;
       for (size_t length = 64; length >= 1; length /= 4)
