@@ -159,7 +159,7 @@ static mica_value is_short(mica_value y) {
   return mica_and(mica_equal(mica_round(scaled), scaled), mica_less(mica_abs(y), most));
 }
 
-static mica_value with_noise(mica_value y, const mica_node *node, mica_value operand,
+static mica_value with_noise(mica_value y, const mica_node *node, const mica_value *operands,
                              noise_context *c) {
   mica_op op = (mica_op)node->op;
   mica_type type = mica_type_of(y);
@@ -167,11 +167,12 @@ static mica_value with_noise(mica_value y, const mica_node *node, mica_value ope
   double unit = noise_unit(type.dtype);
   if (unit == 0 || mica_shape_count(type.shape) == 0) return y;
   if (type.dtype == MICA_F8E4M3FN || type.dtype == MICA_F8E5M2)
-    return mica_convert(with_noise(mica_convert(y, MICA_F32), node, operand, c), type.dtype);
+    return mica_convert(with_noise(mica_convert(y, MICA_F32), node, operands, c), type.dtype);
   mica_value noisy = mica_mul(y, factor_like(y, c, complex, 1));
   if (complex) return noisy;
   if (type.dtype == MICA_F16) noisy = around_range(y, noisy, c);
   if (op == MICA_OP_CONVERT) { /* exact where it converts back */
+    mica_value operand = operands[0];
     if (mica_dtype_is_complex(mica_dtype_of(operand))) operand = mica_real(operand);
     mica_value back = mica_convert(y, mica_dtype_of(operand)); /* f8 cannot be compared */
     back = mica_convert(back, MICA_F64), operand = mica_convert(operand, MICA_F64);
@@ -179,6 +180,10 @@ static mica_value with_noise(mica_value y, const mica_node *node, mica_value ope
   }
   if (!is_sum_or_product(op, node->attr)) return noisy;
   mica_value exact = is_short(y);
+  /* What halves round to is short now and then without being exact. */
+  for (uint32_t i = 0; i < node->operand_count && unit > 1e-5; i++)
+    if (mica_type_equal(mica_type_of(operands[i]), type))
+      exact = mica_and(exact, is_short(operands[i]));
   if (type.dtype == MICA_F16) exact = mica_and(exact, mica_not_equal(y, 0));
   return mica_select(exact, y, noisy);
 }
@@ -273,7 +278,6 @@ static mica_value transform_noisily(mica_graph *to, const mica_graph *from, uint
 static bool add_noise(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                       const mica_value *in, size_t in_count, mica_value *out) {
   const mica_node *node = mica_node_at(from, id);
-  mica_value none = {0};
   mica_op op = (mica_op)node->op;
   if (is_exact(op)) return false;
   mica_value terms[2];
@@ -288,7 +292,7 @@ static bool add_noise(void *context, mica_graph *to, const mica_graph *from, uin
   else
     mica_replay_node(to, from, id, in, add_noise, context, out);
   for (uint32_t i = 0; i < node->result_count && to->status == MICA_OK; i++)
-    out[i] = with_noise(out[i], node, in_count ? in[0] : none, context);
+    out[i] = with_noise(out[i], node, in, context);
   return true;
 }
 
@@ -302,17 +306,25 @@ static mica_status compile_noisy(mica_device *device, const mica_graph *graph, u
   return status;
 }
 
+/* Factorizations stay whole: their noise is one of norms, which their parts would not know. */
+static bool stays_whole(void *context, const mica_graph *graph, uint32_t id) {
+  (void)context;
+  return factors((mica_op)graph->nodes[id].op);
+}
+
 mica_status noise_compile(mica_device *reference, const mica_graph *graph, int graphs,
                           noise_probe *out, mica_error *error) {
   set_sign(1);
   *out = (noise_probe){.out_count = graph->output_count, .graphs = graphs};
+  for (uint32_t id = 1; id < graph->count; id++)
+    out->coarse |= noise_unit(graph->nodes[id].type.dtype) > 1e-5;
   mica_graph *plain = mica_graph_create(NULL);
   mica_status status = mica_rewrite(graph, plain, NULL, NULL, error);
   if (status == MICA_OK) status = mica_compile(reference, plain, 0, &out->plain, error);
   mica_graph_destroy(plain);
   /* Composites round inside as well. */
   mica_graph *simple = mica_graph_create(NULL);
-  if (status == MICA_OK) status = mica_pass_expand(graph, simple, NULL, NULL, error);
+  if (status == MICA_OK) status = mica_pass_expand(graph, simple, stays_whole, NULL, error);
   for (int i = 0; i < graphs && status == MICA_OK; i++)
     status = compile_noisy(reference, simple, (uint64_t)i + 1, &out->noisy[i], error);
   mica_graph_destroy(simple);
@@ -342,26 +354,35 @@ double *noise_doubles(const mica_tensor *tensor, int64_t *out_count) {
   return values;
 }
 
-/* What the noise of one run did. */
-static void widen(noise_output *o, const double *noisy) {
+/* What noise of both signs did. Where the function is smooth, the two changes are opposite; what is left of their
+ * sum says that one of them crossed a jump, which the next noise might cross further. */
+static void widen(noise_output *o, const double *up, const double *down, bool coarse) {
   for (int64_t k = 0; k < o->count; k++) {
     bool finite = isfinite(o->value[k]);
     if (o->tolerance[k] < 0) continue;
-    if (finite != (isfinite(noisy[k]) != 0))
+    if (finite != (isfinite(up[k]) != 0) || finite != (isfinite(down[k]) != 0)) {
       o->tolerance[k] = -1;
-    else if (finite)
-      o->tolerance[k] = fmax(o->tolerance[k], fabs(noisy[k] - o->value[k]));
+    } else if (finite) {
+      double ahead = up[k] - o->value[k], behind = down[k] - o->value[k];
+      double change = fmax(fabs(ahead), fabs(behind)) + (coarse ? 1 : 4) * fabs(ahead + behind);
+      o->tolerance[k] = fmax(o->tolerance[k], change);
+    }
   }
 }
-/* Noises may cancel in an element: it gets a part of its neighbors' tolerance, and what one rounding is. */
-static void finish(noise_output *o) {
+/* Noises may cancel in an element: it gets a part of its neighbors' tolerance, and what one rounding is. What
+ * noise moves by a large part stands at a jump (a quotient of differences, a whole number that was a float, the
+ * bits of one): there an engine may be on the other side of it with less noise or more. */
+static void finish(noise_output *o, bool coarse) {
   mica_dtype dtype = mica_tensor_type(o->tensor).dtype;
   double widest = 0, unit = noise_unit(dtype);
   for (int64_t k = 0; k < o->count; k++) widest = fmax(widest, o->tolerance[k]);
+  o->chaotic = unit == 0 ? widest > 0 : widest > o->largest / (coarse ? 4 : 64);
   for (int64_t k = 0; k < o->count; k++) {
+    if (o->chaotic) o->tolerance[k] = -1;
     if (o->tolerance[k] < 0 || unit == 0) continue;
     o->tolerance[k] += widest / 64 + (isfinite(o->value[k]) ? 8 * unit * fabs(o->value[k]) : 0);
     if (dtype == MICA_F16) o->tolerance[k] += 0x1p-22; /* its smallest numbers have few digits */
+    if (coarse) o->tolerance[k] *= 2;
   }
 }
 
@@ -381,20 +402,25 @@ mica_status noise_run(noise_probe *probe, mica_tensor *const *in, size_t in_coun
     for (int64_t k = 0; k < o->count; k++)
       if (isfinite(o->value[k])) o->largest = fmax(o->largest, fabs(o->value[k]));
   }
-  for (int run = 0; run < 2 * probe->graphs && status == MICA_OK; run++) {
-    mica_tensor *noisy[NOISE_OUTPUTS] = {NULL};
-    set_sign(run % 2 ? -1 : 1);
-    status =
-        mica_executable_run(probe->noisy[run / 2], in, in_count, noisy, probe->out_count, error);
-    for (size_t j = 0; j < probe->out_count && status == MICA_OK; j++) {
+  for (int run = 0; run < probe->graphs && status == MICA_OK; run++) {
+    double *values[2][NOISE_OUTPUTS] = {{NULL}};
+    for (int down = 0; down < 2 && status == MICA_OK; down++) {
+      mica_tensor *noisy[NOISE_OUTPUTS] = {NULL};
       int64_t count;
-      double *values = noise_doubles(noisy[j], &count);
-      widen(&result->out[j], values);
-      free(values);
+      set_sign(down ? -1 : 1);
+      status = mica_executable_run(probe->noisy[run], in, in_count, noisy, probe->out_count, error);
+      for (size_t j = 0; j < probe->out_count; j++) {
+        if (status == MICA_OK) values[down][j] = noise_doubles(noisy[j], &count);
+        mica_tensor_release(noisy[j]);
+      }
     }
-    for (size_t j = 0; j < probe->out_count; j++) mica_tensor_release(noisy[j]);
+    for (size_t j = 0; j < probe->out_count; j++) {
+      if (status == MICA_OK) widen(&result->out[j], values[0][j], values[1][j], probe->coarse);
+      free(values[0][j]), free(values[1][j]);
+    }
   }
-  for (size_t j = 0; j < probe->out_count && status == MICA_OK; j++) finish(&result->out[j]);
+  for (size_t j = 0; j < probe->out_count && status == MICA_OK; j++)
+    finish(&result->out[j], probe->coarse);
   return status;
 }
 void noise_result_release(noise_result *result) {

@@ -16,7 +16,8 @@
 enum { NOISE_GRAPHS = 3, NOISE_OUTPUTS = 40 };
 typedef struct {
   size_t out_count;
-  int graphs; /* of noisy ones */
+  int graphs;  /* of noisy ones */
+  bool coarse; /* the graph holds f16, bf16 or f8: noise is hardly wider than their rounding */
   mica_executable *plain, *noisy[NOISE_GRAPHS];
 } noise_probe;
 
@@ -27,6 +28,7 @@ typedef struct {
   int64_t count;
   double *value, *tolerance;
   double largest; /* of |value|, finite ones */
+  bool chaotic;   /* noise moves it so far that nothing is compared: it stands at a jump */
 } noise_output;
 typedef struct {
   size_t count;

@@ -182,18 +182,19 @@ static void batch_layer_norm(const mica_rule *rule, const bool *batched, int64_t
                              mica_value *out) {
   if (!mica_batch_fits(rule, mica_example_rank(rule, batched, 0), out)) return;
   mica_value in[3] = {mica_batched(rule->in[0], batched[0], size), rule->in[1], rule->in[2]};
-  int32_t rank = mica_rank_of(in[0]);
-  mica_type row = {mica_dtype_of(in[0]), {.rank = 1, .dim = {mica_dim_of(in[0], -1)}}};
-  if (batched[1] || batched[2]) {
-    in[1] = mica_full(rule->graph, row, 1);
-    in[2] = mica_full(rule->graph, row, 0);
+  if (!batched[1] && !batched[2]) {
+    out[0] = mica_emit(rule->graph, MICA_OP_LAYER_NORM, in, 3, rule->attr);
+    return;
   }
-  mica_value y = mica_emit(rule->graph, MICA_OP_LAYER_NORM, in, 3, rule->attr);
-  if (batched[1] || batched[2]) {
-    y = mica_mul(y, batched[1] ? beside_examples(rule->in[1], rank, size) : rule->in[1]);
-    y = mica_add(y, batched[2] ? beside_examples(rule->in[2], rank, size) : rule->in[2]);
-  }
-  out[0] = y;
+  /* Rows of their own are applied to what is normal alone, rounded once at the end as in the operator. */
+  mica_value x = mica_widen(in[0]), scale = mica_widen(in[1]), bias = mica_widen(in[2]);
+  int32_t rank = mica_rank_of(x);
+  mica_type row = {mica_dtype_of(x), {.rank = 1, .dim = {mica_dim_of(x, -1)}}};
+  mica_value normal[3] = {x, mica_full(rule->graph, row, 1), mica_full(rule->graph, row, 0)};
+  mica_value y = mica_emit(rule->graph, MICA_OP_LAYER_NORM, normal, 3, rule->attr);
+  y = mica_mul(y, batched[1] ? beside_examples(scale, rank, size) : scale);
+  y = mica_add(y, batched[2] ? beside_examples(bias, rank, size) : bias);
+  out[0] = mica_convert(y, mica_dtype_of(in[0]));
 }
 static const mica_attr_field layer_norm_fields[] = {MICA_FIELD(mica_layer_norm_attr, epsilon, F64),
                                                     MICA_FIELD_END};
