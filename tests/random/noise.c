@@ -106,6 +106,7 @@ static void set_sign(double number) {
 
 typedef struct {
   uint64_t seed; /* of the next node */
+  bool zeros;    /* something asks for the sign of zero, which no engine promises */
 } noise_context;
 
 /* 1 + d; `width` scales d. */
@@ -275,10 +276,18 @@ static mica_value transform_noisily(mica_graph *to, const mica_graph *from, uint
   return mica_mul(out, mica_convert(factor, mica_dtype_of(out)));
 }
 
+static mica_value zero_of_either_sign(mica_value y) {
+  if (!(DTYPE_BIT(mica_dtype_of(y)) & ANY_FLOAT)) return y;
+  mica_value turned =
+      mica_mul(y, mica_convert(mica_variable_read(y.graph, sign), mica_dtype_of(y)));
+  return mica_select(mica_equal(y, 0), turned, y);
+}
+
 static bool add_noise(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                       const mica_value *in, size_t in_count, mica_value *out) {
   const mica_node *node = mica_node_at(from, id);
   mica_op op = (mica_op)node->op;
+  const noise_context *c = context;
   if (is_exact(op)) return false;
   mica_value terms[2];
   bool summing = sums(op, node->attr), factoring = factors(op);
@@ -293,13 +302,19 @@ static bool add_noise(void *context, mica_graph *to, const mica_graph *from, uin
     mica_replay_node(to, from, id, in, add_noise, context, out);
   for (uint32_t i = 0; i < node->result_count && to->status == MICA_OK; i++)
     out[i] = with_noise(out[i], node, in, context);
+  for (uint32_t i = 0; i < node->result_count && c->zeros && to->status == MICA_OK; i++)
+    out[i] = zero_of_either_sign(out[i]);
   return true;
 }
 
 static mica_status compile_noisy(mica_device *device, const mica_graph *graph, uint64_t seed,
                                  mica_executable **out, mica_error *error) {
   mica_graph *to = mica_graph_create(NULL);
-  noise_context context = {seed << 32};
+  noise_context context = {.seed = seed << 32};
+  for (uint32_t id = 1; id < graph->count; id++)
+    context.zeros |= graph->nodes[id].op == MICA_OP_ATAN2 ||
+                     graph->nodes[id].op == MICA_OP_COPYSIGN ||
+                     mica_dtype_is_complex(graph->nodes[id].type.dtype);
   mica_status status = mica_rewrite(graph, to, add_noise, &context, error);
   if (status == MICA_OK) status = mica_compile(device, to, 0, out, error);
   mica_graph_destroy(to);
