@@ -107,7 +107,8 @@ static void reverse_node(reverse_sweep *s, uint32_t id) {
     reached = reached || s->results[i].id;
     s->out[i] = mica_value_of(graph, id + i);
   }
-  if (!reached || !any_operand_depends(s, &node)) return;
+  /* What is constant does not hand on, though it may be differentiated by itself. */
+  if (!reached || def->kind == MICA_KIND_CONSTANT || !any_operand_depends(s, &node)) return;
   for (uint32_t i = 0; i < node.operand_count; i++)
     s->in[i] = mica_value_of(graph, mica_node_operands(graph, &node)[i]);
   mica_rule rule = {.graph = graph,

@@ -44,8 +44,9 @@ void random_run(uint64_t first, int64_t count, random_statistics *s);
 void random_report(const random_statistics *s, bool complete);
 /* Whether the environment chooses the programs. */
 bool random_chosen(void);
-/* Texts, inputs, results and tolerances as files of `folder`, for to_jax.py. */
-bool random_write(const char *folder, uint64_t first, int64_t count);
+/* Texts, inputs, results and tolerances of `count` programs with at most `most` values as files of `folder`, for
+ * to_jax.py. */
+bool random_write(const char *folder, uint64_t first, int64_t count, int64_t most);
 
 /* The graph of a tape, not compiled; its program. NULL and a failure when it does not build. */
 mica_graph *random_graph(random_tape *tape, random_plan *plan, random_program *program,

@@ -278,8 +278,8 @@ static mica_value transform_noisily(mica_graph *to, const mica_graph *from, uint
 
 static mica_value zero_of_either_sign(mica_value y) {
   if (!(DTYPE_BIT(mica_dtype_of(y)) & ANY_FLOAT)) return y;
-  mica_value turned =
-      mica_mul(y, mica_convert(mica_variable_read(y.graph, sign), mica_dtype_of(y)));
+  mica_value way = mica_convert(mica_variable_read(y.graph, sign), mica_dtype_of(y));
+  mica_value turned = mica_mul(mica_abs(y), way);
   return mica_select(mica_equal(y, 0), turned, y);
 }
 

@@ -142,28 +142,37 @@ static bool make_fft(generator *g) {
   return true;
 }
 
-/* Weights of 8 or 4 bits, with a scale for each column and one or two blocks. */
+/* Weights are whole numbers of the program or a constant's; scales are positive. */
 static bool make_quantized_dense(generator *g) {
-  static const mica_dtype narrow[] = {MICA_I8, MICA_U8, MICA_I4, MICA_U4};
-  mica_type type = {random_dtype(g, ANY_FLOAT), random_shape(g, 1, 3)};
-  if (type.dtype == MICA_DTYPE_NONE || g->batch > 4) return false;
-  int64_t *k = &type.shape.dim[type.shape.rank - 1], n = random_between(g, 1, 5);
-  int64_t blocks = 1 + random_draw(g, 2);
-  *k = *k == 0 ? 0 : blocks * random_between(g, 1, 3);
-  mica_dtype stored = narrow[random_draw(g, 4)];
-  mica_type scale = {type.dtype == MICA_F64 ? MICA_F64 : MICA_F32, MICA_DIMS(blocks, n)};
-  mica_value in[4] = {random_pick_typed(g, type).value};
-  in[1] = mica_convert(random_index(g, MICA_DIMS(*k, n), 7), stored);
-  in[2] = mica_mul(mica_sin(random_pick_typed(g, scale).value), 0.125);
-  bool zero = random_chance(g, 50);
-  if (zero) in[3] = mica_convert(random_index(g, scale.shape, 5), stored);
-  random_push(g, mica_build_operator(g->graph, "quantized_dense", in, zero ? 4 : 3, NULL),
-              (double)*k * 16);
+  static const mica_dtype dtypes[] = {MICA_I8, MICA_U8, MICA_I4, MICA_U4};
+  pool_entry x = random_mild(g, random_pick_ranked(g, ANY_FLOAT, 1, 3));
+  int64_t k = mica_dim_of(x.value, -1), n = random_between(g, 1, 4);
+  mica_dtype dtype = mica_dtype_of(x.value);
+  mica_shape result = mica_shape_of(x.value);
+  result.dim[result.rank - 1] = n;
+  if (k == 0 || !random_has_room(g, MICA_DIMS(k, n)) || !random_has_room(g, result)) return false;
+  mica_dtype kind = dtypes[random_draw(g, 4)];
+  mica_value whole =
+      random_fit(g, random_as(g, random_pick(g, ANY_INTEGER).value, MICA_I32), MICA_DIMS(k, n));
+  whole = mica_add(mica_rem(whole, 7), kind == MICA_U8 || kind == MICA_U4 ? 7 : 0);
+  mica_type scales = {dtype == MICA_F64 ? MICA_F64 : MICA_F32, MICA_DIMS(1, n)};
+  uint32_t form = random_draw(g, 3); /* one for each channel, for all, for each block of two */
+  if (form == 1) scales.shape = MICA_SCALAR;
+  if (form == 2 && k % 2 == 0) scales.shape.dim[0] = k / 2;
+  mica_value scale = mica_add(mica_abs(random_pick_typed(g, scales).value), 0.25), none = {0};
+  mica_quantized weights = {mica_convert(whole, kind), scale, none};
+  if (random_draw(g, 2))
+    weights.zero_point = mica_full(g->graph, (mica_type){kind, scales.shape}, random_draw(g, 4));
+  mica_value bias =
+      random_draw(g, 2) ? random_pick_typed(g, (mica_type){dtype, MICA_DIMS(n)}).value : none;
+  random_push(g,
+              mica_quantized_dense(.x = x.value, .weights = weights, .bias = bias,
+                                   .dynamic = random_draw(g, 2)),
+              (double)k * 1000);
   return true;
 }
 
 const random_row random_matrix_rows[] = {{"cholesky", make_cholesky, 0, 0},
-                                         {"quantized_dense", make_quantized_dense, 0, 0},
                                          {"triangular_solve", make_triangular_solve, 0, 0},
                                          {"solve", make_solve, 0, 0},
                                          {"lu", make_lu, 0, 0},
@@ -172,4 +181,5 @@ const random_row random_matrix_rows[] = {{"cholesky", make_cholesky, 0, 0},
                                          {"svd", make_svd, 0, 0},
                                          {"pinv", make_pinv, 0, 0},
                                          {"fft", make_fft, 0, 0},
+                                         {"quantized_dense", make_quantized_dense, ROW_ROUGH, 0},
                                          {NULL, NULL, 0, 0}};

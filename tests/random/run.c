@@ -149,7 +149,8 @@ void random_run(uint64_t first, int64_t count, random_statistics *s) {
 
 /* ---- files for to_jax.py --------------------------------------------------------------------------------- */
 
-static bool write_program(const char *folder, uint64_t seed, random_tape *tape) {
+static bool write_program(const char *folder, uint64_t seed, random_tape *tape, int64_t most,
+                          bool *out_written) {
   random_plan plan;
   random_program program;
   random_failure failure;
@@ -162,7 +163,11 @@ static bool write_program(const char *folder, uint64_t seed, random_tape *tape) 
   noise_result result = {0};
   random_tape_begin(tape, seed + 1);
   mica_graph *graph = random_graph(tape, &plan, &program, &failure);
-  if (!graph) return false;
+  *out_written = graph && graph->count <= most;
+  if (!*out_written) {
+    mica_graph_destroy(graph);
+    return graph != NULL;
+  }
   for (size_t i = 0; i < plan.in_count; i++) in[i] = random_input(&plan, i, 0);
   bool ok = noise_compile(random_reference(), graph, NOISE_GRAPHS, &probe, &error) == MICA_OK &&
             noise_run(&probe, in, plan.in_count, &result, &error) == MICA_OK;
@@ -194,10 +199,13 @@ static bool write_program(const char *folder, uint64_t seed, random_tape *tape) 
   return ok && file;
 }
 
-bool random_write(const char *folder, uint64_t first, int64_t count) {
+bool random_write(const char *folder, uint64_t first, int64_t count, int64_t most) {
   random_tape *tape = malloc(sizeof *tape);
-  bool ok = true;
-  for (int64_t i = 0; i < count && ok; i++) ok = write_program(folder, first + (uint64_t)i, tape);
+  bool ok = true, written;
+  for (uint64_t seed = first; count > 0 && ok; seed++) {
+    ok = write_program(folder, seed, tape, most, &written);
+    count -= written;
+  }
   free(tape);
   random_end();
   return ok;

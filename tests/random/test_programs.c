@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 200 random programs; every operator has a row in the generator. By hand:
  *   MICA_RANDOM_SEED=17 MICA_RANDOM_COUNT=1 build/release/tests/random.programs  one program
- *   build/release/tests/random.programs --write FOLDER N [SEED]                  N programs for to_jax.py
+ *   build/release/tests/random.programs --write FOLDER N [SEED [NODES]]  N programs for to_jax.py
  * MICA_RANDOM_FAILURES=N goes on after N - 1 failures (else 4), MICA_RANDOM_UNSHRUNK=1 leaves them as they are,
  * MICA_RANDOM_TRACE=1 names each seed. */
 #include <stdio.h>
@@ -33,7 +33,8 @@ static const check_case cases[] = {TEST_CASE(every_operator_has_a_row), TEST_CAS
 int main(int argc, char **argv) {
   if (argc >= 4 && !strcmp(argv[1], "--write"))
     return random_write(argv[2], argc > 4 ? strtoull(argv[4], NULL, 10) : 0,
-                        strtoll(argv[3], NULL, 10))
+                        strtoll(argv[3], NULL, 10),
+                        argc > 5 ? strtoll(argv[5], NULL, 10) : INT64_MAX)
                ? 0
                : 1;
   return check_main(argc, argv, cases, 2);
