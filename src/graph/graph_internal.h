@@ -458,7 +458,9 @@ int64_t mica_text_deliver(mica_text *from, char *text, size_t size);
 
 /* ---- helpers for rules ----------------------------------------------------------------------- */
 
-mica_value mica_add_values(mica_value x, mica_value y); /* {0} is zero on either side */
+mica_value mica_add_values(mica_value x, mica_value y);   /* {0} is zero on either side */
+mica_value mica_sum_values(mica_value x, mica_axes axes); /* f8 too, as the former */
+mica_dtype mica_sum_dtype(mica_dtype dtype);              /* that such sums are in */
 /* Puts `size` examples in front: broadcasts an unbatched value, returns a batched one. */
 mica_value mica_batched(mica_value x, bool batched, int64_t size);
 mica_value mica_rule_failed(const mica_rule *rule, const char *format, ...) MICA_PRINTF(2, 3);

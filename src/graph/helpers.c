@@ -36,10 +36,20 @@ mica_value mica_mutated(mica_op op, mica_rule_kind rule, size_t operand, mica_va
 }
 #endif
 
+/* Values of f8 have no sums: cotangents of them are summed in f32 and rounded once. */
+mica_dtype mica_sum_dtype(mica_dtype dtype) {
+  return dtype == MICA_F8E4M3FN || dtype == MICA_F8E5M2 ? MICA_F32 : dtype;
+}
 mica_value mica_add_values(mica_value x, mica_value y) {
   if (!x.id) return y;
   if (!y.id) return x;
-  return (mica_add)(x, y);
+  if (x.graph->status != MICA_OK) return (mica_add)(x, y);
+  mica_dtype dtype = mica_dtype_of(x), wide = mica_sum_dtype(dtype);
+  return mica_convert((mica_add)(mica_convert(x, wide), mica_convert(y, wide)), dtype);
+}
+mica_value mica_sum_values(mica_value x, mica_axes axes) {
+  mica_dtype dtype = mica_dtype_of(x);
+  return mica_convert(mica_reduce_sum(mica_convert(x, mica_sum_dtype(dtype)), axes), dtype);
 }
 
 mica_value mica_rule_failed(const mica_rule *rule, const char *format, ...) {

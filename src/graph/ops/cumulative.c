@@ -43,8 +43,9 @@ mica_value mica_add_along(mica_graph *graph, mica_type type, mica_value indices,
   for (int32_t i = 0; i < type.shape.rank; i++)
     if (i != axis) attr.operand_batch_axes.at[attr.operand_batch_axes.count++] = i;
   attr.index_batch_axes = attr.operand_batch_axes;
-  mica_value in[3] = {mica_zeros(graph, type), indices, updates};
-  return mica_emit(graph, MICA_OP_SCATTER, in, 3, &attr);
+  mica_type sums = {mica_sum_dtype(type.dtype), type.shape};
+  mica_value in[3] = {mica_zeros(graph, sums), indices, mica_convert(updates, sums.dtype)};
+  return mica_convert(mica_emit(graph, MICA_OP_SCATTER, in, 3, &attr), type.dtype);
 }
 
 /* ---- cumulative ------------------------------------------------------------------------------ */

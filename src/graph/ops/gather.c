@@ -232,9 +232,10 @@ static mica_value transpose_gather(const mica_rule *rule, size_t operand,
   const mica_gather_attr *a = rule->attr;
   mica_type type = mica_type_of(rule->in[0]);
   mica_scatter_attr back = mica_scatter_like(a, MICA_SCATTER_ADD);
-  mica_value in[3] = {mica_zeros(rule->graph, type), mica_clamp_indices(rule->in[1], a, type.shape),
-                      cotangents[0]};
-  return mica_emit(rule->graph, MICA_OP_SCATTER, in, 3, &back);
+  mica_type sums = {mica_sum_dtype(type.dtype), type.shape};
+  mica_value in[3] = {mica_zeros(rule->graph, sums), mica_clamp_indices(rule->in[1], a, type.shape),
+                      mica_convert(cotangents[0], sums.dtype)};
+  return mica_convert(mica_emit(rule->graph, MICA_OP_SCATTER, in, 3, &back), type.dtype);
 }
 
 static void batch_gather(const mica_rule *rule, const bool *batched, int64_t size,

@@ -42,7 +42,7 @@ static mica_value transpose_broadcast(const mica_rule *rule, size_t operand,
     if (kept && from.dim[next++] == attr->shape.dim[axis]) continue;
     repeated.axis[repeated.count++] = axis;
   }
-  mica_value sum = repeated.count ? mica_reduce_sum(cotangents[0], repeated) : cotangents[0];
+  mica_value sum = repeated.count ? mica_sum_values(cotangents[0], repeated) : cotangents[0];
   return mica_reshape_if_needed(sum, from);
 }
 static void batch_broadcast(const mica_rule *rule, const bool *batched, int64_t size,
@@ -428,7 +428,7 @@ static mica_value transpose_pad(const mica_rule *rule, size_t operand,
                                 const mica_value *cotangents) {
   if (operand == 0) return cut_padding(rule, cotangents[0]);
   mica_value shows = shows_filling(rule, mica_shape_of(rule->in[0]));
-  return mica_reduce_sum(mica_select(shows, cotangents[0], mica_zeros_like(cotangents[0])),
+  return mica_sum_values(mica_select(shows, cotangents[0], mica_zeros_like(cotangents[0])),
                          (mica_axes){.count = -1});
 }
 static void batch_pad(const mica_rule *rule, const bool *batched, int64_t size, mica_value *out) {

@@ -115,6 +115,31 @@ TEST(gradient_by_both_ends_of_an_effect) {
   mica_custom_release(custom);
 }
 
-TEST_MAIN(TEST_CASE(bits_differ_between_examples_in_shared_blocks),
+/* Counts how often each element is read. */
+TEST(cotangents_of_f8_are_summed) {
+  mica_graph *graph = mica_graph_create(NULL);
+  mica_value x = mica_parameter(graph, (mica_type){MICA_F32, MICA_DIMS(3)}), out;
+  mica_value narrow = mica_convert(x, MICA_F8E5M2), zero = mica_scalar(graph, MICA_F8E5M2, 0);
+  mica_value index = mica_convert(
+      mica_rem(mica_add(mica_iota(graph, (mica_type){MICA_I32, MICA_DIMS(3)}, 0), 1), 2), MICA_I32);
+  mica_value read[4] = {mica_broadcast_to(narrow, MICA_DIMS(4, 3)), mica_take(narrow, index, 0),
+                        mica_pad(narrow, zero, (int64_t[]){1}, (int64_t[]){0}, (int64_t[]){0}),
+                        mica_reverse(narrow, MICA_AXES(0))};
+  mica_value loss = mica_scalar(graph, MICA_F32, 0);
+  for (int i = 0; i < 4; i++)
+    loss = mica_add(loss, mica_reduce_sum(mica_convert(read[i], MICA_F32), MICA_ALL));
+  mica_gradients(loss, &x, 1, &out);
+  mica_graph_set_outputs(graph, &out, 1);
+  mica_tensor *in = mica_tensor_from_doubles(MICA_F32, MICA_DIMS(3), (double[]){1, 3, 2}),
+              *got = NULL;
+  run(graph, &in, 1, &got, 1);
+  const float *found = got ? mica_tensor_data(got) : NULL;
+  CHECK(found && found[0] == 7 && found[1] == 8 && found[2] == 6);
+  mica_tensor_release(in), mica_tensor_release(got);
+  mica_graph_destroy(graph);
+}
+
+TEST_MAIN(TEST_CASE(cotangents_of_f8_are_summed),
+          TEST_CASE(bits_differ_between_examples_in_shared_blocks),
           TEST_CASE(layer_norm_of_halves_rounds_once_in_vmap),
           TEST_CASE(gradient_by_both_ends_of_an_effect))
