@@ -142,9 +142,10 @@ static bool is_flat(mica_op op) {
   return mica_op_definition(op)->derivative == mica_derivative_zero;
 }
 
-/* Steps in one operand, with a slope in the other. */
+/* Steps in one operand, with a slope in the other; a draw stands for itself. */
 static bool is_flat_in(mica_op op, uint32_t operand) {
-  return operand == 1 && (op == MICA_OP_COPYSIGN || op == MICA_OP_NEXTAFTER);
+  return operand == 1 &&
+         (op == MICA_OP_COPYSIGN || op == MICA_OP_NEXTAFTER || op == MICA_OP_GAMMA_DRAW);
 }
 
 TEST(every_rule_is_reached) {

@@ -38,7 +38,9 @@ awk -v stripped="$stripped" -v most_stripped=$most_stripped -v most_kernels=$mos
     else { part[folder] += $1; if (folder ~ /^(platform|core|graph|backend|jit)$/) rest += $1 }
   }
   END {
-    line("libmica.so, stripped", stripped, most_stripped)
+    above = part["nn"] + part["data"] + part["model"] + part["train"]
+    line("libmica.so, stripped", stripped)
+    line("the same without nn, data, model, train", stripped - above, most_stripped)
     line("kernels: src/backend/cpu/kernels", kernels, most_kernels)
     line("the rest: platform, core, graph, backend, jit", rest, most_rest)
     for (folder in part) printf "  src/%-38s %9d bytes\n", folder, part[folder]

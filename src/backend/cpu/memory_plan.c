@@ -65,14 +65,18 @@ static void find_intervals(mica_plan *plan) {
 
 /* ---- joining ---------------------------------------------------------------------------------- */
 
-/* A step that reads a storage twice may want what it has written over: the second operand of a row's kernel,
- * the factor of a product that its finish adds. */
+/* A step that reads a storage twice may want what it has written over: the scale of a row's kernel, the factor
+ * of a product that its finish adds. */
 static bool reads_once(const mica_plan *plan, const mica_plan_step *step, uint32_t reader) {
   const mica_plan_reference *references = &plan->references[step->reference_first];
   uint32_t reads = 0;
-  for (uint32_t i = 0; i < step->reference_count; i++)
-    reads += references[i].storage == reader && references[i].mode == MICA_PLAN_READ;
-  return reads <= 1;
+  bool in_place = true;
+  for (uint32_t i = 0; i < step->reference_count; i++) {
+    if (references[i].storage != reader || references[i].mode != MICA_PLAN_READ) continue;
+    reads++;
+    in_place = in_place && references[i].in_place && references[i].offset == 0;
+  }
+  return reads <= 1 || in_place;
 }
 
 /* Whether step `at` reads `reader` and writes `writer` so that both may be one place. */

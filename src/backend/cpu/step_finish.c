@@ -48,7 +48,7 @@ void mica_plan_finish_references(mica_plan *plan, const mica_finish_plan *finish
   const mica_block_program *block = finish->block;
   for (uint32_t i = 0; i < block->count; i++) {
     if (i < block->loads)
-      mica_plan_read(plan, block->value[i], block->place[i]);
+      mica_plan_read(plan, block->value[i], block->place[i])->in_place = true;
     else
       mica_plan_result(plan, block->value[i]);
   }

@@ -274,10 +274,12 @@ bool mica_plan_rows_finished(mica_plan *plan, uint32_t id, const mica_finish_pla
       finish == NULL && (int64_t)mica_plan_bytes(plan, node->type) >= ROWS_STREAM_BYTES;
   if (finish != NULL) argument->finish = finish->argument;
   mica_plan_step_add(plan, run_rows, argument, id);
-  mica_plan_read(plan, operands[0], x);
-  mica_plan_read(plan, second, second_view);
+  mica_plan_read(plan, operands[0], x)->in_place = true;
+  mica_plan_read(plan, second, second_view)->in_place = !norm || !argument->scale;
   mica_plan_product_result(plan, id, finish);
-  mica_plan_read(plan, third, third_view);
+  mica_plan_read(plan, third, third_view)->in_place =
+      argument->op != MICA_OP_SOFTMAX_CROSS_ENTROPY_GRADIENT &&
+      (argument->op != MICA_OP_LAYER_NORM || !argument->bias);
   if (finish != NULL) mica_plan_finish_references(plan, finish);
   add_sums(plan, id, argument);
   uint32_t result = finish != NULL ? finish->storage : plan->values[id].view.storage;
