@@ -271,7 +271,7 @@ for workload in map(json.loads, listed.splitlines()):
 if arguments.wait:
     input("ready to measure: ")
 print(f"{'workload':26} {'size':>9} {'mica ms':>9} {'exponent':>8} {'ratio':>6}  peers, ms")
-before = (None, 0, 0)
+before, load = (None, 0, 0), os.getloadavg()[0]
 for name, size, peers in work:
     found = measure(name, size, peers)
     mine = found.pop("mica")
@@ -297,7 +297,8 @@ def page():
              f"Medians of {arguments.rounds} rounds in which the libraries take turns, {arguments.threads} threads each; the exponent is the slope "
              "from the size before on a log-log scale (1: linear; n log n is a little more; dense factorizations go to 3), the ratio is Mica's time by "
              "that of the best of the others. Sizes are elements, or rows of a square matrix.", "",
-             f"Python {platform.python_version()}, numpy {np.__version__}, SciPy {scipy.__version__}, JAX {jax.__version__}.", "",
+             f"Python {platform.python_version()}, numpy {np.__version__}, SciPy {scipy.__version__}, JAX {jax.__version__}. The machine's load when measuring began: {load:.1f}"
+             + (", so that times, and ratios to libraries whose threads wait for each other, are larger than on a quiet machine." if load > arguments.threads else "."), "",
              f"Aimed at: a ratio of at most {WITHIN} at the largest size, {EXCEPTIONS} exceptions at most, and none above {NEVER}. "]
     lines.append("Above it: " + ", ".join(f"`{name}` ({row[6]:.1f})" for name, row in slow.items()) + "." if slow else "None is above it.")
     lines.append(f"The steepest growth at the largest size is that of `{steep[0]}`, {steep[3]:.2f}.")
