@@ -256,6 +256,10 @@ static mica_value matrix_nearby(mica_value x, noise_context *c) {
   if (noise_unit(mica_dtype_of(x)) == 0 || mica_dtype_is_complex(mica_dtype_of(x)) ||
       !mica_shape_count(mica_shape_of(x)))
     return x;
+  /* Which elements of what came from NaN and infinity are numbers, algorithms differ in. */
+  mica_value up = mica_greater(mica_variable_read(x.graph, sign), 0);
+  mica_value stays = mica_or(mica_is_finite(x), mica_broadcast_to(up, mica_shape_of(x)));
+  x = mica_select(stays, x, mica_zeros_like(x));
   mica_value most = mica_reduce_max(mica_abs(x), MICA_KEEP(rank - 2, rank - 1));
   mica_value d = mica_sub(factor_like(x, c, false, 0.03125), 1);
   return mica_add(x, mica_mul(d, mica_broadcast_to(most, mica_shape_of(x))));
@@ -392,12 +396,16 @@ static void finish(noise_output *o, bool coarse) {
   double widest = 0, unit = noise_unit(dtype);
   for (int64_t k = 0; k < o->count; k++) widest = fmax(widest, o->tolerance[k]);
   o->chaotic = unit == 0 ? widest > 0 : widest > o->largest / (coarse ? 4 : 64);
+  double share = 0; /* of halves' values: a few noises of two units are now and then all small */
+  for (int64_t k = 0; k < o->count && coarse; k++)
+    if (o->tolerance[k] > 0 && o->value[k] != 0)
+      share = fmax(share, fmin(o->tolerance[k] / fabs(o->value[k]), 0.25) / 4);
   for (int64_t k = 0; k < o->count; k++) {
     if (o->chaotic) o->tolerance[k] = -1;
     if (o->tolerance[k] < 0 || unit == 0) continue;
     o->tolerance[k] += widest / 64 + (isfinite(o->value[k]) ? 8 * unit * fabs(o->value[k]) : 0);
     if (dtype == MICA_F16) o->tolerance[k] += 0x1p-22; /* its smallest numbers have few digits */
-    if (coarse) o->tolerance[k] *= 2;
+    if (coarse) o->tolerance[k] = 2 * o->tolerance[k] + share * fabs(o->value[k]);
   }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 200 random programs; every operator has a row in the generator. By hand:
+/* 300 random programs; every operator has a row in the generator. By hand:
  *   MICA_RANDOM_SEED=17 MICA_RANDOM_COUNT=1 build/release/tests/random.programs  one program
  *   build/release/tests/random.programs --write FOLDER N [SEED [NODES]]  N programs for to_jax.py
  * MICA_RANDOM_FAILURES=N goes on after N - 1 failures (else 4), MICA_RANDOM_UNSHRUNK=1 leaves them as they are,
@@ -23,7 +23,7 @@ TEST(every_operator_has_a_row) {
 }
 TEST(programs) {
   random_statistics *s = calloc(1, sizeof *s);
-  random_run(1000000, 200, s);
+  random_run(1000000, 300, s);
   random_report(s, false);
   random_end();
   free(s);
