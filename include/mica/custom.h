@@ -56,7 +56,8 @@ typedef struct {
    * independent examples: vmap then is one call. Otherwise it is a scan over the examples. */
   bool batched;
   /* Runs even where nobody uses the results, once for each time its place is reached, in the order
-   * in which such nodes were built. Has no derivative. */
+   * in which such nodes were built. Has no derivative; a derivative through a block (call, switch,
+   * while, scan, recompute) builds the block again and may run its effects once more. */
   bool effect;
 } mica_custom_options;
 
