@@ -30,8 +30,9 @@ typedef struct {
   mica_fan fan;
   double a, b;
   mica_tensor *tensor; /* borrowed until the scope closes */
-  mica_value (*build)(mica_value key, mica_type type, void *user);
-  void *user;
+  mica_value (*build)(mica_value key, mica_type type,
+                      void *user); /* called when the scope closes, and by */
+  void *user;                      /* mica_store_reset, as long as the store lives */
 } mica_initializer;
 
 MICA_API mica_initializer mica_init_zeros(void);

@@ -477,10 +477,64 @@ TEST(adapters) {
   mica_store_destroy(store);
 }
 
+/* ---- several traces at once -------------------------------------------------------------------------------------- */
+
+enum { TRACERS = 4 };
+typedef struct {
+  mica_jit *jit;
+  int64_t rows;
+  mica_status status;
+  mica_error error;
+  mica_tensor *out;
+} tracer;
+
+static void trace_once(void *context) {
+  tracer *t = context;
+  mica_tensor *x = mica_tensor_from(MICA_F32, MICA_DIMS(t->rows, 4), NULL);
+  t->status = mica_jit_call(t->jit, &x, 1, &t->out, 1, &t->error);
+  mica_tensor_release(x);
+}
+
+static mica_value with_bias(mica_scope *s, const mica_value *in) {
+  mica_value x = mica_add(two_layers(s, in), 1);
+  return mica_reduce_sum(
+      mica_scope_variable(mica_scope_in(s, "more"), "b", mica_type_of(mica_slice(x, "0")),
+                          mica_init_normal(0, 1)),
+      MICA_ALL);
+}
+
+TEST(threads) {
+  for (int round = 0; round < 5; round++) {
+    mica_store *shared_store = mica_store_create(device, 1);
+    program p = {shared_store, with_bias, false};
+    mica_jit *jit = mica_jit_create(device, build_program, .inputs = 1, .outputs = 1, .user = &p);
+    tracer t[TRACERS];
+    mica_thread_handle handle[TRACERS];
+    bool started[TRACERS];
+    for (int i = 0; i < TRACERS; i++) {
+      t[i] = (tracer){.jit = jit, .rows = i + 1};
+      started[i] = mica_thread_start(&handle[i], trace_once, &t[i]) == 0;
+      if (!started[i]) trace_once(&t[i]); /* no threads here */
+    }
+    for (int i = 0; i < TRACERS; i++)
+      if (started[i]) mica_thread_join(handle[i]);
+    for (int i = 0; i < TRACERS; i++) {
+      CHECK_OK_ERROR(t[i].status, &t[i].error);
+      CHECK(t[i].out && mica_tensor_equal(t[i].out, t[0].out));
+      if (i > 0) mica_tensor_release(t[i].out);
+    }
+    mica_tensor_release(t[0].out);
+    CHECK_EQ_INT(mica_store_count(shared_store), 5);
+    mica_jit_destroy(jit);
+    mica_store_destroy(shared_store);
+  }
+}
+
 int main(int argc, char **argv) {
   static const check_case cases[] = {
-      TEST_CASE(variables), TEST_CASE(sharing),      TEST_CASE(random),   TEST_CASE(settings),
-      TEST_CASE(groups),    TEST_CASE(initializers), TEST_CASE(averages), TEST_CASE(adapters)};
+      TEST_CASE(variables), TEST_CASE(sharing),  TEST_CASE(random),
+      TEST_CASE(settings),  TEST_CASE(groups),   TEST_CASE(initializers),
+      TEST_CASE(averages),  TEST_CASE(adapters), TEST_CASE(threads)};
   mica_device_options options = {.struct_size = sizeof options, .threads = check_threads(2)};
   device = mica_device_open(&options, NULL);
   int code = check_main(argc, argv, cases, (int)(sizeof cases / sizeof cases[0]));
