@@ -45,6 +45,7 @@
   X(LOADED_EXECUTE, 55, "LoadedExecutable_Execute")             \
   X(DESERIALIZE, 56, "Executable_DeserializeAndLoad")           \
   X(BUFFER_DESTROY, 58, "Buffer_Destroy")                       \
+  X(BUFFER_LAYOUT, 63, "Buffer_GetMemoryLayout")                \
   X(BUFFER_DEVICE_SIZE, 64, "Buffer_OnDeviceSizeInBytes")       \
   X(BUFFER_IS_DELETED, 68, "Buffer_IsDeleted")                  \
   X(BUFFER_TO_HOST, 70, "Buffer_ToHostBuffer")                  \
@@ -315,6 +316,12 @@ typedef struct {
 typedef struct {
   PJRT_HEAD;
   pjrt_buffer *buffer;
+  pjrt_layout layout; /* out; what it points to is the buffer's */
+} pjrt_buffer_layout_args;
+
+typedef struct {
+  PJRT_HEAD;
+  pjrt_buffer *buffer;
   bool is_deleted; /* out */
 } pjrt_is_deleted_args;
 
@@ -432,6 +439,7 @@ PJRT_CHECK(pjrt_layout, type, 76);
 PJRT_CHECK(pjrt_from_host_args, buffer, 120);
 PJRT_CHECK(pjrt_to_host_args, event, 56);
 PJRT_CHECK(pjrt_pointer_args, pointer, 32);
+PJRT_CHECK(pjrt_buffer_layout_args, layout, 104);
 PJRT_CHECK(pjrt_is_deleted_args, is_deleted, 25);
 PJRT_CHECK(pjrt_ready_args, event, 32);
 PJRT_CHECK(pjrt_executable_args, executable, 32);

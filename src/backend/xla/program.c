@@ -4,7 +4,7 @@
  * On a CPU the plugin computes in the host's memory: inputs are lent to it for the call (zero copy,
  * since tensors are aligned to 64 bytes), and an input whose memory is also that of its output is
  * donated, so that a variable is updated where it lies. What the plugin puts elsewhere is copied out,
- * always in row-major order. On other devices inputs are uploaded and outputs fetched. */
+ * always in row-major order: by a plain copy where the first call has found the outputs to lie so. On other devices inputs are uploaded and outputs fetched. */
 #include "backend/xla/xla_internal.h"
 #include "graph/attributes.h"
 
@@ -27,6 +27,8 @@ typedef struct {
   mica_type *in_types, *out_types;
   int32_t *call_index, *alias;
   pjrt_buffer **constants;
+  _Atomic int32_t
+      readable; /* outputs can be read where they lie: 1; they cannot: -1; not known: 0 */
   size_t in_count, out_count, constant_count;
 } xla_program;
 
@@ -380,16 +382,52 @@ static mica_status launch(const xla_program *program, xla_call_frame *frame, mic
   return status == MICA_OK ? mica_xla_await(plugin, done, error) : status;
 }
 
-static mica_status take_outputs(const xla_program *program, const mica_call *call,
-                                xla_call_frame *frame, mica_error *error) {
+/* Whether an output lies dense and row-major in the host's memory. */
+static bool lies_plainly(const xla_client *client, pjrt_buffer *buffer, mica_type type) {
+  pjrt_buffer_layout_args args = {PJRT_SIZE_OF(pjrt_buffer_layout_args, layout), .buffer = buffer};
+  args.layout.struct_size = PJRT_END(pjrt_layout, type);
+  if (!client->on_host || mica_dtype_bits(type.dtype) == 4 ||
+      !mica_xla_has(&client->plugin, PJRT_BUFFER_LAYOUT) ||
+      mica_xla_call(&client->plugin, PJRT_BUFFER_LAYOUT, &args, NULL) != MICA_OK)
+    return false;
+  const pjrt_tiled *tiled = &args.layout.tiled;
+  if (args.layout.type != 0 || tiled->tile_count != 0 ||
+      tiled->minor_to_major_size != (size_t)type.shape.rank)
+    return false;
+  for (int32_t i = 0; i < type.shape.rank; i++)
+    if (tiled->minor_to_major[i] != type.shape.rank - 1 - i) return false;
+  return buffer_memory(client, buffer) != NULL;
+}
+
+/* Layouts belong to the program, so the first call finds out for all. */
+static bool outputs_readable(xla_program *program, const xla_call_frame *frame) {
+  int32_t known = atomic_load_explicit(&program->readable, memory_order_relaxed);
+  if (known != 0) return known > 0;
+  bool plain = true;
+  for (size_t i = 0; i < program->out_count && plain; i++)
+    plain = frame->out[i] != NULL &&
+            (byte_size_of(program->out_types[i]) == 0 ||
+             lies_plainly(program->client, frame->out[i], program->out_types[i]));
+  atomic_store_explicit(&program->readable, plain ? 1 : -1, memory_order_relaxed);
+  return plain;
+}
+
+static mica_status take_outputs(xla_program *program, const mica_call *call, xla_call_frame *frame,
+                                mica_error *error) {
   const xla_client *client = program->client;
+  bool readable = outputs_readable(program, frame);
   for (size_t i = 0; i < program->out_count; i++) {
     size_t size = byte_size_of(program->out_types[i]);
     if (frame->out[i] == NULL)
       return mica_error_set(error, MICA_INTERNAL, "xla:%s: output %zu is missing",
                             client->plugin.name, i);
-    if (size == 0 || (frame->donates && buffer_memory(client, frame->out[i]) == call->out[i]))
+    if (size == 0) continue;
+    const void *memory = readable || frame->donates ? buffer_memory(client, frame->out[i]) : NULL;
+    if (memory != NULL && memory == call->out[i]) continue;
+    if (readable && memory != NULL) {
+      memcpy(call->out[i], memory, size);
       continue;
+    }
     mica_status status =
         fetch(client, program->out_types[i], frame->out[i], call->out[i], size, error);
     if (status != MICA_OK) return status;
@@ -399,7 +437,7 @@ static mica_status take_outputs(const xla_program *program, const mica_call *cal
 
 mica_status mica_xla_execute(void *state, void *pointer, const mica_call *call, mica_error *error) {
   (void)state;
-  const xla_program *program = pointer;
+  xla_program *program = pointer;
   xla_call_frame frame;
   if (!frame_begin(program, &frame)) {
     if (call->out_intact != NULL) *call->out_intact = true;
