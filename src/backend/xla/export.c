@@ -18,7 +18,7 @@ mica_status mica_stablehlo_format(mica_graph *graph, char *text, size_t size, si
   mica_text_init(&out, &graph->allocator);
   mica_arena_init(&arena, &graph->allocator);
   if (mica_graph_init(&lowered, &graph->allocator))
-    status = mica_xla_lower(graph, &lowered, false, error);
+    status = mica_xla_lower(graph, &lowered, (xla_lowering){0}, error);
   else
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a text");
   xla_module module = {.graph = &lowered, .allocator = graph->allocator};

@@ -266,6 +266,45 @@ static void lower_search_sorted(const mica_rule *rule, mica_value *out) {
   out[0] = mica_reshape(count, whole);
 }
 
+/* ---- scatter --------------------------------------------------------------------------------- */
+
+/* SET where the order of updates is not kept (GPUs): every element looks for the highest number among the
+ * update elements that meet it, which is deterministic, and takes that one. */
+static void lower_scatter_set(const mica_rule *rule, mica_value *out) {
+  mica_scatter_attr attr = *(const mica_scatter_attr *)rule->attr;
+  mica_value x = rule->in[0], updates = rule->in[2];
+  mica_shape shape = mica_shape_of(updates), moved = {.rank = shape.rank};
+  int64_t count = mica_shape_count(shape);
+  if (count == 0) {
+    out[0] = x;
+    return;
+  }
+  mica_axes order = {.count = 0}, back = {.count = shape.rank};
+  for (int window = 0; window < 2; window++) /* index axes first, then those of windows */
+    for (int32_t axis = 0; axis < shape.rank; axis++)
+      if (mica_ints_contain(&attr.update_window_axes, axis) == (window == 1))
+        order.axis[order.count++] = axis;
+  for (int32_t i = 0; i < shape.rank; i++) {
+    moved.dim[i] = shape.dim[order.axis[i]];
+    back.axis[order.axis[i]] = i;
+  }
+  mica_dtype dtype = count > INT32_MAX ? MICA_I64 : MICA_I32;
+  mica_shape line = {.rank = 1, .dim = {count}};
+  mica_value number = mica_reshape(mica_iota(rule->graph, (mica_type){dtype, line}, 0), moved);
+  mica_value flat = updates;
+  if (shape.rank > 1) {
+    number = mica_transpose(number, back);
+    flat = mica_transpose(updates, order);
+  }
+  flat = mica_reshape(flat, line);
+  mica_value nothing = mica_sub(mica_zeros(rule->graph, (mica_type){dtype, mica_shape_of(x)}), 1);
+  attr.kind = MICA_SCATTER_MAX;
+  mica_value in[3] = {nothing, rule->in[1], number};
+  mica_value winner = mica_emit(rule->graph, MICA_OP_SCATTER, in, 3, &attr);
+  mica_value taken = mica_take(flat, mica_max(winner, mica_zeros_like(winner)), 0);
+  out[0] = mica_select(mica_less(winner, mica_zeros_like(winner)), x, taken);
+}
+
 /* ---- the rule -------------------------------------------------------------------------------- */
 
 typedef void lowering(const mica_rule *rule, mica_value *out);
@@ -287,16 +326,20 @@ static lowering *const lowerings[MICA_OP_COUNT] = {
 };
 
 /* What becomes of node `id`, NULL: it stays. */
-static lowering *lowering_of(const mica_graph *graph, uint32_t id, bool marks) {
+static lowering *lowering_of(const mica_graph *graph, uint32_t id, xla_lowering how) {
   const mica_node *node = mica_node_at(graph, id);
   mica_dtype from = MICA_DTYPE_NONE, to = node->type.dtype;
   if (node->operand_count > 0)
     from = mica_node_at(graph, mica_node_operands(graph, node)[0])->type.dtype;
   bool natural = mica_dtype_is_integer(to) && !mica_dtype_is_signed(to);
   switch ((mica_op)node->op) {
-    case MICA_OP_MARK: return marks ? NULL : lower_same;
+    case MICA_OP_MARK: return how.marks ? NULL : lower_same;
     case MICA_OP_ABS: return natural ? lower_same : NULL;
     case MICA_OP_SIGN: return natural ? lower_unsigned_sign : NULL;
+    case MICA_OP_SCATTER: {
+      bool set = ((const mica_scatter_attr *)node->attr)->kind == MICA_SCATTER_SET;
+      return set && how.unordered ? lower_scatter_set : NULL;
+    }
     case MICA_OP_POLYGAMMA: return to == MICA_F64 ? NULL : lower_polygamma;
     case MICA_OP_BITCAST:
       if (to == from) return lower_same;
@@ -314,8 +357,8 @@ static lowering *lowering_of(const mica_graph *graph, uint32_t id, bool marks) {
 
 static bool lower_one(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                       const mica_value *in, size_t in_count, mica_value *out) {
-  const bool *marks = context;
-  lowering *lower = lowering_of(from, id, *marks);
+  const xla_lowering *how = context;
+  lowering *lower = lowering_of(from, id, *how);
   if (lower == NULL) return false;
   const mica_node *node = mica_node_at(from, id);
   mica_rule rule = {.graph = to,
@@ -334,11 +377,11 @@ static bool stays_whole(void *context, const mica_graph *graph, uint32_t id) {
 }
 
 /* Whether nothing is left to be lowered or expanded. */
-static bool is_lowered(const mica_graph *graph, bool marks) {
+static bool is_lowered(const mica_graph *graph, xla_lowering how) {
   for (uint32_t id = 1; id < graph->count; id++) {
     const mica_node *node = mica_node_at(graph, id);
     if (node->op == MICA_OP_RESULT) continue;
-    if (lowering_of(graph, id, marks) != NULL) return false;
+    if (lowering_of(graph, id, how) != NULL) return false;
     if (mica_op_is_composite(mica_op_definition((mica_op)node->op)) &&
         !mica_xla_writes((mica_op)node->op))
       return false;
@@ -347,12 +390,12 @@ static bool is_lowered(const mica_graph *graph, bool marks) {
 }
 
 /* `graph` becomes what `step` makes of it. */
-static mica_status replace(mica_graph *graph, int step, bool marks, mica_error *error) {
+static mica_status replace(mica_graph *graph, int step, xla_lowering how, mica_error *error) {
   mica_graph once = *graph; /* a graph has no pointers into itself */
   mica_status status = MICA_OK;
   if (mica_graph_init(graph, &once.allocator)) {
     switch (step) {
-      case 0: status = mica_rewrite(&once, graph, lower_one, &marks, error); break;
+      case 0: status = mica_rewrite(&once, graph, lower_one, &how, error); break;
       case 1: status = mica_pass_expand(&once, graph, stays_whole, NULL, error); break;
       case 2: status = mica_pass_share(&once, graph, error); break;
       default: status = mica_pass_drop(&once, graph, error); break;
@@ -364,16 +407,17 @@ static mica_status replace(mica_graph *graph, int step, bool marks, mica_error *
   return status;
 }
 
-mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, bool marks, mica_error *error) {
+mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, xla_lowering how,
+                           mica_error *error) {
   enum { MAX_ROUNDS = 12 };
   mica_status status = mica_pass_expand(from, to, stays_whole, NULL, error);
-  for (int round = 0; status == MICA_OK && !is_lowered(to, marks); round++) {
+  for (int round = 0; status == MICA_OK && !is_lowered(to, how); round++) {
     if (round == MAX_ROUNDS)
       return mica_error_set(error, MICA_INTERNAL, "xla: lowering does not come to an end");
-    status = replace(to, 0, marks, error);
-    if (status == MICA_OK) status = replace(to, 1, marks, error);
+    status = replace(to, 0, how, error);
+    if (status == MICA_OK) status = replace(to, 1, how, error);
   }
-  if (status == MICA_OK) status = replace(to, 2, marks, error);
-  if (status == MICA_OK) status = replace(to, 3, marks, error);
+  if (status == MICA_OK) status = replace(to, 2, how, error);
+  if (status == MICA_OK) status = replace(to, 3, how, error);
   return status;
 }

@@ -6,6 +6,12 @@
 
 #include <string.h>
 
+mica_type mica_xla_boundary_type(mica_type type) {
+  if (type.dtype == MICA_I4) type.dtype = MICA_I8;
+  if (type.dtype == MICA_U4) type.dtype = MICA_U8;
+  return type;
+}
+
 /* Marks what something in the graph uses. */
 static void mark_module_uses(const mica_graph *graph, bool *used) {
   for (uint32_t i = 0; i < graph->operand_count; i++) used[graph->operands[i]] = true;
@@ -21,7 +27,8 @@ static void add_module_input(xla_module *module, uint32_t id, int32_t index, boo
   if (!used) return;
   module->inputs[module->input_count] = id;
   module->call_index[module->input_count] = index;
-  module->alias[module->input_count++] = alias;
+  bool packed = mica_dtype_bits(mica_node_at(module->graph, id)->type.dtype) == 4;
+  module->alias[module->input_count++] = packed ? -1 : alias;
 }
 
 /* The output that takes the memory of donated parameter `index`: as executable.c deals them out, each

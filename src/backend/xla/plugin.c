@@ -43,7 +43,7 @@ static mica_status status_of_code(int code) {
 static mica_status take_error(const xla_plugin *plugin, const char *where, pjrt_error *problem,
                               mica_error *error) {
   int code = PJRT_CODE_INTERNAL;
-  const char *message = "no message";
+  const char *message = "the plugin says no more";
   size_t size = strlen(message);
   if (mica_xla_has(plugin, PJRT_ERROR_CODE)) {
     pjrt_error_code_args args = {PJRT_SIZE_OF(pjrt_error_code_args, code), .error = problem};
@@ -55,7 +55,8 @@ static mica_status take_error(const xla_plugin *plugin, const char *where, pjrt_
     pjrt_error_message_args args = {PJRT_SIZE_OF(pjrt_error_message_args, message_size),
                                     .error = problem};
     (void)plugin->api->slot[PJRT_ERROR_MESSAGE](&args); /* returns nothing */
-    if (args.message != NULL) message = args.message, size = args.message_size;
+    if (args.message != NULL && args.message_size > 0)
+      message = args.message, size = args.message_size;
   }
   mica_status status = status_of_code(code);
   mica_error_set(error, status, "xla:%s: %s: %.*s", plugin->name, where,

@@ -94,9 +94,9 @@ static mica_status device_id(const xla_client *client, int64_t *out_id, mica_err
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
-static mica_status upload(const xla_client *client, mica_type type, const void *data,
-                          pjrt_host_semantics semantics, pjrt_buffer **out_buffer,
-                          mica_error *error) {
+static mica_status upload_dense(const xla_client *client, mica_type type, const void *data,
+                                pjrt_host_semantics semantics, pjrt_buffer **out_buffer,
+                                mica_error *error) {
   pjrt_from_host_args args = {PJRT_SIZE_OF(pjrt_from_host_args, buffer),
                               .client = client->client,
                               .data = data,
@@ -122,8 +122,8 @@ static mica_status upload(const xla_client *client, mica_type type, const void *
   return status;
 }
 
-static mica_status fetch(const xla_client *client, mica_type type, pjrt_buffer *buffer, void *host,
-                         size_t size, mica_error *error) {
+static mica_status fetch_dense(const xla_client *client, mica_type type, pjrt_buffer *buffer,
+                               void *host, size_t size, mica_error *error) {
   int64_t order[MICA_MAX_RANK];
   for (int32_t i = 0; i < type.shape.rank; i++) order[i] = type.shape.rank - 1 - i;
   pjrt_layout layout = {PJRT_SIZE_OF(pjrt_layout, type)};
@@ -133,6 +133,35 @@ static mica_status fetch(const xla_client *client, mica_type type, pjrt_buffer *
                             .layout = &layout, .host = host, .size = size};
   mica_status status = mica_xla_call(&client->plugin, PJRT_BUFFER_TO_HOST, &args, error);
   return status == MICA_OK ? mica_xla_await(&client->plugin, args.event, error) : status;
+}
+
+/* The same for 4-bit elements too, which the plugin sees as bytes. */
+static mica_status upload(const xla_client *client, mica_type type, const void *data,
+                          pjrt_host_semantics semantics, pjrt_buffer **out_buffer,
+                          mica_error *error) {
+  mica_type wide = mica_xla_boundary_type(type);
+  if (wide.dtype == type.dtype)
+    return upload_dense(client, type, data, semantics, out_buffer, error);
+  int64_t count = mica_shape_count(type.shape);
+  void *bytes = mica_allocate(&client->allocator, (size_t)count);
+  if (bytes == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call");
+  mica_convert_elements(wide.dtype, bytes, type.dtype, data, count);
+  mica_status status = upload_dense(client, wide, bytes, PJRT_HOST_DURING_CALL, out_buffer, error);
+  mica_free(&client->allocator, bytes, (size_t)count);
+  return status;
+}
+
+static mica_status fetch(const xla_client *client, mica_type type, pjrt_buffer *buffer, void *host,
+                         size_t size, mica_error *error) {
+  mica_type wide = mica_xla_boundary_type(type);
+  if (wide.dtype == type.dtype) return fetch_dense(client, type, buffer, host, size, error);
+  int64_t count = mica_shape_count(type.shape);
+  void *bytes = mica_allocate(&client->allocator, (size_t)count);
+  if (bytes == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call");
+  mica_status status = fetch_dense(client, wide, buffer, bytes, (size_t)count, error);
+  if (status == MICA_OK) mica_convert_elements(type.dtype, host, wide.dtype, bytes, count);
+  mica_free(&client->allocator, bytes, (size_t)count);
+  return status;
 }
 
 /* Where the values lie; NULL if the plugin does not tell. */
@@ -271,12 +300,14 @@ mica_status mica_xla_compile(void *state, mica_device *device, const mica_graph 
   bool hosted = client->host_target[0] != '\0', marks = hosted && device->log != NULL;
   if (!mica_graph_init(&program->graph, &device->allocator))
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
-  if (status == MICA_OK) status = mica_xla_lower(graph, &program->graph, marks, error);
+  if (status == MICA_OK)
+    status = mica_xla_lower(graph, &program->graph, (xla_lowering){marks, !client->on_host}, error);
   xla_module module = {.graph = &program->graph,
                        .allocator = device->allocator,
                        .hoist_from = HOIST_FROM,
                        .donate = client->on_host ? donate : 0,
                        .exact = client->exact,
+                       .float_convolutions = !client->on_host,
                        .host_target = client->host_target};
   if (status == MICA_OK && hosted) status = list_host_nodes(program, &module, error);
   if (status == MICA_OK) status = mica_xla_module_begin(&module, &program->memory, error);

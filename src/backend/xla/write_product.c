@@ -64,6 +64,8 @@ static void emit_convolution(xla_writer *w, uint32_t id) {
   const mica_convolution_attr *attr = mica_node_at(w->graph, id)->attr;
   mica_type type = mica_xla_type_of(w, id);
   mica_dtype dtype = product_dtype(type.dtype);
+  bool whole = mica_dtype_is_integer(type.dtype) && w->module->float_convolutions;
+  if (whole) dtype = MICA_F64; /* exact below 2^53 */
   xla_ref in[2];
   factors(w, id, dtype, in);
   char spatial[64] = "";
@@ -80,6 +82,7 @@ static void emit_convolution(xla_writer *w, uint32_t id) {
   mica_xla_attribute_i64(w, "batch_group_count", attr->batch_groups);
   precision_attribute(w);
   xla_ref out = mica_xla_emit(w, "stablehlo.convolution", xla_shaped(dtype, type.shape), in, 2);
+  if (whole) out = mica_xla_convert(w, out, MICA_I64); /* then narrower ones wrap */
   mica_xla_define(w, id, mica_xla_convert(w, out, type.dtype));
 }
 

@@ -398,20 +398,29 @@ static void write_head(xla_writer *w) {
   for (size_t i = 0; i < module->input_count + module->hoisted_count; i++) {
     uint32_t id =
         i < module->input_count ? module->inputs[i] : module->hoisted[i - module->input_count];
-    xla_ref ref = {w->next++, -1, mica_xla_type_of(w, id)};
+    xla_ref ref = {w->next++, -1, mica_xla_boundary_type(mica_xla_type_of(w, id))};
     mica_xla_define(w, id, ref);
     write_parameter(w, i, ref);
   }
   mica_text_append(w->text, ") -> (");
   for (size_t i = 0; i < module->output_count; i++) {
     if (i > 0) mica_text_append(w->text, ", ");
-    write_type(w, mica_xla_type_of(w, module->outputs[i]));
+    write_type(w, mica_xla_boundary_type(mica_xla_type_of(w, module->outputs[i])));
   }
   mica_text_append(w->text, ") {\n");
+  for (size_t i = 0; i < module->input_count + module->hoisted_count; i++) {
+    uint32_t id =
+        i < module->input_count ? module->inputs[i] : module->hoisted[i - module->input_count];
+    mica_xla_define(w, id, mica_xla_convert(w, w->refs[id], mica_xla_type_of(w, id).dtype));
+  }
 }
 
 static void write_tail(xla_writer *w) {
   const xla_module *module = w->module;
+  for (size_t i = 0; i < module->output_count; i++) { /* an output may be named twice */
+    xla_ref *ref = &w->refs[module->outputs[i]];
+    *ref = mica_xla_convert(w, *ref, mica_xla_boundary_type(ref->type).dtype);
+  }
   write_indent(w);
   mica_text_append(w->text, "\"func.return\"(");
   for (size_t i = 0; i < module->output_count; i++) {
@@ -421,7 +430,7 @@ static void write_tail(xla_writer *w) {
   mica_text_append(w->text, ") : (");
   for (size_t i = 0; i < module->output_count; i++) {
     if (i > 0) mica_text_append(w->text, ", ");
-    write_type(w, mica_xla_type_of(w, module->outputs[i]));
+    write_type(w, w->refs[module->outputs[i]].type);
   }
   mica_text_append(w->text, ") -> ()\n  }\n}\n");
 }

@@ -76,9 +76,13 @@ int mica_xla_type(mica_dtype dtype); /* pjrt_type; 0: there is none */
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
-/* Rebuilds `from` in the empty graph `to` from the operators that StableHLO has (lower.c). marks: marked
- * values stay. */
-mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, bool marks, mica_error *error);
+/* How a graph is lowered: marked values stay; updates of a scatter come in any order. */
+typedef struct {
+  bool marks, unordered;
+} xla_lowering;
+/* Rebuilds `from` in the empty graph `to` from the operators that StableHLO has (lower.c). */
+mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, xla_lowering how,
+                           mica_error *error);
 
 /* What the text of a module needs to know, and leaves (stablehlo.c). */
 typedef struct {
@@ -87,6 +91,7 @@ typedef struct {
   size_t hoist_from; /* bytes from which a constant is an argument; 0: none is */
   uint64_t donate;   /* bit i: input i may be overwritten */
   bool exact;
+  bool float_convolutions;    /* the device has none of integers */
   const char *host_target;    /* "" or NULL: nothing runs on the host */
   xla_host_node *host_nodes;  /* [graph->count], out: filled for those that do */
   uint32_t *inputs, *outputs; /* out: ids; parameters and variables; outputs and assigned values */
@@ -97,6 +102,9 @@ typedef struct {
   int32_t *alias;  /* out [input_count]: output that may take an input's memory; -1: none */
 } xla_module;
 
+/* The type in which a value is handed to a program and comes back: 4-bit ones a byte each, since plugins
+ * differ in how they pack them. */
+mica_type mica_xla_boundary_type(mica_type type);
 /* Lists of ids for `module`, from `arena`. */
 mica_status mica_xla_module_begin(xla_module *module, mica_arena *arena, mica_error *error);
 mica_status mica_xla_module_write(const xla_module *module, mica_text *text, mica_error *error);
