@@ -13,10 +13,13 @@ static mica_status jpeg_fail(tjhandle handle, mica_error *error) {
 static mica_status decode(tjhandle handle, const uint8_t *bytes, size_t size, int32_t channels,
                           int64_t largest, image_pixels *out, mica_error *error) {
   static const int formats[] = {[1] = TJPF_GRAY, [3] = TJPF_RGB, [4] = TJPF_RGBA};
-  int width, height, subsampling, colors;
+  /* Of a file with tables alone the library says that all went well, and sets nothing. */
+  int width = 0, height = 0, subsampling = -1, colors = -1;
   if (tjDecompressHeader3(handle, bytes, (unsigned long)size, &width, &height, &subsampling,
                           &colors) != 0)
     return jpeg_fail(handle, error);
+  if (width <= 0 || height <= 0)
+    return mica_error_set(error, MICA_DATA_LOSS, "jpeg: there is no image in the file");
   if (colors == TJCS_CMYK || colors == TJCS_YCCK)
     return mica_error_set(error, MICA_UNSUPPORTED, "jpeg: CMYK images are not read");
   if ((int64_t)width * height > largest)
