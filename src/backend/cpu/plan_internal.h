@@ -52,8 +52,8 @@ typedef struct {
 
 typedef struct {
   uint32_t storage;
-  size_t offset;  /* bytes */
-  uint8_t mode;   /* MICA_PLAN_READ, _WRITE */
+  size_t offset; /* bytes */
+  uint8_t mode;  /* MICA_PLAN_READ, _WRITE */
   /* Read where the result is written, row by row or element by element, and never after that. */
   bool in_place;
   uint32_t value; /* id that lies here densely; 0: none */
