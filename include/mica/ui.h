@@ -11,6 +11,7 @@
 #include "mica/ui/metrics.h"
 #include "mica/ui/picture.h"
 #include "mica/ui/plots.h"
+#include "mica/ui/training.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
