@@ -10,8 +10,8 @@ extern "C" {
 #endif
 
 /* Numbers: integers wrap; integer division truncates, by zero gives -1 (all bits set), INT_MIN /
- * -1 gives INT_MIN; the remainder has the sign of x, by zero gives x; a power with y < 0 is
- * 1 / x^-y. */
+ * -1 gives INT_MIN; the remainder has the sign of x, by zero gives x; to a negative power integers are 0,
+ * but for 1 and -1. */
 MICA_API mica_value mica_add(mica_value x, mica_value y);
 MICA_API mica_value mica_sub(mica_value x, mica_value y);
 MICA_API mica_value mica_mul(mica_value x, mica_value y);

@@ -163,11 +163,10 @@ static uint64_t unsigned_pow(uint64_t x, uint64_t y) {
     if ((y & 1) != 0) power *= x;
   return power;
 }
-/* A negative exponent gives 1 / x^-y as division does: 0 but for 1, -1, and -1 by zero. */
+/* A negative exponent gives the reciprocal's whole part: 0 but for 1 and -1 (0 too, as XLA has it). */
 static int64_t integer_pow(int64_t x, int64_t y) {
   if (y >= 0) return (int64_t)unsigned_pow((uint64_t)x, (uint64_t)y);
   if (x == 1) return 1;
-  if (x == 0) return -1;
   return x == -1 ? (y % 2 != 0 ? -1 : 1) : 0;
 }
 static int64_t integer_max(int64_t x, int64_t y) { return x > y ? x : y; }

@@ -56,7 +56,7 @@ static void emit_reduce_precision(xla_writer *w, uint32_t id) {
 /* One operation on all operands, with the attributes that stand. */
 static void emit_named(xla_writer *w, uint32_t id, const char *name) {
   const mica_node *node = mica_node_at(w->graph, id);
-  xla_ref few[4], *in = few;
+  xla_ref few[4] = {{0}}, *in = few;
   size_t count = node->operand_count;
   if (count > sizeof(few) / sizeof(few[0])) {
     in = mica_allocate_zeroed(&w->module->allocator, count, sizeof(*in));

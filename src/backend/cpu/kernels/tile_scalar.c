@@ -119,8 +119,7 @@ SCALAR_BINARY(rem, f32, float, fmodf(a, b))
     return b == -1 ? 0 : a % b;                                          \
   }                                                                      \
   static E power_##type(E a, E b) {                                      \
-    if (b < 0) { /* 1 / a^|b| by the rule of division */                 \
-      if (a == 0) return -1;                                             \
+    if (b < 0) { /* the whole part of 1 / a^|b|, of 0 too */             \
       if (a == 1) return 1;                                              \
       return a == -1 ? (b & 1 ? -1 : 1) : 0;                             \
     }                                                                    \
