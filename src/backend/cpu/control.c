@@ -255,7 +255,12 @@ static void lower_while(mica_plan *plan, uint32_t id) {
   mica_plan_region(plan, region_index(plan, id, 0));
   if (!mica_plan_good(plan)) return;
   mica_view stay = mica_plan_dense(plan, condition->results[0]);
-  label_step(plan, mica_plan_step_add(plan, run_while_test, test, id), "while");
+  uint32_t tested = mica_plan_step_add(plan, run_while_test, test, id);
+  label_step(plan, tested, "while");
+  /* Here the carries may become the results: what the condition computes leaves them alone, though the body
+   * may not read them. */
+  for (uint32_t i = 0; i < carries.count; i++)
+    mica_plan_touch(plan, carries.arguments[i], tested, true);
   mica_plan_read(plan, condition->results[0], stay);
   mica_plan_target(plan, &test->exit);
   bind_carries(plan, body, &carries);

@@ -67,5 +67,27 @@ TEST(counters_behind_views) {
   engine_check("f32", &test, build_counters);
 }
 
-TEST_MAIN(TEST_CASE(rows_whose_operands_are_one_array), TEST_CASE(products_and_their_factors),
-          TEST_CASE(counters_behind_views))
+/* Carries that the condition computes with and the body does not read come out as they are. */
+static void build_condition(mica_graph *graph, const mica_value *in, mica_value *out) {
+  mica_value half = mica_mul(in[0], 0.5), last = mica_scalar(graph, MICA_I32, 0);
+  mica_value start[3] = {mica_scalar(graph, MICA_I32, 0), half, mica_mul(in[0], 0.5)}, end[3];
+  mica_region loop = mica_while_begin(graph, start, 3, 4);
+  mica_value i = mica_argument(loop, 0), a = mica_argument(loop, 1), b = mica_argument(loop, 2);
+  mica_value operands[3] = {mica_add(mica_abs(b), 0.25), mica_add(mica_abs(a), 0.25),
+                            mica_add(mica_mul(mica_logistic(b), 0.75), 0.125)};
+  mica_value slope = mica_build_operator(graph, "betainc_slope", operands, 3, "parameter=0");
+  mica_while_body(loop, mica_and(mica_less(i, last), mica_greater(slope, 0)));
+  mica_value other = mica_neg(mica_argument(loop, 2));
+  mica_while_end(loop,
+                 (mica_value[]){mica_add(mica_argument(loop, 0), 1), mica_mul(other, 0.5),
+                                mica_mul(other, 0.5)},
+                 end);
+  out[0] = end[2], out[1] = end[1];
+}
+TEST(carries_that_the_condition_reads) {
+  engine_case test = {.in = {{MICA_F64, MICA_SCALAR}}, .in_count = 1, .out_count = 2};
+  engine_check("f64", &test, build_condition);
+}
+
+TEST_MAIN(TEST_CASE(carries_that_the_condition_reads), TEST_CASE(rows_whose_operands_are_one_array),
+          TEST_CASE(products_and_their_factors), TEST_CASE(counters_behind_views))
