@@ -28,13 +28,23 @@ static void lower_conj(const mica_rule *rule, mica_value *out) {
 static void lower_convert(const mica_rule *rule, mica_value *out) {
   mica_value x = rule->in[0];
   mica_dtype to = ((const mica_convert_attr *)rule->attr)->dtype;
-  if (to == MICA_BOOL)
+  if (to == MICA_BOOL) {
     out[0] = mica_not_equal(x, mica_zeros_like(x));
-  else if (mica_dtype_is_complex(mica_dtype_of(x)))
-    out[0] = mica_convert(mica_real(x), to);
-  else /* by way of a byte: not every plugin converts between 4 bits and floats */
-    out[0] = mica_convert(
-        mica_convert(x, mica_dtype_bits(mica_dtype_of(x)) == 4 ? MICA_I8 : MICA_I32), to);
+    return;
+  }
+  if (mica_dtype_is_complex(mica_dtype_of(x))) x = mica_real(x);
+  mica_dtype from = mica_dtype_of(x);
+  if (mica_dtype_bits(from) == 4) {
+    out[0] = mica_convert(mica_convert(x, MICA_I8), to);
+  } else if (mica_dtype_bits(to) == 4) {
+    /* Not every plugin converts between 4 bits and floats, none to the nearest that there is. */
+    mica_value whole = mica_convert(x, MICA_I32);
+    if (mica_dtype_is_float(from))
+      whole = mica_clamp_numbers(whole, to == MICA_I4 ? -8 : 0, to == MICA_I4 ? 7 : 15);
+    out[0] = mica_convert(whole, to);
+  } else {
+    out[0] = mica_convert(x, to);
+  }
 }
 
 /* Complex numbers by way of their parts: StableHLO casts no complex bits to others. */

@@ -219,7 +219,7 @@ mica_value mica_matrix_permute_rows(mica_value a, mica_value permutation) {
 /* The place of j in the permutation is the sum of i over [permutation[i] = j]. */
 mica_value mica_inverse_permutation(mica_value permutation) {
   mica_shape shape = mica_shape_of(permutation);
-  if (!mica_has_value(permutation)) return permutation;
+  if (!mica_has_value(permutation) || shape.rank < 1) return permutation;
   shape = mica_shape_insert(shape, shape.rank, shape.dim[shape.rank - 1]);
   mica_type type = {mica_dtype_of(permutation), shape};
   mica_value place = mica_iota(permutation.graph, type, shape.rank - 2),

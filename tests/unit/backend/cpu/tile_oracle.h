@@ -119,7 +119,7 @@ static inline int64_t oracle_bits(mica_tile_op op, mica_dtype dtype, int64_t x, 
 }
 
 static inline int64_t oracle_power(int64_t x, int64_t y, bool is_signed) {
-  if (is_signed && y < 0) return x == 0 ? -1 : x == 1 ? 1 : x == -1 ? (y % 2 != 0 ? -1 : 1) : 0;
+  if (is_signed && y < 0) return x == 1 ? 1 : x == -1 ? (y % 2 != 0 ? -1 : 1) : 0;
   uint64_t result = 1, base = (uint64_t)x;
   for (uint64_t left = (uint64_t)y; left > 0; left /= 2, base *= base)
     if (left % 2 != 0) result *= base;
