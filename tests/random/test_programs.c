@@ -24,6 +24,7 @@ TEST(every_operator_has_a_row) {
 TEST(programs) {
   random_statistics *s = calloc(1, sizeof *s);
   random_run(1000000, 300, s);
+  random_run(1969, 1, s); /* groups that waited for each other */
   random_report(s, false);
   random_end();
   free(s);

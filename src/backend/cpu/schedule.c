@@ -133,6 +133,21 @@ static void make_unit(mica_plan *plan, uint32_t id) {
   if (host == 0) mica_plan_group(plan, group);
 }
 
+/* Groups that wait for each other do so by way of a node that one of them would finish: that node is then
+ * made alone, before its group. Whether there was one among the waiting. */
+static bool break_cycle(mica_plan *plan, const uint32_t *stack, uint32_t count) {
+  mica_fusion *fusion = plan->fusion;
+  for (uint32_t i = count; i-- > 0;) {
+    uint32_t group = fusion->hosted[stack[i]];
+    if (group == MICA_PLAN_NONE || fusion->groups[group].host == 0) continue;
+    fusion->groups[group].host = 0;
+    for (uint32_t id = 1; id < plan->graph->count; id++)
+      if (fusion->hosted[id] == group) fusion->hosted[id] = MICA_PLAN_NONE;
+    return true;
+  }
+  return false;
+}
+
 /* With a stack of its own: graphs come from files too, and may be chains of any length. */
 void mica_plan_ensure(mica_plan *plan, uint32_t id) {
   uint32_t *stack = NULL, capacity = 0, count = 0;
@@ -145,6 +160,14 @@ void mica_plan_ensure(mica_plan *plan, uint32_t id) {
         break;
       }
       stack[count++] = node_of(plan, next);
+    }
+    if (count > plan->graph->count) { /* so one of them waits for itself */
+      if (!break_cycle(plan, stack, count)) {
+        mica_plan_fail(plan, MICA_INTERNAL, "groups of operators wait for each other");
+        break;
+      }
+      count = 0;
+      stack[count++] = node_of(plan, id);
     }
     if (count == 0 || !mica_plan_good(plan)) break;
     uint32_t top = stack[count - 1];
