@@ -29,12 +29,14 @@ static struct {
   atomic_int requests, resumed;
 } server;
 
-static void send_text(int client, const char *text) { (void)!write(client, text, strlen(text)); }
+static void send_text(int client, const char *text) {
+  (void)!send(client, text, strlen(text), MSG_NOSIGNAL);
+}
 
 static void send_content(int client, long first, long count) {
   while (count > 0) {
     long piece = count < 5000 ? count : 5000;
-    if (write(client, content + first, (size_t)piece) != piece) return;
+    if (send(client, content + first, (size_t)piece, MSG_NOSIGNAL) != piece) return;
     first += piece, count -= piece;
   }
 }
