@@ -121,16 +121,19 @@ enum { CHANGED_SHAPES = 4 + 2 * MICA_MAX_RANK };
 
 /* Builders that take plain lists with an entry for each axis: of a higher rank they would read beyond them, as
  * any C function does with an array that is too short. */
-static bool takes_lists(mica_op op) {
-  return op == MICA_OP_PAD || op == MICA_OP_SLICE || op == MICA_OP_DYNAMIC_SLICE ||
-         op == MICA_OP_DYNAMIC_UPDATE_SLICE;
+static bool takes_lists(const conformance_case *c) {
+  static const char *const names[] = {"pad", "slice", "tile", "roll", "pool", "unfold", "window"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strstr(c->name, names[i])) return true;
+  return c->op == MICA_OP_PAD || c->op == MICA_OP_SLICE || c->op == MICA_OP_DYNAMIC_SLICE ||
+         c->op == MICA_OP_DYNAMIC_UPDATE_SLICE;
 }
 
 /* Shapes that a user might hand over instead; returns how many. */
-static int32_t changed_shapes(mica_op op, mica_shape shape, mica_shape *out) {
+static int32_t changed_shapes(const conformance_case *c, mica_shape shape, mica_shape *out) {
   int32_t count = 0;
   if (shape.rank > 0) out[count++] = MICA_SCALAR;
-  if (shape.rank < MICA_MAX_RANK && !takes_lists(op)) {
+  if (shape.rank < MICA_MAX_RANK && !takes_lists(c)) {
     out[count++] = mica_shape_insert(shape, 0, 2);
     out[count++] = mica_shape_insert(shape, shape.rank, 1);
   }
@@ -153,7 +156,7 @@ static void wrong_types(const conformance_case *c, mica_dtype dtype, int32_t ope
   for (int other = MICA_DTYPE_NONE + 1; other < MICA_DTYPE_COUNT; other++)
     if (other != (int)good.dtype && at++ % part == 0)
       build_wrong(c, dtype, operand, OTHER_TYPE, (mica_type){(mica_dtype)other, good.shape});
-  int32_t count = changed_shapes(c->op, good.shape, shapes);
+  int32_t count = changed_shapes(c, good.shape, shapes);
   for (int32_t i = 0; i < count; i++)
     if (at++ % part == 0)
       build_wrong(c, dtype, operand, OTHER_TYPE, (mica_type){good.dtype, shapes[i]});
