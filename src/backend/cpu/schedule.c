@@ -35,7 +35,6 @@ static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
 static void lower_node(mica_plan *plan, uint32_t id) {
   for (size_t i = 0; i < sizeof(lowerings) / sizeof(lowerings[0]); i++)
     if (lowerings[i](plan, id) || !mica_plan_good(plan)) return;
-  if (mica_plan_reference_node(plan, id) || !mica_plan_good(plan)) return;
   mica_plan_fail(plan, MICA_UNSUPPORTED, "the native engine cannot run %s",
                  mica_op_definition((mica_op)plan->graph->nodes[id].op)->name);
 }
