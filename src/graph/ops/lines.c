@@ -130,13 +130,9 @@ mica_value mica_trapezoid(mica_value y, mica_value x, double spacing, int32_t ax
   mica_value in[2] = {y, x};
   size_t count = x.graph ? 2 : 1;
   int64_t at;
-  const char *expected = "";
-  if (!one_dtype("trapezoid", in, count) || !mica_builder_axis("trapezoid", y, axis, &at))
+  if (!one_dtype("trapezoid", in, count) || !mica_builder_axis("trapezoid", y, axis, &at) ||
+      !mica_operands_accepted("trapezoid", in, count, MICA_CLASS_FLOAT))
     return mica_no_value(mica_graph_of(in, count));
-  if (!mica_class_accepts(MICA_CLASS_FLOAT, mica_dtype_of(y), &expected))
-    return mica_fail_operator(y.graph, "trapezoid", in, count,
-                              "dtype %s is not supported: expected %s (mica_convert first)",
-                              mica_dtype_name(mica_dtype_of(y)), expected);
   mica_shape shape = mica_shape_of(y);
   int64_t n = shape.dim[at];
   if (x.graph && (mica_rank_of(x) != 1 || mica_dim_of(x, 0) != n))
@@ -159,13 +155,9 @@ mica_value mica_trapezoid(mica_value y, mica_value x, double spacing, int32_t ax
 mica_value mica_interp(mica_value x, mica_value xs, mica_value ys) {
   MICA_ENTRY_OF(x, xs, ys);
   mica_value in[3] = {x, xs, ys};
-  const char *expected = "";
-  if (!one_dtype("interp", in, 3)) return mica_no_value(mica_graph_of(in, 3));
+  if (!one_dtype("interp", in, 3) || !mica_operands_accepted("interp", in, 3, MICA_CLASS_FLOAT))
+    return mica_no_value(mica_graph_of(in, 3));
   mica_dtype dtype = mica_dtype_of(x);
-  if (!mica_class_accepts(MICA_CLASS_FLOAT, dtype, &expected))
-    return mica_fail_operator(x.graph, "interp", in, 3,
-                              "dtype %s is not supported: expected %s (mica_convert first)",
-                              mica_dtype_name(dtype), expected);
   int64_t n = mica_dim_of(xs, 0);
   if (mica_rank_of(xs) != 1 || n < 1 || !mica_shape_equal(mica_shape_of(xs), mica_shape_of(ys)))
     return mica_fail_operator(

@@ -120,15 +120,6 @@ mica_value mica_sum_pool_with(const mica_pool_args *args) {
   return plain_pool(args, "sum_pool", MICA_REDUCE_SUM);
 }
 
-static bool accepts_dtype(const char *op, mica_value x, mica_dtype_class class) {
-  const char *expected = "";
-  if (mica_class_accepts(class, mica_dtype_of(x), &expected)) return true;
-  mica_fail_operator(x.graph, op, &x, 1,
-                     "dtype %s is not supported: expected %s (mica_convert first)",
-                     mica_dtype_name(mica_dtype_of(x)), expected);
-  return false;
-}
-
 /* How many elements each window counts: [1, windows..., 1]. */
 static mica_value count_pooled(mica_value x, const pool_form *form, bool padding) {
   pool_form f = *form;
@@ -150,7 +141,8 @@ mica_value mica_mean_pool_with(const mica_pool_args *args) {
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   pool_form form = {.attr = {.kind = MICA_REDUCE_SUM}};
   if (!pool_windows("mean_pool", &a, &form)) return mica_no_value(a.x.graph);
-  if (!accepts_dtype("mean_pool", a.x, MICA_CLASS_INEXACT)) return mica_no_value(a.x.graph);
+  if (!mica_operands_accepted("mean_pool", &a.x, 1, MICA_CLASS_INEXACT))
+    return mica_no_value(a.x.graph);
   mica_dtype dtype = mica_dtype_of(a.x);
   bool padded = false;
   double cells = 1;
@@ -172,7 +164,8 @@ mica_value mica_lp_pool_with(const mica_pool_args *args) {
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   pool_form form = {.attr = {.kind = MICA_REDUCE_SUM}};
   if (!pool_windows("lp_pool", &a, &form)) return mica_no_value(a.x.graph);
-  if (!accepts_dtype("lp_pool", a.x, MICA_CLASS_FLOAT)) return mica_no_value(a.x.graph);
+  if (!mica_operands_accepted("lp_pool", &a.x, 1, MICA_CLASS_FLOAT))
+    return mica_no_value(a.x.graph);
   double power = a.power == 0 ? 2 : a.power;
   if (!(power > 0) || !isfinite(power))
     return mica_fail_operator(a.x.graph, "lp_pool", &a.x, 1,
@@ -244,7 +237,7 @@ static mica_value adaptive_max_axis(mica_value x, int32_t axis, int64_t m) {
 static mica_value adaptive_pool(const char *op, mica_value x, mica_shape sizes, bool mean) {
   int32_t spatial;
   if (!mica_image_checked(op, x, 6, &spatial) || !mica_image_sizes(op, x, spatial, sizes) ||
-      !accepts_dtype(op, x, mean ? MICA_CLASS_FLOAT : MICA_CLASS_REAL))
+      !mica_operands_accepted(op, &x, 1, mean ? MICA_CLASS_FLOAT : MICA_CLASS_REAL))
     return mica_no_value(x.graph);
   mica_dtype dtype = mica_dtype_of(x);
   if (mean) x = mica_widen(x);

@@ -160,19 +160,15 @@ static bool begin_quantizing(const char *op, const mica_quantize_args *a, quanti
   mica_value given[3] = {a->x, a->scale, a->zero_point};
   size_t count = a->zero_point.graph ? 3 : a->scale.graph ? 2 : 1;
   bool with_scale = a->scale.graph != NULL, with_zero = a->zero_point.graph != NULL;
-  const char *expected;
   *q = (quantizing){.dtype = a->dtype};
   if (with_zero && !with_scale)
     return mica_fail_operator(graph, op, &a->x, 1,
                               "a zero point without a scale: expected both, or none for those of "
                               "the data"),
            false;
-  if (!mica_operands_usable(op, given, count)) return false;
-  if (!mica_class_accepts(MICA_CLASS_FLOAT, mica_dtype_of(a->x), &expected))
-    return mica_fail_operator(graph, op, &a->x, 1,
-                              "dtype %s is not supported: expected %s (mica_convert first)",
-                              mica_dtype_name(mica_dtype_of(a->x)), expected),
-           false;
+  if (!mica_operands_usable(op, given, count) ||
+      !mica_operands_accepted(op, &a->x, 1, MICA_CLASS_FLOAT))
+    return false;
   if (q->dtype == MICA_DTYPE_NONE) q->dtype = with_zero ? mica_dtype_of(a->zero_point) : MICA_I8;
   if (!mica_quantized_ends(q->dtype, &q->least, &q->most))
     return mica_fail_operator(graph, op, &a->x, 1, "dtype %s: expected i8, u8, i4 or u4",

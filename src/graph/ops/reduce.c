@@ -278,14 +278,11 @@ mica_value mica_reduce_or(mica_value x, mica_axes axes) {
 mica_value mica_reduce_mean(mica_value x, mica_axes axes) {
   MICA_ENTRY(x.graph);
   mica_ints over;
-  const char *expected = "";
-  if (!mica_operands_usable("reduce_mean", &x, 1)) return mica_no_value(x.graph);
+  if (!mica_operands_usable("reduce_mean", &x, 1) ||
+      !mica_operands_accepted("reduce_mean", &x, 1, MICA_CLASS_INEXACT) ||
+      !mica_builder_axes("reduce_mean", x, axes, true, &over))
+    return mica_no_value(x.graph);
   mica_dtype dtype = mica_dtype_of(x);
-  if (!mica_class_accepts(MICA_CLASS_INEXACT, dtype, &expected))
-    return mica_fail_operator(x.graph, "reduce_mean", &x, 1,
-                              "dtype %s is not supported: expected %s (mica_convert first)",
-                              mica_dtype_name(dtype), expected);
-  if (!mica_builder_axes("reduce_mean", x, axes, true, &over)) return mica_no_value(x.graph);
   double count = 1;
   for (int32_t i = 0; i < over.count; i++) count *= (double)mica_dim_of(x, (int32_t)over.at[i]);
   /* The sum of narrow floats could overflow where their mean does not. */

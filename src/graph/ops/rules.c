@@ -109,6 +109,17 @@ bool mica_operands_usable(const char *op, const mica_value *in, size_t count) {
   return true;
 }
 
+bool mica_operands_accepted(const char *op, const mica_value *in, size_t count,
+                            mica_dtype_class class) {
+  const char *expected = "";
+  mica_dtype dtype = mica_dtype_of(in[0]);
+  if (mica_class_accepts(class, dtype, &expected)) return true;
+  mica_fail_operator(mica_graph_of(in, count), op, in, count,
+                     "dtype %s is not supported: expected %s (mica_convert first)",
+                     mica_dtype_name(dtype), expected);
+  return false;
+}
+
 /* "axis 3 does not exist: expected -2 to 1" for a rank. */
 static void describe_axis(char *text, size_t size, int64_t axis, int32_t rank) {
   if (rank == 0)

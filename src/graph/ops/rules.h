@@ -57,6 +57,9 @@ bool mica_copy_args(void *copy, size_t size, const void *args);
 
 /* Whether all operands can be used here; otherwise the graph fails in the name of `op`. */
 bool mica_operands_usable(const char *op, const mica_value *in, size_t count);
+/* Whether the dtype of the first of usable operands is of a class; otherwise the graph fails too. */
+bool mica_operands_accepted(const char *op, const mica_value *in, size_t count,
+                            mica_dtype_class class);
 /* Axes of x from a builder's argument: -1 counts from the end, MICA_ALL gives all; each at most
  * once; sorted if asked. On a mistake the graph fails and the result is false. */
 bool mica_builder_axis(const char *op, mica_value x, int32_t axis, int64_t *out_axis);

@@ -71,15 +71,11 @@ mica_value mica_segment_reduce(mica_value x, mica_value ids, int64_t segments,
     return mica_fail_operator(graph, op, in, 2, "kind %d is unknown", (int)kind);
   if (type.shape.rank < 1 || of_ids.rank != 1 || of_ids.dim[0] != type.shape.dim[0])
     return mica_fail_operator(graph, op, in, 2, "expected x [n, b...] and ids [n]");
-  const char *expected = "";
   bool mean = kind == MICA_SEGMENT_MEAN;
   mica_dtype_class class = mean                        ? MICA_CLASS_INEXACT
                            : kind <= MICA_SEGMENT_PROD ? MICA_CLASS_NUMBER
                                                        : MICA_CLASS_REAL;
-  if (!mica_class_accepts(class, type.dtype, &expected))
-    return mica_fail_operator(graph, op, in, 2,
-                              "dtype %s is not supported: expected %s (mica_convert first)",
-                              mica_dtype_name(type.dtype), expected);
+  if (!mica_operands_accepted(op, in, 2, class)) return mica_no_value(graph);
   static const mica_scatter_kind combine[] = {MICA_SCATTER_ADD, MICA_SCATTER_MUL, MICA_SCATTER_MAX,
                                               MICA_SCATTER_MIN, MICA_SCATTER_ADD};
   static const mica_reduce_kind start[] = {MICA_REDUCE_SUM, MICA_REDUCE_PROD, MICA_REDUCE_MAX,

@@ -15,15 +15,8 @@
 /* Checks operands and class of the first one, and resolves the axes. */
 static bool begin_statistic(const char *op, mica_value x, mica_dtype_class class, mica_axes axes,
                             mica_ints *out_axes) {
-  const char *expected = "";
-  if (!mica_operands_usable(op, &x, 1)) return false;
-  if (!mica_class_accepts(class, mica_dtype_of(x), &expected)) {
-    mica_fail_operator(x.graph, op, &x, 1,
-                       "dtype %s is not supported: expected %s (mica_convert first)",
-                       mica_dtype_name(mica_dtype_of(x)), expected);
-    return false;
-  }
-  return mica_builder_axes(op, x, axes, true, out_axes);
+  return mica_operands_usable(op, &x, 1) && mica_operands_accepted(op, &x, 1, class) &&
+         mica_builder_axes(op, x, axes, true, out_axes);
 }
 
 static mica_axes kept_axes(const mica_ints *axes) {
