@@ -31,10 +31,6 @@ typedef struct {
 
 static int64_t least_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static int64_t bytes_of_columns(mica_weight_kind kind, int64_t columns) {
-  return kind == MICA_WEIGHT_I4 || kind == MICA_WEIGHT_U4 ? columns / 2 : columns;
-}
-
 static mica_gemm bytes_problem(const bytes_argument *argument) {
   return (mica_gemm){.type = MICA_GEMM_F32,
                      .m = least_of(argument->rows, BYTES_PANEL),
@@ -61,7 +57,7 @@ static void few_byte_rows(const bytes_job *job, int64_t p, int64_t depth, int64_
         .columns = columns,
         .x = job->x + p + i,
         .x_row = argument->k,
-        .w = job->w + (p + i) * argument->row_bytes + bytes_of_columns(argument->kind, begin),
+        .w = job->w + (p + i) * argument->row_bytes + mica_weight_bytes(argument->kind, begin),
         .w_row = argument->row_bytes,
         .sum = sums,
         .sum_row = BYTES_COLUMNS});
@@ -78,7 +74,7 @@ static void many_byte_rows(const bytes_job *job, int64_t p, int64_t depth, int64
   float *block = panel + BYTES_EXACT * BYTES_PANEL;
   for (int64_t i = 0; i < depth; i++)
     kernels->widen[argument->kind](
-        job->w + (p + i) * argument->row_bytes + bytes_of_columns(argument->kind, begin), columns,
+        job->w + (p + i) * argument->row_bytes + mica_weight_bytes(argument->kind, begin), columns,
         panel + i * BYTES_PANEL);
   for (int64_t row = 0; row < argument->rows; row += BYTES_PANEL) {
     mica_gemm problem = bytes_problem(argument);
@@ -171,7 +167,7 @@ static bool is_byte_product(const mica_plan *plan, uint32_t id, bytes_argument *
                           .k = k,
                           .n = n,
                           .columns = many ? BYTES_PANEL : BYTES_COLUMNS,
-                          .row_bytes = bytes_of_columns(kind, n),
+                          .row_bytes = mica_weight_bytes(kind, n),
                           .many = many};
   size_t floats =
       many ? BYTES_EXACT * BYTES_PANEL + BYTES_PANEL * BYTES_PANEL : (size_t)(rows * BYTES_COLUMNS);

@@ -35,10 +35,6 @@ typedef struct {
   char *scratch;
 } quantized_job;
 
-static int64_t weight_row_bytes(mica_weight_kind kind, int64_t columns) {
-  return kind == MICA_WEIGHT_I4 || kind == MICA_WEIGHT_U4 ? columns / 2 : columns;
-}
-
 static int64_t weight_room(int64_t columns) {
   return (columns + MICA_WEIGHT_COLUMNS - 1) / MICA_WEIGHT_COLUMNS * MICA_WEIGHT_COLUMNS;
 }
@@ -48,8 +44,8 @@ static void few_rows(const quantized_job *job, int64_t begin, int64_t columns, f
   const quantized_argument *argument = job->argument;
   const mica_quantized_kernels *kernels = job->kernels->quantized;
   const int64_t n = argument->n, k = argument->k, room = weight_room(columns);
-  const int64_t block = k / argument->blocks, row_bytes = weight_row_bytes(argument->kind, n);
-  const int64_t first = weight_row_bytes(argument->kind, begin);
+  const int64_t block = k / argument->blocks, row_bytes = mica_weight_bytes(argument->kind, n);
+  const int64_t first = mica_weight_bytes(argument->kind, begin);
   const int64_t most = mica_weight_depth(argument->kind);
   float *zeros = scratch, *sums = scratch + room;
   for (int64_t b = 0; b < argument->blocks; b++) {
@@ -80,8 +76,8 @@ static void many_rows(const quantized_job *job, int64_t begin, int64_t columns, 
   const quantized_argument *argument = job->argument;
   const mica_quantized_kernels *kernels = job->kernels->quantized;
   const int64_t n = argument->n, k = argument->k, block = k / argument->blocks;
-  const int64_t row_bytes = weight_row_bytes(argument->kind, n);
-  const int64_t first = weight_row_bytes(argument->kind, begin);
+  const int64_t row_bytes = mica_weight_bytes(argument->kind, n);
+  const int64_t first = mica_weight_bytes(argument->kind, begin);
   float *zeros = (float *)(void *)scratch, *panel = zeros + QUANTIZED_PANEL;
   void *product = panel + argument->depth * QUANTIZED_PANEL;
   for (int64_t p = 0; p < k; p += argument->depth) {

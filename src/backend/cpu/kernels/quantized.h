@@ -15,6 +15,11 @@ typedef enum {
   MICA_WEIGHT_KINDS
 } mica_weight_kind;
 
+/* Bytes of `columns` weights of a row, even for 4 bits. */
+static inline int64_t mica_weight_bytes(mica_weight_kind kind, int64_t columns) {
+  return kind == MICA_WEIGHT_I4 || kind == MICA_WEIGHT_U4 ? columns / 2 : columns;
+}
+
 /* mica_weight_depth: rows of weights that are walked side by side, few enough for the ways of a cache set
  * that all share when a row is a power of two; MICA_WEIGHT_COLUMNS: rows of sums have room for a multiple. */
 enum { MICA_WEIGHT_MOST_DEPTH = 8, MICA_WEIGHT_COLUMNS = 64 };
