@@ -6,24 +6,13 @@
 #include <math.h>
 #include <string.h>
 
-/* The last two sizes of a shape, and how many matrices there are. */
-typedef struct {
-  int64_t batch, m, n;
-} matrix_sizes;
-
-static matrix_sizes sizes_of(mica_shape shape) {
-  matrix_sizes sizes = {1, shape.dim[shape.rank - 2], shape.dim[shape.rank - 1]};
-  for (int32_t i = 0; i < shape.rank - 2; i++) sizes.batch *= shape.dim[i];
-  return sizes;
-}
-
 /* Room for one matrix of each operand. */
 static bool factor_scratch(const mica_graph *graph, uint32_t id, size_t *out_size) {
   const mica_node *node = mica_node_at(graph, id);
   *out_size = 0;
   for (uint32_t i = 0; i < node->operand_count; i++) {
     mica_type type = reference_operand_type(graph, id, i);
-    matrix_sizes sizes = sizes_of(type.shape);
+    reference_matrices sizes = reference_matrices_of(type.shape);
     int64_t count;
     size_t bytes;
     if (__builtin_mul_overflow(sizes.m, sizes.n, &count) ||
@@ -57,7 +46,7 @@ static void factor_rows(double *a, int64_t n) {
 
 static void cholesky_kernel(const reference_step *step) {
   mica_type type = reference_in_type(step, 0);
-  matrix_sizes s = sizes_of(type.shape);
+  reference_matrices s = reference_matrices_of(type.shape);
   double *a = step->scratch;
   for (int64_t i = 0; i < s.batch; i++) {
     mica_reference_widen(type.dtype, step->in[0], i * s.n * s.n, s.n * s.n, a);
@@ -87,7 +76,8 @@ static void solve_rows(const mica_triangular_solve_attr *attr, const double *a, 
 
 static void triangular_kernel(const reference_step *step) {
   mica_type type = reference_in_type(step, 0);
-  matrix_sizes sa = sizes_of(type.shape), sb = sizes_of(reference_in_type(step, 1).shape);
+  reference_matrices sa = reference_matrices_of(type.shape),
+                     sb = reference_matrices_of(reference_in_type(step, 1).shape);
   double *a = step->scratch, *x = a + sa.n * sa.n;
   for (int64_t i = 0; i < sb.batch; i++) {
     mica_reference_widen(type.dtype, step->in[0], i * sa.n * sa.n, sa.n * sa.n, a);
@@ -129,7 +119,7 @@ static void factor_pivoted(double *a, int32_t *pivots, int32_t *permutation, int
 
 static void lu_kernel(const reference_step *step) {
   mica_type type = reference_in_type(step, 0);
-  matrix_sizes s = sizes_of(type.shape);
+  reference_matrices s = reference_matrices_of(type.shape);
   double *a = step->scratch;
   for (int64_t i = 0; i < s.batch; i++) {
     mica_reference_widen(type.dtype, step->in[0], i * s.n * s.n, s.n * s.n, a);

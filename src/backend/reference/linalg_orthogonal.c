@@ -10,16 +10,6 @@
 
 enum { JACOBI_SWEEPS = 60 };
 
-typedef struct {
-  int64_t batch, m, n;
-} oblong_sizes;
-
-static oblong_sizes oblong_of(mica_shape shape) {
-  oblong_sizes sizes = {1, shape.dim[shape.rank - 2], shape.dim[shape.rank - 1]};
-  for (int32_t i = 0; i < shape.rank - 2; i++) sizes.batch *= shape.dim[i];
-  return sizes;
-}
-
 static bool all_finite(const double *x, int64_t count) {
   for (int64_t i = 0; i < count; i++)
     if (!isfinite(x[i])) return false;
@@ -40,7 +30,7 @@ static double largest_size(const double *x, int64_t count) {
 /* Room for `count` squares of the larger size. */
 static bool squares_scratch(const mica_graph *graph, uint32_t id, int64_t squares,
                             size_t *out_size) {
-  oblong_sizes s = oblong_of(reference_operand_type(graph, id, 0).shape);
+  reference_matrices s = reference_matrices_of(reference_operand_type(graph, id, 0).shape);
   int64_t n = s.m > s.n ? s.m : s.n, count;
   return !__builtin_mul_overflow(n, n, &count) && !__builtin_add_overflow(count, n, &count) &&
          !__builtin_mul_overflow(count, squares, &count) &&
@@ -89,7 +79,7 @@ static bool qr_scratch(const mica_graph *graph, uint32_t id, size_t *out_size) {
 static void qr_kernel(const reference_step *step) {
   mica_type type = reference_in_type(step, 0);
   const mica_qr_attr *attr = step->attr;
-  oblong_sizes s = oblong_of(type.shape);
+  reference_matrices s = reference_matrices_of(type.shape);
   int64_t inner = attr->full || s.m < s.n ? s.m : s.n;
   double *a = step->scratch, *q = a + s.m * s.n, *v = q + s.m * s.m;
   for (int64_t i = 0; i < s.batch; i++) {
@@ -159,7 +149,7 @@ static bool eigh_scratch(const mica_graph *graph, uint32_t id, size_t *out_size)
 }
 static void eigh_kernel(const reference_step *step) {
   mica_type type = reference_in_type(step, 0);
-  oblong_sizes s = oblong_of(type.shape);
+  reference_matrices s = reference_matrices_of(type.shape);
   int64_t n = s.n;
   double *a = step->scratch, *v = a + n * n, *sorted = v + n * n, *w = sorted + n * n;
   for (int64_t item = 0; item < s.batch; item++) {
@@ -242,7 +232,7 @@ static bool svd_scratch(const mica_graph *graph, uint32_t id, size_t *out_size) 
 }
 static void svd_kernel(const reference_step *step) {
   mica_type type = reference_in_type(step, 0);
-  oblong_sizes sizes = oblong_of(type.shape);
+  reference_matrices sizes = reference_matrices_of(type.shape);
   bool wide = sizes.m < sizes.n;
   int64_t m = wide ? sizes.n : sizes.m, n = wide ? sizes.m : sizes.n, all = m * n;
   double *a = step->scratch, *v = a + m * m, *q = v + m * m, *work = q + m * m, *s = work + m;

@@ -55,6 +55,16 @@ static inline mica_type reference_operand_type(const mica_graph *graph, uint32_t
   return mica_node_at(graph, mica_node_operands(graph, node)[operand])->type;
 }
 
+/* The last two sizes of a shape, and how many matrices there are. */
+typedef struct {
+  int64_t batch, m, n;
+} reference_matrices;
+static inline reference_matrices reference_matrices_of(mica_shape shape) {
+  reference_matrices sizes = {1, shape.dim[shape.rank - 2], shape.dim[shape.rank - 1]};
+  for (int32_t i = 0; i < shape.rank - 2; i++) sizes.batch *= shape.dim[i];
+  return sizes;
+}
+
 /* ---- wide numbers (wide.c) -------------------------------------------------------------------- */
 
 typedef struct {
