@@ -140,38 +140,43 @@ static bool break_cycle(mica_plan *plan, const uint32_t *stack, uint32_t count) 
     uint32_t group = fusion->hosted[stack[i]];
     if (group == MICA_PLAN_NONE || fusion->groups[group].host == 0) continue;
     fusion->groups[group].host = 0;
-    for (uint32_t id = 1; id < plan->graph->count; id++)
-      if (fusion->hosted[id] == group) fusion->hosted[id] = MICA_PLAN_NONE;
+    fusion->hosted[stack[i]] = MICA_PLAN_NONE;
     return true;
   }
   return false;
 }
 
-/* With a stack of its own: graphs come from files too, and may be chains of any length. */
+/* With a stack of its own: graphs come from files too, and may be chains of any length. What is on it bears
+ * the walk's mark. */
 void mica_plan_ensure(mica_plan *plan, uint32_t id) {
+  mica_fusion *fusion = plan->fusion;
   uint32_t *stack = NULL, capacity = 0, count = 0;
   uint32_t next = id;
   if (!mica_plan_good(plan) || is_done(plan, id)) return;
+  uint32_t walk = ++fusion->walk;
   for (;;) {
-    if (next != 0) {
-      if (!mica_grow(&plan->allocator, &stack, &capacity, (size_t)count + 1, sizeof(*stack))) {
-        mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
-        break;
-      }
-      stack[count++] = node_of(plan, next);
-    }
-    if (count > plan->graph->count) { /* so one of them waits for itself */
+    if (next != 0 && fusion->mark[node_of(plan, next)] == walk) { /* it waits for itself */
       if (!break_cycle(plan, stack, count)) {
         mica_plan_fail(plan, MICA_INTERNAL, "groups of operators wait for each other");
         break;
       }
       count = 0;
-      stack[count++] = node_of(plan, id);
+      next = id;
+      walk = ++fusion->walk;
+    }
+    if (next != 0) {
+      if (!mica_grow(&plan->allocator, &stack, &capacity, (size_t)count + 1, sizeof(*stack))) {
+        mica_plan_fail(plan, MICA_OUT_OF_MEMORY, "no memory for a plan");
+        break;
+      }
+      stack[count] = node_of(plan, next);
+      fusion->mark[stack[count++]] = walk;
     }
     if (count == 0 || !mica_plan_good(plan)) break;
     uint32_t top = stack[count - 1];
     next = is_done(plan, top) ? 0 : missing_in_unit(plan, top);
     if (next != 0) continue;
+    fusion->mark[top] = 0;
     count--;
     if (!is_done(plan, top)) make_unit(plan, top);
   }
