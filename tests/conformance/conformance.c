@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "devices.h"
 
 extern mica_dtype case_now;
 void release_case_variables(void);
@@ -146,27 +147,10 @@ bool case_compare(const conformance_case *c, mica_dtype dtype, const mica_tensor
   return true;
 }
 
-static mica_device *devices[8]; /* 0: reference, n: cpu with n threads */
-
-static mica_device *open_device(int slot, const char *backend, int32_t threads) {
-  if (devices[slot]) return devices[slot];
-  mica_error error = {0};
-  devices[slot] =
-      mica_device_open(&(mica_device_options){.struct_size = sizeof(mica_device_options),
-                                              .backend = backend,
-                                              .threads = check_threads(threads)},
-                       &error);
-  if (!devices[slot]) CHECK_FAIL("device %s: %s", backend, error.message);
-  return devices[slot];
-}
-mica_device *reference_device(void) { return open_device(0, "reference", 1); }
-/* The backend under test; $MICA_TEST_BACKEND names another one. */
-mica_device *cpu_device(int32_t threads) {
-  const char *name = getenv("MICA_TEST_BACKEND");
-  return open_device(threads, name && *name ? name : "cpu", threads);
-}
+mica_device *reference_device(void) { return test_device(0); }
+mica_device *cpu_device(int32_t threads) { return test_device(threads); }
 void close_devices(void) {
-  for (int i = 0; i < 8; i++) mica_device_release(devices[i]), devices[i] = NULL;
+  test_devices_close();
   release_case_variables();
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "devices.h"
 #include "platform/platform.h"
 
 bool random_fail(random_failure *failure, const char *check, const char *format, ...) {
@@ -21,25 +22,10 @@ bool random_fail(random_failure *failure, const char *check, const char *format,
   return false;
 }
 
-static mica_device *devices[4]; /* 0: reference, n: cpu with n threads */
-static mica_device *open_device(int slot, const char *backend, int32_t threads) {
-  if (devices[slot]) return devices[slot];
-  mica_error error = {0};
-  devices[slot] =
-      mica_device_open(&(mica_device_options){.struct_size = sizeof(mica_device_options),
-                                              .backend = backend,
-                                              .threads = check_threads(threads)},
-                       &error);
-  if (!devices[slot]) CHECK_FAIL("device %s: %s", backend, error.message);
-  return devices[slot];
-}
-mica_device *random_reference(void) { return open_device(0, "reference", 1); }
-mica_device *random_cpu(int32_t threads) {
-  const char *name = getenv("MICA_TEST_BACKEND");
-  return open_device(threads, name && *name ? name : "cpu", threads);
-}
+mica_device *random_reference(void) { return test_device(0); }
+mica_device *random_cpu(int32_t threads) { return test_device(threads); }
 void random_end(void) {
-  for (int i = 0; i < 4; i++) mica_device_release(devices[i]), devices[i] = NULL;
+  test_devices_close();
   noise_end();
   random_release_shared();
 }
