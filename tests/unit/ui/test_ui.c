@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a person sees, as far as a program can tell: lines of progress when piped, the report's
- * numbers, plots that
- * are well-formed and hold their curves. */
+ * numbers, plots that are well-formed and hold their curves. */
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -46,16 +45,24 @@ TEST(progress_prints_lines_when_piped) {
   mica_progress_update(&p, 1, NULL), mica_progress_end(&p);
 }
 
+/* A pseudo-terminal and its other end, which reads what is drawn; NULL: none can be had here. */
+static FILE *open_terminal(int *host) {
+  *host = posix_openpt(O_RDWR | O_NOCTTY);
+  if (*host < 0 || grantpt(*host) != 0 || unlockpt(*host) != 0) {
+    CHECK_SKIP("there are no pseudo-terminals here");
+    if (*host >= 0) close(*host);
+    return NULL;
+  }
+  FILE *file = fopen(ptsname(*host), "w");
+  CHECK(file);
+  return file;
+}
+
 /* On a terminal one line is drawn over and over, at most ten times a second, and its end always. */
 TEST(progress_draws_a_bar_on_a_terminal) {
-  int host = posix_openpt(O_RDWR | O_NOCTTY);
-  if (host < 0 || grantpt(host) != 0 || unlockpt(host) != 0) {
-    CHECK_SKIP("there are no pseudo-terminals here");
-    if (host >= 0) close(host);
-    return;
-  }
-  FILE *file = fopen(ptsname(host), "w");
-  if (!CHECK(file)) return;
+  int host;
+  FILE *file = open_terminal(&host);
+  if (!file) return;
   for (int color = 0; color < 2; color++) {
     setenv("NO_COLOR", color ? "" : "1", 1);
     mica_progress p;
@@ -105,14 +112,9 @@ TEST(progress_without_an_end_counts) {
 
 /* A line is never wider than the window, which may change, whatever the metrics are; colors are closed. */
 TEST(progress_fits_the_window) {
-  int host = posix_openpt(O_RDWR | O_NOCTTY);
-  if (host < 0 || grantpt(host) != 0 || unlockpt(host) != 0) {
-    CHECK_SKIP("there are no pseudo-terminals here");
-    if (host >= 0) close(host);
-    return;
-  }
-  FILE *file = fopen(ptsname(host), "w");
-  if (!CHECK(file)) return;
+  int host;
+  FILE *file = open_terminal(&host);
+  if (!file) return;
   static const unsigned short widths[] = {80, 40, 20, 1};
   setenv("LC_ALL", "C.UTF-8", 1);
   for (int i = 0; i < 4; i++) {
