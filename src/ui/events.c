@@ -59,17 +59,10 @@ static mica_status put_event(mica_event_log *log, mica_ui_text *event, bool now,
 mica_status mica_events_flush(mica_event_log *log, mica_error *error) {
   if (!log) return mica_error_set(error, MICA_INVALID, "events: there is no log");
   log->flushed_ns = mica_ui_clock();
-  size_t done = 0, size = log->pending.size;
+  size_t done;
   struct stat about;
   off_t before = fstat(log->file, &about) == 0 ? about.st_size : -1;
-  int code = 0;
-  while (done < size && !code) {
-    ssize_t wrote = write(log->file, log->pending.bytes + done, size - done);
-    if (wrote > 0)
-      done += (size_t)wrote;
-    else if (wrote == 0 || errno != EINTR)
-      code = wrote == 0 ? EIO : errno;
-  }
+  int code = mica_ui_write_all(log->file, log->pending.bytes, log->pending.size, &done);
   log->pending.size = 0;
   if (!code) return MICA_OK;
   int cut = done > 0 && before >= 0 ? ftruncate(log->file, before) : 0;

@@ -84,13 +84,11 @@ mica_status mica_metrics_log_open(const char *path, const mica_metrics_log_optio
   }
   if (!path || !*path) return mica_error_set(error, MICA_INVALID, "metrics_log: expected a path");
   mica_metrics_log *log = calloc(1, sizeof *log);
-  size_t length = strlen(path) + 1;
-  if (log) log->path = malloc(length);
+  if (log) log->path = mica_ui_copy(path);
   if (!log || !log->path) {
     free(log);
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "metrics_log: out of memory");
   }
-  memcpy(log->path, path, length);
   log->durable = o.durable;
   if (o.flush_seconds > 0) log->flush_ns = (int64_t)(fmin(o.flush_seconds, 1e6) * 1e9);
   log->file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (o.replace ? O_TRUNC : 0), 0666);
@@ -112,17 +110,8 @@ double mica_metrics_log_seconds(const mica_metrics_log *log) {
 mica_status mica_metrics_log_flush(mica_metrics_log *log, mica_error *error) {
   if (!log) return mica_error_set(error, MICA_INVALID, "metrics_log: there is no log");
   log->flushed_ns = mica_ui_clock();
-  int code = 0;
-  size_t done = 0, size = log->pending.size;
-  while (done < size && !code) {
-    ssize_t wrote = write(log->file, log->pending.bytes + done, size - done);
-    if (wrote > 0)
-      done += (size_t)wrote;
-    else if (wrote < 0 && errno != EINTR)
-      code = errno;
-    else if (wrote == 0)
-      code = EIO;
-  }
+  size_t done, size = log->pending.size;
+  int code = mica_ui_write_all(log->file, log->pending.bytes, size, &done);
   log->pending.size = 0;
   if (!code && size > 0 && log->durable && fsync(log->file) != 0 && errno != EINVAL) code = errno;
   if (!code) {

@@ -90,10 +90,6 @@ static bool list_children(html_picture *h) {
   return ok;
 }
 
-static void put_page_lines(mica_ui_text *out, const char *const *lines) {
-  for (; *lines; lines++) mica_ui_string(out, *lines);
-}
-
 mica_status mica_picture_html(const char *path, const mica_graph *graph,
                               const mica_picture_options *options, mica_error *error) {
   mica_picture_options o = mica_picture_options_of(options);
@@ -111,7 +107,7 @@ mica_status mica_picture_html(const char *path, const mica_graph *graph,
                  "<meta name=\"color-scheme\" content=\"light dark\"><title>");
   mica_ui_xml(&out, o.title);
   mica_ui_string(&out, "</title>\n<style>\n");
-  put_page_lines(&out, picture_page_css);
+  mica_ui_strings(&out, picture_page_css);
   mica_ui_string(&out, "</style></head><body>\n<header><h1>");
   mica_ui_xml(&out, o.title);
   mica_ui_format(&out,
@@ -125,7 +121,7 @@ mica_status mica_picture_html(const char *path, const mica_graph *graph,
   for (int32_t i = 0; i < picture.edge_count; i++)
     mica_ui_format(&out, "%s[%d,%d]", i ? "," : "", picture.edges[i].from, picture.edges[i].to);
   mica_ui_string(&out, "]</script>\n<script>\n");
-  put_page_lines(&out, picture_page_js);
+  mica_ui_strings(&out, picture_page_js);
   mica_ui_string(&out, "</script></body></html>\n");
   free(h.first);
   mica_picture_free(&picture);

@@ -220,7 +220,7 @@ mica_status mica_picture_svg(const char *path, const mica_graph *graph,
                    width, height, width, height);
     mica_ui_xml(&out, o.title);
     mica_ui_string(&out, "</title>\n<style>\n");
-    for (int i = 0; picture_style[i]; i++) mica_ui_string(&out, picture_style[i]);
+    mica_ui_strings(&out, picture_style);
     mica_ui_format(&out,
                    "</style>\n<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"6\" refY=\"4\" "
                    "markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">"

@@ -185,7 +185,7 @@ mica_status mica_plot_svg(const char *path, const char *title, const mica_plot_p
                  width, height, width, height);
   mica_ui_xml(&out, title);
   mica_ui_string(&out, "</title>\n<style>\n");
-  for (int i = 0; svg_style[i]; i++) mica_ui_string(&out, svg_style[i]);
+  mica_ui_strings(&out, svg_style);
   for (int i = 0; i < MICA_PLOT_COLORS; i++)
     mica_ui_format(&out, ".line.c%d{stroke:var(--c%d)}.dot.c%d{fill:var(--c%d)}", i, i, i, i);
   mica_ui_format(&out, "\n</style>\n<rect class=\"paper\" width=\"%d\" height=\"%d\"/>\n", width,

@@ -40,12 +40,8 @@ static void page_extreme(mica_ui_text *out, const char *key, const mica_runs_cur
 }
 
 static void page_curve(mica_ui_text *out, const mica_runs_curve *c, int64_t *kept) {
-  int64_t least = -1, most = -1, count = mica_plot_thin(c->value, c->count, PAGE_STRETCHES, kept);
-  for (int64_t i = 0; i < c->count; i++) {
-    if (!isfinite(c->value[i])) continue;
-    if (least < 0 || c->value[i] < c->value[least]) least = i;
-    if (most < 0 || c->value[i] > c->value[most]) most = i;
-  }
+  int64_t least, most, count = mica_plot_thin(c->value, c->count, PAGE_STRETCHES, kept);
+  mica_ui_extremes(c->value, 0, c->count, &least, &most);
   mica_ui_string(out, "{\"name\":"), mica_ui_json(out, c->name);
   mica_ui_format(out, ",\"kind\":\"%s\",\"set\":",
                  c->kind == MICA_METRICS_EVALUATION ? "evaluation" : "train");
@@ -120,10 +116,6 @@ static const char *const plot_page_body[] = {
     "<noscript><p class=\"note\">This page draws its curves with a script.</p></noscript>\n",
     NULL};
 
-static void put_lines(mica_ui_text *out, const char *const *lines) {
-  for (; *lines; lines++) mica_ui_string(out, *lines);
-}
-
 mica_status mica_plot_runs_html(const char *path, const mica_runs *runs,
                                 const mica_plot_options *options, mica_error *error) {
   mica_plot_options o = mica_plot_options_of(options);
@@ -142,13 +134,13 @@ mica_status mica_plot_runs_html(const char *path, const mica_runs *runs,
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta name=\"color-scheme\" content=\"light dark\"><title>Mica</title>\n<style>\n");
-  put_lines(&page, plot_page_css);
+  mica_ui_strings(&page, plot_page_css);
   mica_ui_string(&page, "</style></head><body>\n");
-  put_lines(&page, plot_page_body);
+  mica_ui_strings(&page, plot_page_body);
   mica_ui_string(&page, "<script type=\"application/json\" id=\"data\">");
   mica_ui_bytes(&page, data.bytes, data.failed ? 0 : data.size);
   mica_ui_string(&page, "</script>\n<script>\n");
-  put_lines(&page, plot_page_js);
+  mica_ui_strings(&page, plot_page_js);
   mica_ui_string(&page, "</script></body></html>\n");
   mica_ui_string(&script, "micaData(");
   mica_ui_bytes(&script, data.bytes, data.failed ? 0 : data.size);

@@ -41,12 +41,8 @@ int64_t mica_plot_thin(const double *y, int64_t count, int64_t stretches, int64_
     /* Of [1, count - 1), whose product with `stretches` may not fit 64 bits. */
     int64_t begin = 1 + (int64_t)((double)(count - 2) * (double)s / (double)stretches);
     int64_t end = 1 + (int64_t)((double)(count - 2) * (double)(s + 1) / (double)stretches);
-    int64_t least = -1, most = -1;
-    for (int64_t i = begin; i < end; i++) {
-      if (!isfinite(y[i])) continue;
-      if (least < 0 || y[i] < y[least]) least = i;
-      if (most < 0 || y[i] > y[most]) most = i;
-    }
+    int64_t least, most;
+    mica_ui_extremes(y, begin, end, &least, &most);
     if (least < 0) { /* nothing finite: the gap stays */
       if (begin < end) out[kept++] = begin;
       continue;
@@ -259,12 +255,8 @@ int64_t mica_runs_json(const mica_runs *runs, char *text, size_t size) {
     mica_ui_string(&out, ",\"curves\":[");
     for (size_t i = 0; i < mica_runs_curve_count(runs, r); i++) {
       mica_runs_curve c = mica_runs_curve_at(runs, r, i);
-      int64_t least = -1, most = -1;
-      for (int64_t k = 0; k < c.count; k++) {
-        if (!isfinite(c.value[k])) continue;
-        if (least < 0 || c.value[k] < c.value[least]) least = k;
-        if (most < 0 || c.value[k] > c.value[most]) most = k;
-      }
+      int64_t least, most;
+      mica_ui_extremes(c.value, 0, c.count, &least, &most);
       mica_ui_string(&out, i ? ",{\"metric\":" : "{\"metric\":");
       mica_ui_json(&out, c.name);
       mica_ui_format(&out, ",\"kind\":\"%s\",\"set\":",

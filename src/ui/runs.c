@@ -38,13 +38,6 @@ static mica_status no_memory(mica_error *error) {
   return mica_error_set(error, MICA_OUT_OF_MEMORY, "runs: out of memory");
 }
 
-static char *copy_text(const char *text) {
-  size_t size = strlen(text) + 1;
-  char *copy = malloc(size);
-  if (copy) memcpy(copy, text, size);
-  return copy;
-}
-
 bool mica_ui_is_name(const char *name, size_t size) {
   if (size == 0 || size > 255) return false;
   for (size_t i = 0, length; i < size; i += length) {
@@ -52,6 +45,17 @@ bool mica_ui_is_name(const char *name, size_t size) {
     if (length == 0 || (unsigned char)name[i] < 0x20 || name[i] == 0x7F) return false;
   }
   return true;
+}
+
+void mica_ui_extremes(const double *values, int64_t begin, int64_t end, int64_t *out_least,
+                      int64_t *out_most) {
+  int64_t least = -1, most = -1;
+  for (int64_t i = begin; i < end; i++) {
+    if (!isfinite(values[i])) continue;
+    if (least < 0 || values[i] < values[least]) least = i;
+    if (most < 0 || values[i] > values[most]) most = i;
+  }
+  *out_least = least, *out_most = most;
 }
 
 mica_status mica_runs_create(mica_runs **out_runs, mica_error *error) {
@@ -88,7 +92,7 @@ mica_status mica_ui_run_begin(mica_runs *runs, const char *name, mica_error *err
   snprintf(unique, sizeof unique, "%.255s", name && *name ? name : "run");
   for (int n = 2; is_taken(runs, unique); n++)
     snprintf(unique, sizeof unique, "%.255s (%d)", name && *name ? name : "run", n);
-  stored_run run = {.name = copy_text(unique), .hash = calloc(HASH_SIZE, sizeof(uint16_t))};
+  stored_run run = {.name = mica_ui_copy(unique), .hash = calloc(HASH_SIZE, sizeof(uint16_t))};
   if (!run.name || !run.hash) {
     free_run(&run);
     return no_memory(error);
@@ -132,7 +136,7 @@ static stored_curve *find_or_make(stored_run *run, const mica_ui_point *p) {
     if (!grown) return NULL;
     run->curves = grown, run->capacity = capacity;
   }
-  stored_curve curve = {.kind = p->kind, .set = copy_text(set), .name = copy_text(p->name)};
+  stored_curve curve = {.kind = p->kind, .set = mica_ui_copy(set), .name = mica_ui_copy(p->name)};
   if (!curve.set || !curve.name) {
     free(curve.set), free(curve.name);
     return NULL;
@@ -256,7 +260,7 @@ static int folder_names(const char *path, char ***out, size_t *out_count) {
       if (grown) names = grown;
       if (!grown) code = ENOMEM;
     }
-    if (!code && !(names[count++] = copy_text(entry->d_name))) count--, code = ENOMEM;
+    if (!code && !(names[count++] = mica_ui_copy(entry->d_name))) count--, code = ENOMEM;
   }
   if (folder) closedir(folder);
   if (count) qsort(names, count, sizeof *names, compare_names);

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ui/ui_internal.h"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/ioctl.h>
-#include <unistd.h>
 bool mica_ui_is_terminal(FILE *file) { return file && isatty(fileno(file)) != 0; }
 static int window_width(FILE *file) {
   struct winsize window = {0};
@@ -97,6 +97,18 @@ mica_status mica_ui_write_file(const char *who, const char *path, mica_ui_text *
   mica_ui_free(&name);
   mica_ui_free(text);
   return status;
+}
+
+int mica_ui_write_all(int file, const void *bytes, size_t size, size_t *out_done) {
+  *out_done = 0;
+  while (*out_done < size) {
+    ssize_t wrote = write(file, (const char *)bytes + *out_done, size - *out_done);
+    if (wrote > 0)
+      *out_done += (size_t)wrote;
+    else if (wrote == 0 || errno != EINTR)
+      return wrote == 0 ? EIO : errno;
+  }
+  return 0;
 }
 
 mica_status mica_ui_read_file(const char *who, const char *path, char **out, size_t *out_size,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* table.c: tables for people: aligned columns, and the summaries that are printed as such. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,12 +87,8 @@ void mica_report_runs(FILE *out, const mica_runs *runs) {
   for (size_t r = 0; texts && cells && r < mica_runs_count(runs); r++)
     for (size_t i = 0; i < mica_runs_curve_count(runs, r); i++, row++) {
       mica_runs_curve c = mica_runs_curve_at(runs, r, i);
-      int64_t least = -1, most = -1;
-      for (int64_t k = 0; k < c.count; k++) {
-        if (!isfinite(c.value[k])) continue;
-        if (least < 0 || c.value[k] < c.value[least]) least = k;
-        if (most < 0 || c.value[k] > c.value[most]) most = k;
-      }
+      int64_t least, most;
+      mica_ui_extremes(c.value, 0, c.count, &least, &most);
       char(*line)[CELL] = texts + row * SUMMARY_COLUMNS;
       snprintf(line[0], CELL, "%s", mica_runs_name(runs, r));
       snprintf(line[1], CELL, "%s", c.name);

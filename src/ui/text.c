@@ -37,6 +37,10 @@ void mica_ui_string(mica_ui_text *text, const char *string) {
   mica_ui_bytes(text, string, strlen(string));
 }
 
+void mica_ui_strings(mica_ui_text *text, const char *const *strings) {
+  for (; *strings; strings++) mica_ui_string(text, *strings);
+}
+
 void mica_ui_format(mica_ui_text *text, const char *format, ...) {
   char small[512];
   va_list arguments;
@@ -118,6 +122,13 @@ void mica_ui_fixed(mica_ui_text *text, double value, int decimals) {
   snprintf(number, sizeof number, "%.*f", decimals, value);
   with_point(number);
   mica_ui_string(text, number);
+}
+
+char *mica_ui_copy(const char *string) {
+  size_t size = strlen(string) + 1;
+  char *copy = malloc(size);
+  if (copy) memcpy(copy, string, size);
+  return copy;
 }
 
 size_t mica_ui_utf8(const char *text, size_t size) {

@@ -148,13 +148,6 @@ static mica_status open_files(mica_training_view *view, mica_error *error) {
   return status;
 }
 
-static char *copy_string(const char *text) {
-  size_t size = strlen(text) + 1;
-  char *copy = malloc(size);
-  if (copy) memcpy(copy, text, size);
-  return copy;
-}
-
 static void free_view(mica_training_view *view) {
   mica_metrics_log_close(view->log, NULL), mica_events_close(view->events, NULL);
   free(view->folder), free(view->title), free(view);
@@ -175,8 +168,8 @@ mica_status mica_training_view_open(mica_training_loop *loop,
   mica_training_view *view = calloc(1, sizeof *view);
   if (!view) return mica_error_set(error, MICA_OUT_OF_MEMORY, "training_view: out of memory");
   view->options = o, view->loop = loop, view->drawn_ns = mica_ui_clock();
-  view->title = copy_string(o.title ? o.title : "training");
-  if (o.folder) view->folder = copy_string(o.folder);
+  view->title = mica_ui_copy(o.title ? o.title : "training");
+  if (o.folder) view->folder = mica_ui_copy(o.folder);
   mica_status status = MICA_OK;
   if (!view->title || (o.folder && !view->folder))
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "training_view: out of memory");

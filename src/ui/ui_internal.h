@@ -19,6 +19,8 @@ typedef struct {
 
 void mica_ui_bytes(mica_ui_text *text, const void *bytes, size_t size);
 void mica_ui_string(mica_ui_text *text, const char *string);
+/* Strings up to NULL: a page or a style in pieces. */
+void mica_ui_strings(mica_ui_text *text, const char *const *strings);
 /* As printf; no floating point, whose form depends on the locale. */
 void mica_ui_format(mica_ui_text *text, const char *format, ...) MICA_PRINTF(2, 3);
 /* At most `digits` significant ones, 0: as many as reading the same double back needs; "nan", "inf". */
@@ -35,6 +37,8 @@ void mica_ui_json_number(mica_ui_text *text, double value, int digits);
 void mica_ui_xml(mica_ui_text *text, const char *string);
 void mica_ui_free(mica_ui_text *text);
 
+/* A copy to be freed; NULL: out of memory. */
+char *mica_ui_copy(const char *string);
 /* Bytes of the well-formed UTF-8 sequence at the front of bytes[size], 0: there is none. */
 size_t mica_ui_utf8(const char *bytes, size_t size);
 /* Columns that a terminal gives to UTF-8 text, counted as one a character, without color codes. */
@@ -51,6 +55,9 @@ mica_status mica_ui_write_file(const char *who, const char *path, mica_ui_text *
 /* Reads a whole file of at most 2 GiB into *out (free). */
 mica_status mica_ui_read_file(const char *who, const char *path, char **out, size_t *out_size,
                               mica_error *error);
+
+/* Writes all bytes to a descriptor: 0 or an errno value; *out_done: how many were written. */
+int mica_ui_write_all(int file, const void *bytes, size_t size, size_t *out_done);
 
 /* ---- the system ------------------------------------------------------------------------------- */
 
@@ -81,6 +88,9 @@ void mica_ui_run_drop(mica_runs *runs);
 mica_status mica_ui_read_lines(mica_runs *runs, const char *bytes, size_t size, mica_error *error);
 mica_status mica_ui_read_events(mica_runs *runs, const unsigned char *bytes, size_t size,
                                 double *began, mica_error *error);
+/* Where the least and the greatest finite one of values [begin, end) stand first; -1: none is finite. */
+void mica_ui_extremes(const double *values, int64_t begin, int64_t end, int64_t *out_least,
+                      int64_t *out_most);
 /* A non-empty metric's or set's name of at most 255 bytes of UTF-8 without control characters. */
 bool mica_ui_is_name(const char *name, size_t size);
 
