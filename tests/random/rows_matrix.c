@@ -33,6 +33,11 @@ static mica_value regular(generator *g, bool *out_ok) {
   mica_value x = draw_matrix(g, true, out_ok);
   return mica_add(x, mica_mul(diagonal(x, true), 2));
 }
+/* Distinct singular values. */
+static mica_value separated(generator *g, bool square, bool *out_ok) {
+  mica_value x = draw_matrix(g, square, out_ok);
+  return *out_ok ? mica_add(x, diagonal(x, false)) : x;
+}
 
 static bool make_cholesky(generator *g) {
   bool ok;
@@ -75,18 +80,16 @@ static bool make_lu(generator *g) {
 }
 static bool make_qr(generator *g) {
   bool ok;
-  mica_value x = draw_matrix(g, false, &ok);
+  mica_value x = separated(g, false, &ok);
   if (!ok) return false;
-  x = mica_add(x, diagonal(x, false));
   random_push_node(g, random_build(g, "qr", &x, 1, "full=false"), 8);
   return true;
 }
 /* Vectors have no sign of their own. */
 static bool make_eigh(generator *g) {
   bool ok;
-  mica_value x = draw_matrix(g, true, &ok);
+  mica_value x = separated(g, true, &ok);
   if (!ok) return false;
-  x = mica_add(x, diagonal(x, false));
   mica_value values = mica_build_operator(g->graph, "eigh", &x, 1, NULL);
   if (g->graph->status != MICA_OK) return false;
   random_push(g, values, 6);
@@ -95,9 +98,8 @@ static bool make_eigh(generator *g) {
 }
 static bool make_svd(generator *g) {
   bool ok;
-  mica_value x = draw_matrix(g, false, &ok);
+  mica_value x = separated(g, false, &ok);
   if (!ok) return false;
-  x = mica_add(x, diagonal(x, false));
   mica_value u = random_build(g, "svd", &x, 1, "full=false");
   if (g->graph->status != MICA_OK) return false;
   random_push(g, mica_value_of(g->graph, u.id + 1), 6);
@@ -107,9 +109,8 @@ static bool make_svd(generator *g) {
 }
 static bool make_pinv(generator *g) {
   bool ok;
-  mica_value x = draw_matrix(g, false, &ok);
+  mica_value x = separated(g, false, &ok);
   if (!ok) return false;
-  x = mica_add(x, diagonal(x, false));
   random_push(g, random_build(g, "pinv", &x, 1, "rcond=0.001"), 8);
   return true;
 }

@@ -191,25 +191,26 @@ static bool make_concatenate(generator *g) {
   random_push(g, mica_concatenate(in, count, axis), x.bound);
   return true;
 }
-static bool make_dynamic_slice(generator *g) {
-  pool_entry x = random_pick_ranked(g, ANY_DTYPE, 1, 3);
-  mica_shape sizes = mica_shape_of(x.value);
-  mica_value start[8];
+/* Where a part of x begins, and its sizes. */
+static mica_shape draw_part(generator *g, mica_value x, mica_value *start) {
+  mica_shape sizes = mica_shape_of(x);
   for (int32_t i = 0; i < sizes.rank; i++) {
     start[i] = random_index(g, MICA_SCALAR, sizes.dim[i]);
     if (random_draw(g, 3)) sizes.dim[i] = random_between(g, (sizes.dim[i] + 1) / 2, 0);
   }
+  return sizes;
+}
+static bool make_dynamic_slice(generator *g) {
+  pool_entry x = random_pick_ranked(g, ANY_DTYPE, 1, 3);
+  mica_value start[8];
+  mica_shape sizes = draw_part(g, x.value, start);
   random_push(g, mica_dynamic_slice(x.value, start, sizes), x.bound);
   return true;
 }
 static bool make_dynamic_update_slice(generator *g) {
   pool_entry x = random_pick_ranked(g, ANY_DTYPE, 1, 3);
-  mica_shape sizes = mica_shape_of(x.value);
   mica_value start[8];
-  for (int32_t i = 0; i < sizes.rank; i++) {
-    start[i] = random_index(g, MICA_SCALAR, sizes.dim[i]);
-    if (random_draw(g, 3)) sizes.dim[i] = random_between(g, (sizes.dim[i] + 1) / 2, 0);
-  }
+  mica_shape sizes = draw_part(g, x.value, start);
   pool_entry update = random_pick_as(g, mica_dtype_of(x.value));
   random_push(g, mica_dynamic_update_slice(x.value, random_fit(g, update.value, sizes), start),
               fmax(x.bound, update.bound));
