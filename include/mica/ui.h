@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ui.h: what a person sees: progress, reports, plots. A library of its own (libmica_ui), the
- * only one that writes to a FILE. Nothing here keeps state between calls but what the caller
+ * only one that prints. Nothing here keeps state between calls but what the caller
  * owns; one thread at a time. */
 #ifndef MICA_UI_H
 #define MICA_UI_H
