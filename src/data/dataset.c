@@ -77,12 +77,6 @@ int64_t mica_dataset_state_take(mica_dataset_state *state) {
   return 0;
 }
 
-void mica_state_copy(mica_dataset_state *to, const mica_dataset_state *from) {
-  mica_state_clear(to);
-  for (size_t i = 0; i < from->count; i++) mica_dataset_state_put(to, from->values[i]);
-  to->failed |= from->failed;
-}
-
 /* FNV-1a (Fowler, Noll, Vo) of the name in 31 bits: tells positions of other pipelines. */
 static int64_t name_mark(const char *name) {
   uint32_t hash = 2166136261u;

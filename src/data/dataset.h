@@ -14,7 +14,6 @@ struct mica_dataset_state {
 };
 void mica_state_clear(mica_dataset_state *state); /* keeps the memory */
 void mica_state_free(mica_dataset_state *state);
-void mica_state_copy(mica_dataset_state *to, const mica_dataset_state *from);
 
 struct mica_dataset {
   mica_dataset_methods methods;

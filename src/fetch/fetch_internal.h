@@ -8,8 +8,8 @@
 
 enum { FETCH_PATH = 4096 };
 
-/* Appends the rest of the url to the part file, of which `have` bytes are there. *out_restart: the server did not go on
- * from there, and the file was begun anew. MICA_IO for what another try may mend. */
+/* Appends the rest of the url to the part file, of which `have` bytes are there; a server that does not go on from there
+ * begins the file anew. MICA_IO for what another try may mend. */
 mica_status mica_fetch_transfer(const mica_fetch_options *options, const char *url,
                                 const char *part, int64_t have, mica_error *error);
 

@@ -52,9 +52,8 @@ static const known_plugin *plugin_named(const char *name) {
   return NULL;
 }
 
-bool mica_xla_plugin_known(const char *name) { return plugin_named(name) != NULL; }
-
-void mica_xla_plugin_names(char *text, size_t size) {
+/* "cpu, cuda, .." */
+static void plugin_names(char *text, size_t size) {
   size_t used = 0;
   if (size > 0) text[0] = '\0';
   for (size_t i = 0; i < KNOWN_PLUGIN_COUNT && used < size; i++) {
@@ -94,7 +93,7 @@ mica_status mica_xla_plugin_find(const char *name, char path[XLA_PATH_SIZE], mic
   const known_plugin *plugin = plugin_named(name);
   if (plugin == NULL) {
     char names[128];
-    mica_xla_plugin_names(names, sizeof(names));
+    plugin_names(names, sizeof(names));
     return mica_error_set(error, MICA_NOT_FOUND,
                           "xla: there is no plugin '%.100s'; there are: %s, or xla:/path/to/it.so",
                           name, names);

@@ -115,7 +115,6 @@ void mica_xla_lower_cumulative(const mica_rule *rule, mica_value *out) {
   const mica_cumulative_attr *attr = rule->attr;
   scan_plan plan = {joins[attr->kind], 1, (int32_t)attr->axis};
   mica_value x = mica_widen(rule->in[0]), y;
-  int64_t n = mica_dim_of(x, plan.axis);
   mica_axes axis = {.count = 1, .axis = {plan.axis}};
   if (mica_shape_count(mica_shape_of(x)) == 0) {
     out[0] = rule->in[0];
@@ -129,7 +128,6 @@ void mica_xla_lower_cumulative(const mica_rule *rule, mica_value *out) {
     high[plan.axis] = -1;
     y = mica_pad(y, empty_fold(y, attr->kind), low, high, NULL);
   }
-  (void)n;
   if (attr->reverse) y = mica_reverse(y, axis);
   out[0] = mica_convert(y, mica_dtype_of(rule->in[0]));
 }

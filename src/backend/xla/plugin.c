@@ -145,7 +145,7 @@ static void write_version(const pjrt_named_value *value, char *out, size_t size)
   }
 }
 
-/* What the plugin tells about itself; all of it may be missing. */
+/* The version that the plugin tells; it may be missing. */
 static void read_attributes(xla_plugin *plugin) {
   if (!mica_xla_has(plugin, PJRT_PLUGIN_ATTRIBUTES)) return;
   pjrt_attributes_args args = {PJRT_SIZE_OF(pjrt_attributes_args, count)};
@@ -153,8 +153,6 @@ static void read_attributes(xla_plugin *plugin) {
   const char *at = (const char *)args.attributes;
   for (size_t i = 0; i < args.count && at != NULL; i++) {
     const pjrt_named_value *value = (const pjrt_named_value *)(const void *)at;
-    if (named(value, "xla_version"))
-      write_version(value, plugin->xla_version, sizeof(plugin->xla_version));
     if (named(value, "stablehlo_current_version"))
       write_version(value, plugin->stablehlo_version, sizeof(plugin->stablehlo_version));
     at += sizeof(*value);

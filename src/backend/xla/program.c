@@ -4,7 +4,8 @@
  * On a CPU the plugin computes in the host's memory: inputs are lent to it for the call (zero copy,
  * since tensors are aligned to 64 bytes), and an input whose memory is also that of its output is
  * donated, so that a variable is updated where it lies. What the plugin puts elsewhere is copied out,
- * always in row-major order: by a plain copy where the first call has found the outputs to lie so. On other devices inputs are uploaded and outputs fetched. */
+ * always in row-major order: by a plain copy where the first call has found the outputs to lie so. On
+ * other devices inputs are uploaded and outputs fetched. */
 #include "backend/xla/xla_internal.h"
 #include "graph/attributes.h"
 

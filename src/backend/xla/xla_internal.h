@@ -15,16 +15,13 @@ typedef struct {
   const pjrt_api *api;
   char name[XLA_NAME_SIZE]; /* "cpu", "cuda"; of a path "plugin" */
   char path[XLA_PATH_SIZE];
-  char xla_version[32], stablehlo_version[32]; /* "" where the plugin does not tell */
+  char stablehlo_version[32]; /* "" where the plugin does not tell */
 } xla_plugin;
 
 /* `which`: "cpu", "cuda", .. or a path; finds and loads it. */
 mica_status mica_xla_plugin_load(const char *which, xla_plugin *out_plugin, mica_error *error);
 /* The file of a plugin that has a name. */
 mica_status mica_xla_plugin_find(const char *name, char path[XLA_PATH_SIZE], mica_error *error);
-/* Whether the library knows a plugin of that name. */
-bool mica_xla_plugin_known(const char *name);
-void mica_xla_plugin_names(char *text, size_t size); /* "cpu, cuda, .." */
 /* What has to be in memory before the plugin at `path` loads; failures are left to it. */
 void mica_xla_preload(const char *name, const char *path);
 
@@ -84,7 +81,7 @@ typedef struct {
 mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, xla_lowering how,
                            mica_error *error);
 
-/* What the text of a module needs to know, and leaves (stablehlo.c). */
+/* What the text of a module needs to know, and leaves (module.c, writer.c). */
 typedef struct {
   const mica_graph *graph; /* lowered */
   mica_allocator allocator;

@@ -7,7 +7,7 @@
 
 void mica_csv_scan_begin(mica_csv_scan *scan, const char *text, size_t size,
                          const mica_csv_options *options) {
-  *scan = (mica_csv_scan){.begin = text, .at = text, .end = text + size, .line = 1};
+  *scan = (mica_csv_scan){.at = text, .end = text + size, .line = 1};
   scan->separator = options->separator != 0 ? options->separator : ',';
   scan->comment = options->comment;
   scan->keep_blanks = options->keep_blanks;

@@ -6,7 +6,7 @@
 #include "mica/data.h"
 
 typedef struct {
-  const char *begin, *at, *end;
+  const char *at, *end;
   char separator, comment;
   bool keep_blanks;
   const char *strip, *missing;
