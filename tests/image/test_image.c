@@ -61,7 +61,7 @@ TEST(round_trips) {
   }
 }
 
-/* A constant stays constant, a ramp stays one, and the mean stays when an image shrinks. */
+/* The mean stays when an image shrinks, and its pixels stay near what the picture has in their place. */
 TEST(resizes) {
   mica_tensor *large = picture(64, 96, 3), *small = NULL;
   mica_error error = {0};

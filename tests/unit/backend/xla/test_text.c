@@ -123,7 +123,7 @@ TEST(golden) {
   CHECK_FAIL("the text has changed: see %s", path);
 }
 
-TEST(says_what_has_no_form) {
+TEST(no_graph_no_text) {
   mica_error error = {0};
   size_t length = 1;
   char text[8] = "x";
@@ -132,4 +132,4 @@ TEST(says_what_has_no_form) {
   CHECK_EQ_STR(text, "");
 }
 
-TEST_MAIN(TEST_CASE(golden), TEST_CASE(says_what_has_no_form))
+TEST_MAIN(TEST_CASE(golden), TEST_CASE(no_graph_no_text))
