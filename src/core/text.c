@@ -75,6 +75,21 @@ void mica_text_format(mica_text *text, const char *format, ...) {
   text->size += (size_t)length;
 }
 
+int64_t mica_text_copy(const mica_text *text, char *out, size_t size) {
+  if (size > 0) {
+    size_t copied = text->failed ? 0 : text->size < size - 1 ? text->size : size - 1;
+    if (copied > 0) memcpy(out, text->data, copied);
+    out[copied] = '\0';
+  }
+  return text->failed ? -1 : (int64_t)text->size;
+}
+
+int64_t mica_text_deliver(mica_text *text, char *out, size_t size) {
+  int64_t needed = mica_text_copy(text, out, size);
+  mica_text_deinit(text);
+  return needed;
+}
+
 void mica_text_double(mica_text *text, double value) {
   char digits[32];
   int length = mica_format_double(value, digits, sizeof(digits));

@@ -20,6 +20,9 @@ void mica_text_clear(mica_text *text); /* keeps the memory */
 void mica_text_append(mica_text *text, const char *string);
 void mica_text_append_bytes(mica_text *text, const void *bytes, size_t size);
 void mica_text_format(mica_text *text, const char *format, ...) MICA_PRINTF(2, 3);
+/* Copies a finished text to a caller's buffer as snprintf would; -1 when memory ran out. */
+int64_t mica_text_copy(const mica_text *text, char *out, size_t size);
+int64_t mica_text_deliver(mica_text *text, char *out, size_t size); /* the same, and frees it */
 /* The shortest decimal that reads back as the same double ("0.1", "1e+30", "nan", "inf",
  * "-inf"). */
 void mica_text_double(mica_text *text, double value);

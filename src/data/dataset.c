@@ -149,15 +149,9 @@ int64_t mica_dataset_save(mica_dataset *dataset, char *text, size_t size) {
   for (size_t i = 0; i < state.count; i++) mica_json_integer(&json, state.values[i]);
   mica_json_array_end(&json);
   mica_json_object_end(&json);
-  int64_t needed = state.failed || json_text.failed ? -1 : (int64_t)json_text.size;
-  if (needed >= 0 && size > 0) {
-    size_t kept = json_text.size < size - 1 ? json_text.size : size - 1;
-    memcpy(text, json_text.data, kept);
-    text[kept] = 0;
-  }
-  mica_text_deinit(&json_text);
+  json_text.failed |= state.failed;
   mica_state_free(&state);
-  return needed;
+  return mica_text_deliver(&json_text, text, size);
 }
 
 mica_status mica_dataset_restore(mica_dataset *dataset, const char *text, mica_error *error) {

@@ -452,9 +452,6 @@ mica_value mica_mutated(mica_op op, mica_rule_kind rule, size_t operand, mica_va
 #endif
 
 void mica_graph_print(const mica_graph *graph, mica_text *text);
-/* Copies a finished text to a caller's buffer as snprintf would, and frees it; -1 when memory
- * ran out. */
-int64_t mica_text_deliver(mica_text *from, char *text, size_t size);
 
 /* ---- helpers for rules ----------------------------------------------------------------------- */
 

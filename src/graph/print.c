@@ -187,18 +187,6 @@ void mica_graph_print(const mica_graph *graph, mica_text *text) {
   mica_free(&graph->allocator, p.number, (graph->count + 1u) * sizeof *p.number);
 }
 
-/* Copies a finished text to a caller's buffer, as snprintf would; -1 when memory ran out. */
-int64_t mica_text_deliver(mica_text *from, char *text, size_t size) {
-  int64_t needed = from->failed ? -1 : (int64_t)from->size;
-  if (size) {
-    size_t copied = needed < 0 ? 0 : from->size < size - 1 ? from->size : size - 1;
-    if (copied) memcpy(text, from->data, copied);
-    text[copied] = 0;
-  }
-  mica_text_deinit(from);
-  return needed;
-}
-
 int64_t mica_graph_format(const mica_graph *graph, char *text, size_t size) {
   mica_text printed;
   mica_text_init(&printed, graph ? &graph->allocator : NULL);

@@ -3,8 +3,6 @@
 #include "backend/xla/xla_internal.h"
 #include "mica/xla.h"
 
-#include <string.h>
-
 mica_status mica_stablehlo_format(mica_graph *graph, char *text, size_t size, size_t *out_length,
                                   mica_error *error) {
   if (out_length != NULL) *out_length = 0;
@@ -25,12 +23,8 @@ mica_status mica_stablehlo_format(mica_graph *graph, char *text, size_t size, si
   if (status == MICA_OK) status = mica_xla_module_begin(&module, &arena, error);
   if (status == MICA_OK) status = mica_xla_module_write(&module, &out, error);
   if (status == MICA_OK) {
+    (void)mica_text_copy(&out, text, size);
     if (out_length != NULL) *out_length = out.size;
-    if (size > 0) {
-      size_t length = out.size < size - 1 ? out.size : size - 1;
-      memcpy(text, out.data, length);
-      text[length] = '\0';
-    }
   }
   mica_graph_deinit(&lowered);
   mica_arena_deinit(&arena);

@@ -508,11 +508,5 @@ size_t mica_xla_program_arena_bytes(void *state, const void *pointer) {
 int64_t mica_xla_program_format(void *state, const void *pointer, char *text, size_t size) {
   (void)state;
   const xla_program *program = pointer;
-  if (program->text.size > INT64_MAX / 2) return -1;
-  if (size > 0) {
-    size_t length = program->text.size < size - 1 ? program->text.size : size - 1;
-    memcpy(text, program->text.data, length);
-    text[length] = '\0';
-  }
-  return (int64_t)program->text.size;
+  return mica_text_copy(&program->text, text, size);
 }
