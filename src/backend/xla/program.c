@@ -174,9 +174,8 @@ static void *buffer_memory(const xla_client *client, pjrt_buffer *buffer) {
 }
 
 static size_t byte_size_of(mica_type type) {
-  size_t count = (size_t)mica_shape_count(type.shape);
-  size_t bits = (size_t)mica_dtype_bits(type.dtype);
-  return bits == 4 ? (count + 1) / 2 : count * (bits / 8);
+  size_t size = 0;
+  return mica_type_byte_size(type, &size) ? size : 0;
 }
 
 static void destroy_buffers(const xla_client *client, pjrt_buffer **buffers, size_t count) {

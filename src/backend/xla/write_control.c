@@ -103,6 +103,13 @@ static xla_ref loop_result(uint32_t number, const loop_state *loop, size_t index
   return (xla_ref){number, loop->count == 1 ? -1 : (int32_t)index, loop->types[index]};
 }
 
+/* [] of i32 or i64 */
+static xla_ref loop_number(xla_writer *w, mica_dtype dtype, int64_t number) {
+  int32_t narrow = (int32_t)number;
+  return mica_xla_constant(w, xla_scalar(dtype),
+                           dtype == MICA_I64 ? (const void *)&number : &narrow);
+}
+
 static xla_ref counted(xla_writer *w, xla_ref counter) {
   return mica_xla_emit_2(w, "stablehlo.add", counter.type, counter,
                          mica_xla_number(w, counter.type.dtype, 1));
@@ -133,8 +140,7 @@ static void emit_while(xla_writer *w, uint32_t id) {
     if (which == 0) {
       xla_ref holds = w->refs[region->results[0]];
       if (bounded) {
-        int64_t most = attr->max_iterations;
-        xla_ref limit = mica_xla_constant(w, xla_scalar(MICA_I64), &most);
+        xla_ref limit = loop_number(w, MICA_I64, attr->max_iterations);
         xla_ref below = mica_xla_compare(w, "LT", loop.inside[states], limit);
         holds = mica_xla_emit_2(w, "stablehlo.and", holds.type, holds, below);
       }
@@ -207,19 +213,14 @@ static void emit_scan(xla_writer *w, uint32_t id) {
   for (size_t i = 0; i < loop.count; i++) loop.types[i] = loop.in[i].type;
   uint32_t number = mica_xla_operation_begin(w, "stablehlo.while", loop.count, loop.in, loop.count);
   loop_region(w, &loop, true);
-  int64_t length = attr->length;
-  int32_t short_length = dtype == MICA_I32 ? (int32_t)length : 0, last = short_length - 1;
-  int64_t long_last = length - 1;
-  xla_ref limit = mica_xla_constant(w, xla_scalar(dtype),
-                                    dtype == MICA_I64 ? (const void *)&length : &short_length);
+  xla_ref limit = loop_number(w, dtype, attr->length);
   xla_ref more = mica_xla_compare(w, "LT", loop.inside[0], limit);
   mica_xla_region_return(w, &more, 1);
   loop_region(w, &loop, false);
   name_captures(w, node, 0);
   xla_ref counter = loop.inside[0], step = counter;
   if (attr->reverse) {
-    xla_ref top = mica_xla_constant(w, xla_scalar(dtype),
-                                    dtype == MICA_I64 ? (const void *)&long_last : &last);
+    xla_ref top = loop_number(w, dtype, attr->length - 1);
     step = mica_xla_emit_2(w, "stablehlo.subtract", counter.type, top, counter);
   }
   for (uint32_t i = 0; i < body->declared_count; i++) {

@@ -20,9 +20,9 @@ static mica_dtype fold_dtype(mica_dtype dtype, mica_reduce_kind kind) {
 }
 
 /* A region of one reducer on two elements. */
-static void write_reducer(xla_writer *w, mica_reduce_kind kind, mica_dtype dtype) {
+static void write_reducer(xla_writer *w, mica_reduce_kind kind, mica_dtype dtype, bool first) {
   mica_type element = xla_scalar(dtype);
-  mica_xla_region_begin(w, true);
+  mica_xla_region_begin(w, first);
   xla_ref x = mica_xla_argument(w, element, true);
   xla_ref y = mica_xla_argument(w, element, false);
   mica_xla_region_ready(w);
@@ -39,7 +39,7 @@ static void emit_reduce(xla_writer *w, uint32_t id) {
   xla_ref in[2] = {mica_xla_convert(w, mica_xla_operand(w, id, 0), dtype),
                    mica_xla_neutral(w, dtype, kind)};
   uint32_t number = mica_xla_operation_begin(w, "stablehlo.reduce", 1, in, 2);
-  write_reducer(w, kind, dtype);
+  write_reducer(w, kind, dtype, true);
   mica_xla_attribute_array(w, "dimensions", attr->axes.at, attr->axes.count);
   mica_xla_operation_end(w, in, 2, &folded, 1);
   mica_xla_define(w, id, mica_xla_convert(w, (xla_ref){number, -1, folded}, type.dtype));
@@ -122,7 +122,7 @@ static void emit_reduce_window(xla_writer *w, uint32_t id) {
   xla_ref in[2] = {mica_xla_convert(w, mica_xla_operand(w, id, 0), dtype),
                    mica_xla_neutral(w, dtype, kind)};
   uint32_t number = mica_xla_operation_begin(w, "stablehlo.reduce_window", 1, in, 2);
-  write_reducer(w, kind, dtype);
+  write_reducer(w, kind, dtype, true);
   window_attributes(w, attr);
   mica_xla_operation_end(w, in, 2, &folded, 1);
   mica_xla_define(w, id, mica_xla_convert(w, (xla_ref){number, -1, folded}, type.dtype));
@@ -185,7 +185,7 @@ static void scatter_to_extremes(xla_writer *w, uint32_t id, xla_ref x, xla_ref s
   uint32_t windows = select_in_windows(w, attr, x, NULL, source.type.shape);
   mica_shape line = {.rank = 1, .dim = {mica_shape_count(x.type.shape)}};
   mica_shape updates = {.rank = 1, .dim = {mica_shape_count(source.type.shape)}};
-  mica_type flat = xla_shaped(dtype, line), element = xla_scalar(dtype);
+  mica_type flat = xla_shaped(dtype, line);
   xla_ref zero = mica_xla_number(w, dtype, 0);
   mica_xla_attribute_array(w, "broadcast_dimensions", NULL, 0);
   xla_ref in[3] = {
@@ -193,11 +193,7 @@ static void scatter_to_extremes(xla_writer *w, uint32_t id, xla_ref x, xla_ref s
       mica_xla_reshape(w, (xla_ref){windows, 1, xla_shaped(place, source.type.shape)}, updates),
       mica_xla_reshape(w, source, updates)};
   uint32_t number = mica_xla_operation_begin(w, "stablehlo.scatter", 1, in, 3);
-  mica_xla_region_begin(w, true);
-  xla_ref a = mica_xla_argument(w, element, true), b = mica_xla_argument(w, element, false);
-  mica_xla_region_ready(w);
-  xla_ref sum = mica_xla_emit_2(w, "stablehlo.add", element, a, b);
-  mica_xla_region_return(w, &sum, 1);
+  write_reducer(w, MICA_REDUCE_SUM, dtype, true);
   mica_xla_attribute_text(w, "scatter_dimension_numbers",
                           "#stablehlo.scatter<inserted_window_dims = [0], "
                           "scatter_dims_to_operand_dims = [0], index_vector_dim = 1>");
@@ -227,11 +223,7 @@ static void emit_select_and_scatter(xla_writer *w, uint32_t id) {
   xla_ref stays = mica_xla_compare(w, attr->kind == MICA_REDUCE_MAX ? "GE" : "LE", a, b);
   if (mica_dtype_is_float(dtype)) stays = either(w, stays, is_nan(w, a));
   mica_xla_region_return(w, &stays, 1);
-  mica_xla_region_begin(w, false);
-  a = mica_xla_argument(w, element, true), b = mica_xla_argument(w, element, false);
-  mica_xla_region_ready(w);
-  xla_ref sum = mica_xla_emit_2(w, "stablehlo.add", element, a, b);
-  mica_xla_region_return(w, &sum, 1);
+  write_reducer(w, MICA_REDUCE_SUM, dtype, false);
   mica_xla_attribute_array(w, "window_dimensions", attr->window.at, attr->window.count);
   mica_xla_attribute_array(w, "window_strides", attr->stride.at, attr->stride.count);
   mica_xla_attribute_pairs(w, "padding", &attr->low, &attr->high);

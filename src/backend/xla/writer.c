@@ -83,6 +83,15 @@ static void write_types_of(xla_writer *w, const xla_ref *in, size_t count) {
   mica_text_append(w->text, ")");
 }
 
+static void write_result_types(xla_writer *w, const mica_type *types, size_t count) {
+  mica_text_append(w->text, " -> (");
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0) mica_text_append(w->text, ", ");
+    write_type(w, types[i]);
+  }
+  mica_text_append(w->text, ")\n");
+}
+
 static void write_indent(xla_writer *w) {
   for (int32_t i = 0; i <= w->depth; i++) mica_text_append(w->text, "  ");
 }
@@ -137,13 +146,9 @@ void mica_xla_emit_many(xla_writer *w, uint32_t id, const char *name, const mica
   write_attributes(w);
   mica_text_append(w->text, " : ");
   write_types_of(w, in, count);
-  mica_text_append(w->text, " -> (");
-  for (size_t i = 0; i < results; i++) {
+  write_result_types(w, types, results);
+  for (size_t i = 0; i < results; i++)
     mica_xla_define(w, id + (uint32_t)i, (xla_ref){number, (int32_t)i, types[i]});
-    if (i > 0) mica_text_append(w->text, ", ");
-    write_type(w, types[i]);
-  }
-  mica_text_append(w->text, ")\n");
 }
 
 xla_ref mica_xla_emit_1(xla_writer *w, const char *name, mica_type type, xla_ref x) {
@@ -371,12 +376,7 @@ void mica_xla_operation_end(xla_writer *w, const xla_ref *in, size_t count, cons
   write_attributes(w);
   mica_text_append(w->text, " : ");
   write_types_of(w, in, count);
-  mica_text_append(w->text, " -> (");
-  for (size_t i = 0; i < results; i++) {
-    if (i > 0) mica_text_append(w->text, ", ");
-    write_type(w, types[i]);
-  }
-  mica_text_append(w->text, ")\n");
+  write_result_types(w, types, results);
 }
 
 /* ---- the module ------------------------------------------------------------------------------ */
