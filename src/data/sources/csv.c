@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
@@ -98,24 +97,17 @@ static mica_status count_columns(csv_reader *r, mica_csv_scan scan) {
   return MICA_OK;
 }
 
-static int compare_names(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Two columns of one name could not be told apart. */
 static mica_status check_column_names(csv_reader *r) {
   size_t count = (size_t)r->csv->count;
   const char **names = mica_allocate(NULL, count * sizeof *names);
   if (names == NULL) return csv_memory(r->error);
   for (size_t i = 0; i < count; i++) names[i] = r->csv->columns[i].name;
-  qsort(names, count, sizeof *names, compare_names);
-  mica_status status = MICA_OK;
-  for (size_t i = 1; i < count && status == MICA_OK; i++)
-    if (strcmp(names[i - 1], names[i]) == 0)
-      status =
-          mica_error_set(r->error, MICA_DATA_LOSS, "csv: two columns are named '%.200s'", names[i]);
+  const char *twice = mica_find_duplicate(names, count);
   mica_free(NULL, names, count * sizeof *names);
-  return status;
+  return twice == NULL ? MICA_OK
+                       : mica_error_set(r->error, MICA_DATA_LOSS,
+                                        "csv: two columns are named '%.200s'", twice);
 }
 
 static mica_status name_columns(csv_reader *r, mica_csv_scan *scan) {
@@ -168,6 +160,9 @@ typedef mica_status csv_visit(csv_reader *r, csv_column *column, int64_t row,
 static mica_status visit_rows(csv_reader *r, mica_csv_scan *scan, csv_visit *visit,
                               int64_t *out_rows) {
   int64_t row = 0;
+  mica_error inner = {0};
+  csv_reader inside = *r;
+  inside.error = &inner;
   for (; mica_csv_scan_row(scan); row++) {
     int64_t line = scan->line;
     for (int32_t i = 0; i < r->csv->count; i++) {
@@ -178,9 +173,6 @@ static mica_status visit_rows(csv_reader *r, mica_csv_scan *scan, csv_visit *vis
         return mica_error_set(r->error, MICA_DATA_LOSS,
                               "csv: line %" PRId64 " has %s than %" PRId32 " fields", line,
                               field.last ? "fewer" : "more", r->csv->count);
-      mica_error inner = {0};
-      csv_reader inside = *r;
-      inside.error = &inner;
       status = visit(&inside, &r->csv->columns[i], row, &field);
       if (status != MICA_OK)
         return mica_error_set(r->error, status, "csv: line %" PRId64 ", column '%.100s': %.600s",
