@@ -170,11 +170,8 @@ mica_dataset *mica_dataset_batch(mica_dataset *source, const mica_batch_options 
                                                .save = batch_save,
                                                .restore = batch_restore,
                                                .destroy = batch_destroy};
-  if (options == NULL || options->size < 1) {
-    mica_error_set(error, MICA_INVALID, "batch: a size of at least 1 is needed");
-    mica_dataset_destroy(source);
-    return NULL;
-  }
+  if (options == NULL || options->size < 1)
+    return mica_stage_refuse(source, "batch: a size of at least 1 is needed", error);
   batch_stage *s = mica_stage_allocate(source, sizeof *s, "batch", error);
   if (s == NULL) return NULL;
   s->options = *options;

@@ -269,6 +269,12 @@ void *mica_stage_allocate(mica_dataset *source, size_t size, const char *name, m
   return stage;
 }
 
+mica_dataset *mica_stage_refuse(mica_dataset *source, const char *what, mica_error *error) {
+  mica_error_set(error, MICA_INVALID, "%s", what);
+  mica_dataset_destroy(source);
+  return NULL;
+}
+
 mica_dataset *mica_stage_create(void *stage, const mica_dataset_methods *methods,
                                 mica_error *error) {
   return mica_dataset_create(methods, stage, error);

@@ -35,6 +35,8 @@ typedef struct {
 } mica_stage;
 /* NULL, with the source destroyed, when the source is NULL or memory runs out. */
 void *mica_stage_allocate(mica_dataset *source, size_t size, const char *name, mica_error *error);
+/* NULL with an error of misuse, the source destroyed. */
+mica_dataset *mica_stage_refuse(mica_dataset *source, const char *what, mica_error *error);
 /* Makes the data set; on failure `destroy` has been called and the stage is gone. */
 mica_dataset *mica_stage_create(void *stage, const mica_dataset_methods *methods,
                                 mica_error *error);

@@ -281,12 +281,9 @@ mica_dataset *mica_dataset_parallel_map(mica_dataset *source, mica_map_callback 
                                                .save = parallel_save,
                                                .restore = parallel_restore,
                                                .destroy = parallel_destroy};
-  if (map == NULL || threads < 0) {
-    mica_error_set(error, MICA_INVALID,
-                   "parallel_map: a function and a count of threads of at least 0 are needed");
-    mica_dataset_destroy(source);
-    return NULL;
-  }
+  if (map == NULL || threads < 0)
+    return mica_stage_refuse(
+        source, "parallel_map: a function and a count of threads of at least 0 are needed", error);
   parallel_stage *s = mica_stage_allocate(source, sizeof *s, "parallel_map", error);
   if (s == NULL) return NULL;
   if (threads == 0) threads = mica_thread_core_count();

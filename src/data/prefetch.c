@@ -162,11 +162,8 @@ mica_dataset *mica_dataset_prefetch(mica_dataset *source, int32_t depth, mica_er
                                                .save = prefetch_save,
                                                .restore = prefetch_restore,
                                                .destroy = prefetch_destroy};
-  if (depth < 1) {
-    mica_error_set(error, MICA_INVALID, "prefetch: a depth of at least 1 is needed");
-    mica_dataset_destroy(source);
-    return NULL;
-  }
+  if (depth < 1)
+    return mica_stage_refuse(source, "prefetch: a depth of at least 1 is needed", error);
   prefetch_stage *s = mica_stage_allocate(source, sizeof *s, "prefetch", error);
   if (s == NULL) return NULL;
   s->depth = depth;

@@ -6,12 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static mica_dataset *refuse_stage(mica_dataset *source, mica_error *error, const char *what) {
-  mica_error_set(error, MICA_INVALID, "%s", what);
-  mica_dataset_destroy(source);
-  return NULL;
-}
-
 /* ---- take, skip, repeat ---------------------------------------------------------------------- */
 
 typedef struct {
@@ -83,8 +77,8 @@ static mica_status repeat_next(void *self, mica_batch *batch, mica_error *error)
 static mica_dataset *make_count(mica_dataset *source, int64_t limit,
                                 const mica_dataset_methods *methods, mica_error *error) {
   if (limit < 0)
-    return refuse_stage(source, error,
-                        "data set: take, skip and repeat need a count of at least 0");
+    return mica_stage_refuse(source, "data set: take, skip and repeat need a count of at least 0",
+                             error);
   count_stage *s = mica_stage_allocate(source, sizeof *s, methods->name, error);
   if (s == NULL) return NULL;
   s->limit = limit;
@@ -190,7 +184,7 @@ mica_dataset *mica_dataset_map(mica_dataset *source, mica_map_callback *map, voi
                                                .save = map_save,
                                                .restore = map_restore,
                                                .destroy = map_destroy};
-  if (map == NULL) return refuse_stage(source, error, "map: the function is NULL");
+  if (map == NULL) return mica_stage_refuse(source, "map: the function is NULL", error);
   map_stage *s = mica_stage_allocate(source, sizeof *s, "map", error);
   if (s == NULL) return NULL;
   s->map = map, s->user = user;
@@ -473,7 +467,8 @@ mica_dataset *mica_dataset_shuffle(mica_dataset *source, int64_t size, uint64_t 
                                                .next = shuffle_next,
                                                .begin = shuffle_begin,
                                                .destroy = shuffle_destroy};
-  if (size < 1) return refuse_stage(source, error, "shuffle: a buffer of at least 1 is needed");
+  if (size < 1)
+    return mica_stage_refuse(source, "shuffle: a buffer of at least 1 is needed", error);
   shuffle_stage *s = mica_stage_allocate(source, sizeof *s, "shuffle", error);
   if (s == NULL) return NULL;
   s->size = size, s->seed = seed;
