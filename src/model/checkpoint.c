@@ -43,7 +43,7 @@ void mica_checkpoint_destroy(mica_checkpoint *checkpoint) {
 
 mica_status mica_checkpoint_add(mica_checkpoint *checkpoint, const char *file, const char *name,
                                 mica_tensor *tensor, mica_error *error) {
-  char *copy = mica_arena_text(&checkpoint->arena, name);
+  char *copy = mica_dotted_name(&checkpoint->arena, name);
   const char *part = checkpoint->count > 0 ? checkpoint->entries[checkpoint->count - 1].file : NULL;
   if (part == NULL || strcmp(part, file) != 0) part = mica_arena_text(&checkpoint->arena, file);
   if (copy == NULL || part == NULL ||
@@ -52,8 +52,6 @@ mica_status mica_checkpoint_add(mica_checkpoint *checkpoint, const char *file, c
       !mica_grow(NULL, &checkpoint->by_name, &checkpoint->name_capacity, checkpoint->count + 1,
                  sizeof *checkpoint->by_name))
     return no_memory(error);
-  for (char *c = copy; *c; c++)
-    if (*c == '/') *c = '.';
   checkpoint->entries[checkpoint->count++] =
       (mica_checkpoint_entry){copy, part, mica_tensor_retain(tensor)};
   return MICA_OK;
@@ -97,6 +95,12 @@ mica_status mica_checkpoint_add_file(mica_checkpoint *checkpoint, const char *fi
 
 /* ---- one file or bytes ----------------------------------------------------------------------- */
 
+static void set_metric(mica_checkpoint *checkpoint, const mica_manifest *manifest) {
+  checkpoint->metric_name = manifest->metric_name;
+  checkpoint->metric = manifest->metric;
+  checkpoint->larger_is_better = manifest->larger_is_better;
+}
+
 /* What mica_checkpoint_export left in the metadata; a file from elsewhere has none of it. */
 static void take_export(mica_checkpoint *checkpoint, const mica_safetensors *file) {
   const char *text = mica_safetensors_metadata(file, "mica.checkpoint"),
@@ -109,15 +113,11 @@ static void take_export(mica_checkpoint *checkpoint, const mica_safetensors *fil
   if (text == NULL || strlen(text) > 1 << 16 ||
       mica_json_parse(&checkpoint->arena, text, strlen(text), &json, NULL) != MICA_OK)
     return;
-  const mica_json *step = mica_json_get(json, "step"), *name = mica_json_get(json, "metric_name"),
-                  *metric = mica_json_get(json, "metric"),
-                  *larger = mica_json_get(json, "larger_is_better");
+  const mica_json *step = mica_json_get(json, "step");
+  mica_manifest manifest = {0};
   if (step != NULL && step->kind == MICA_JSON_INTEGER) checkpoint->step = step->integer;
-  if (name == NULL || name->kind != MICA_JSON_STRING) return;
-  checkpoint->metric_name = name->string;
-  if (metric != NULL && (metric->kind == MICA_JSON_NUMBER || metric->kind == MICA_JSON_INTEGER))
-    checkpoint->metric = metric->number;
-  checkpoint->larger_is_better = larger != NULL && larger->boolean;
+  mica_manifest_metric(json, &manifest);
+  set_metric(checkpoint, &manifest);
 }
 
 static mica_status from_file(mica_safetensors *file, mica_checkpoint **out, mica_error *error) {
@@ -242,9 +242,7 @@ static mica_status load_folder(const char *path, int64_t step, mica_checkpoint *
   }
   if (status == MICA_OK) {
     checkpoint->step = manifest.step;
-    checkpoint->metric_name = manifest.metric_name;
-    checkpoint->metric = manifest.metric;
-    checkpoint->larger_is_better = manifest.larger_is_better;
+    set_metric(checkpoint, &manifest);
     status = mica_checkpoint_close(checkpoint, error);
   }
   if (status == MICA_OK) return MICA_OK;

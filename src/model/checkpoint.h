@@ -74,10 +74,15 @@ typedef struct {
 } mica_manifest;
 mica_status mica_manifest_read(const char *checkpoint_path, mica_arena *arena, mica_manifest *out,
                                mica_error *error);
+/* The members of a metric, where they are: texts are those of the JSON. */
+void mica_manifest_metric(const mica_json *json, mica_manifest *out);
 void mica_manifest_write(mica_text *text, const mica_manifest *manifest);
 
 /* a is better than b; a NaN is worse than anything. */
 bool mica_metric_better(double a, double b, bool larger_is_better);
+
+/* A copy of the name with dots for slashes; NULL without memory. */
+char *mica_dotted_name(mica_arena *arena, const char *name);
 
 /* '/' and '.' are equal. With captures, pieces of `path` that the wildcards matched. */
 enum { MICA_PATTERN_WILDCARDS = 8 };

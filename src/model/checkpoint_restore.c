@@ -53,10 +53,8 @@ static const char *renamed(restoration *r, const char *name) {
     mica_text text;
     mica_text_init(&text, NULL);
     mica_pattern_substitute(r->options->renames[i].to, &captures, &text);
-    char *copy = text.failed || text.data == NULL ? NULL : mica_arena_text(&r->arena, text.data);
+    char *copy = text.failed || text.data == NULL ? NULL : mica_dotted_name(&r->arena, text.data);
     mica_text_deinit(&text);
-    for (char *c = copy; c != NULL && *c; c++)
-      if (*c == '/') *c = '.';
     return copy;
   }
   return name;
@@ -130,10 +128,8 @@ static mica_status plan_variable(restoration *r, size_t index, mica_error *error
       return MICA_OK;
     }
   char line[512], wanted[160], given[160];
-  char *dotted = mica_arena_text(&r->arena, name);
+  char *dotted = mica_dotted_name(&r->arena, name);
   if (dotted == NULL) return restore_memory(error);
-  for (char *c = dotted; *c; c++)
-    if (*c == '/') *c = '.';
   restore_source *source = find_source(r, dotted);
   if (source == NULL) {
     r->counts.missing++;

@@ -19,7 +19,7 @@
 
 typedef struct {
   int descriptor;
-  const char *path;
+  char path[MICA_CHECKPOINT_PATH];
   uint64_t size;
   mica_sha256_state sum;
 } checkpoint_sink;
@@ -33,10 +33,14 @@ static mica_status write_and_sum(void *user, const void *bytes, size_t size, mic
                           error);
 }
 
-static mica_status open_sink(checkpoint_sink *sink, const char *path, mica_error *error) {
-  sink->path = path, sink->size = 0;
+static mica_status open_sink(checkpoint_sink *sink, const char *folder, const char *name,
+                             mica_error *error) {
+  sink->size = 0;
   mica_sha256_begin(&sink->sum);
-  return mica_file_status(mica_file_create(path, &sink->descriptor), path, "write", error);
+  mica_status status = mica_checkpoint_join(folder, name, sink->path, error);
+  if (status != MICA_OK) return status;
+  return mica_file_status(mica_file_create(sink->path, &sink->descriptor), sink->path, "write",
+                          error);
 }
 
 static mica_status close_sink(checkpoint_sink *sink, mica_status status, mica_manifest_file *file,
@@ -52,10 +56,8 @@ static mica_status close_sink(checkpoint_sink *sink, mica_status status, mica_ma
 
 static mica_status save_text(const char *folder, const char *name, const char *text,
                              mica_manifest_file *file, mica_error *error) {
-  char path[MICA_CHECKPOINT_PATH];
   checkpoint_sink sink;
-  mica_status status = mica_checkpoint_join(folder, name, path, error);
-  if (status == MICA_OK) status = open_sink(&sink, path, error);
+  mica_status status = open_sink(&sink, folder, name, error);
   if (status != MICA_OK) return status;
   status = write_and_sum(&sink, text, strlen(text), error);
   return close_sink(&sink, status, file, error);
@@ -64,10 +66,8 @@ static mica_status save_text(const char *folder, const char *name, const char *t
 static mica_status save_entries(const char *folder, const char *name,
                                 const mica_named_tensor *tensors, size_t count,
                                 mica_manifest_file *file, mica_error *error) {
-  char path[MICA_CHECKPOINT_PATH];
   checkpoint_sink sink;
-  mica_status status = mica_checkpoint_join(folder, name, path, error);
-  if (status == MICA_OK) status = open_sink(&sink, path, error);
+  mica_status status = open_sink(&sink, folder, name, error);
   if (status != MICA_OK) return status;
   status = mica_safetensors_write(tensors, count, &(mica_named_text){"format", "mica"}, 1,
                                   write_and_sum, &sink, error);
@@ -75,6 +75,10 @@ static mica_status save_entries(const char *folder, const char *name,
 }
 
 /* ---- what is to be saved, as a checkpoint in memory ------------------------------------------ */
+
+static const char *part_file(const mica_checkpoint_part *part) {
+  return part->file != NULL ? part->file : "model";
+}
 
 static bool part_name_is_good(const char *name) {
   size_t length = strlen(name);
@@ -90,7 +94,7 @@ static bool part_name_is_good(const char *name) {
 
 static mica_status collect_part(mica_checkpoint *all, const mica_checkpoint_part *part,
                                 mica_error *error) {
-  const char *file = part->file != NULL ? part->file : "model";
+  const char *file = part_file(part);
   mica_status status = MICA_OK;
   for (size_t i = 0; i < part->variable_count && status == MICA_OK; i++) {
     const mica_named_variable *named = &part->variables[i];
@@ -131,11 +135,11 @@ static mica_status collect(const mica_checkpoint_save_options *options, mica_che
                            mica_error *error) {
   mica_status status = options->state != NULL ? check_state(options->state, error) : MICA_OK;
   for (size_t i = 0; i < options->part_count && status == MICA_OK; i++) {
-    const char *file = options->parts[i].file != NULL ? options->parts[i].file : "model";
+    const char *file = part_file(&options->parts[i]);
     if (!part_name_is_good(file))
       return mica_error_set(error, MICA_INVALID, "checkpoint: '%.100s' cannot name a part", file);
     for (size_t k = 0; k < i; k++)
-      if (!strcmp(file, options->parts[k].file != NULL ? options->parts[k].file : "model"))
+      if (!strcmp(file, part_file(&options->parts[k])))
         return mica_error_set(error, MICA_INVALID, "checkpoint: two parts are named '%.100s'",
                               file);
     status = collect_part(all, &options->parts[i], error);
@@ -168,7 +172,7 @@ static mica_status fill_folder(const mica_checkpoint_save_options *options,
                            : mica_error_set(error, MICA_OUT_OF_MEMORY, "checkpoint: out of memory");
   size_t first = 0;
   for (size_t i = 0; i < options->part_count && status == MICA_OK; i++) {
-    const char *file = options->parts[i].file != NULL ? options->parts[i].file : "model";
+    const char *file = part_file(&options->parts[i]);
     size_t count = options->parts[i].variable_count + options->parts[i].tensor_count;
     for (size_t k = 0; k < count; k++)
       tensors[k] =

@@ -145,21 +145,24 @@ static bool file_member(const mica_json *object, mica_manifest_file *out) {
   return true;
 }
 
+void mica_manifest_metric(const mica_json *json, mica_manifest *out) {
+  const mica_json *name = mica_json_get(json, "metric_name"),
+                  *metric = mica_json_get(json, "metric"),
+                  *larger = mica_json_get(json, "larger_is_better");
+  out->metric = NAN;
+  if (name == NULL || name->kind != MICA_JSON_STRING) return;
+  out->metric_name = name->string;
+  if (metric != NULL && (metric->kind == MICA_JSON_INTEGER || metric->kind == MICA_JSON_NUMBER))
+    out->metric = metric->number;
+  out->larger_is_better = larger != NULL && larger->boolean;
+}
+
 static bool fill_manifest(mica_arena *arena, const mica_json *json, mica_manifest *out) {
   int64_t version;
   if (!integer_member(json, "mica_checkpoint", &version) || version != 1) return false;
   if (!integer_member(json, "step", &out->step)) return false;
-  const mica_json *name = mica_json_get(json, "metric_name"),
-                  *metric = mica_json_get(json, "metric"),
-                  *larger = mica_json_get(json, "larger_is_better"),
-                  *files = mica_json_get(json, "files");
-  out->metric = NAN;
-  if (name != NULL && name->kind == MICA_JSON_STRING) {
-    out->metric_name = name->string;
-    if (metric != NULL && (metric->kind == MICA_JSON_INTEGER || metric->kind == MICA_JSON_NUMBER))
-      out->metric = metric->number;
-    out->larger_is_better = larger != NULL && larger->boolean;
-  }
+  mica_manifest_metric(json, out);
+  const mica_json *files = mica_json_get(json, "files");
   if (files == NULL || files->kind != MICA_JSON_ARRAY) return false;
   out->files = mica_arena_allocate_zeroed(arena, (size_t)files->count + 1, sizeof *out->files);
   if (out->files == NULL) return false;

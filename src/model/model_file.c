@@ -13,7 +13,7 @@
 #include "core/text.h"
 #include "graph/attributes.h"
 #include "graph/graph_internal.h"
-#include "mica/model.h"
+#include "model/checkpoint.h"
 
 typedef struct {
   const char *name;
@@ -95,10 +95,8 @@ static mica_status add_variable(model_contents *all, const char *program, mica_v
       return mica_error_set(error, MICA_INVALID,
                             "model: two variables are named '%.300s' ('/' counts as '.')", name);
   }
-  char *dotted = mica_arena_text(&all->arena, name);
+  char *dotted = mica_dotted_name(&all->arena, name);
   if (dotted == NULL) return model_memory(error);
-  for (char *c = dotted; *c; c++)
-    if (*c == '/') *c = '.';
   mica_tensor *value = mica_variable_snapshot(variable);
   if (value == NULL)
     return mica_error_set(error, MICA_INVALID, "model: variable '%.300s' is lost", name);
@@ -273,10 +271,8 @@ static mica_status load_variable(mica_model *model, const mica_safetensors *file
                                  mica_variable **out, mica_error *error) {
   *out = find_loaded_variable(model, name);
   if (*out != NULL) return MICA_OK;
-  char *dotted = mica_arena_text(&model->arena, name);
+  char *dotted = mica_dotted_name(&model->arena, name);
   if (dotted == NULL) return model_memory(error);
-  for (char *c = dotted; *c; c++)
-    if (*c == '/') *c = '.';
   int64_t index = mica_safetensors_index(file, dotted);
   if (index < 0)
     return mica_error_set(error, MICA_DATA_LOSS, "model: there is no tensor for variable '%.300s'",

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pattern.c: patterns of paths, and names made from what their wildcards matched. */
+/* pattern.c: names with dots, patterns of them, and names made from what wildcards matched. */
 #include <string.h>
 
 #include "model/checkpoint.h"
 
 static bool is_separator(char c) { return c == '.' || c == '/'; }
 static char plain_separator(char c) { return c == '/' ? '.' : c; }
+
+char *mica_dotted_name(mica_arena *arena, const char *name) {
+  char *dotted = mica_arena_text(arena, name);
+  for (char *c = dotted; c != NULL && *c; c++) *c = plain_separator(*c);
+  return dotted;
+}
 
 static int count_wildcards(const char *pattern) {
   int count = 0;
