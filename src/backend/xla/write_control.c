@@ -187,14 +187,7 @@ static xla_ref stack_with(xla_writer *w, xla_ref stack, xla_ref step, xla_ref ro
   return mica_xla_emit(w, "stablehlo.dynamic_update_slice", stack.type, in, count);
 }
 
-/* What a stack holds at first: it is written as a whole. */
-static xla_ref empty_stack(xla_writer *w, mica_type type) {
-  xla_ref zero = mica_xla_number(w, type.dtype, 0);
-  mica_xla_attribute_array(w, "broadcast_dimensions", NULL, 0);
-  return mica_xla_emit_1(w, "stablehlo.broadcast_in_dim", type, zero);
-}
-
-/* State: counter, carries, stacks. */
+/* State: counter, carries, stacks, which are zero at first and written as a whole. */
 static void emit_scan(xla_writer *w, uint32_t id) {
   const mica_node *node = mica_node_at(w->graph, id);
   const mica_scan_attr *attr = node->attr;
@@ -209,7 +202,7 @@ static void emit_scan(xla_writer *w, uint32_t id) {
   loop.in[0] = mica_xla_number(w, dtype, 0);
   for (uint32_t i = 0; i < results; i++)
     loop.in[i + 1] = i < carries ? mica_xla_operand(w, id, i)
-                                 : empty_stack(w, mica_node_at(w->graph, id + i)->type);
+                                 : mica_xla_filled(w, mica_node_at(w->graph, id + i)->type, 0);
   for (size_t i = 0; i < loop.count; i++) loop.types[i] = loop.in[i].type;
   uint32_t number = mica_xla_operation_begin(w, "stablehlo.while", loop.count, loop.in, loop.count);
   loop_region(w, &loop, true);

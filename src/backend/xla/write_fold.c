@@ -186,10 +186,8 @@ static void scatter_to_extremes(xla_writer *w, uint32_t id, xla_ref x, xla_ref s
   mica_shape line = {.rank = 1, .dim = {mica_shape_count(x.type.shape)}};
   mica_shape updates = {.rank = 1, .dim = {mica_shape_count(source.type.shape)}};
   mica_type flat = xla_shaped(dtype, line);
-  xla_ref zero = mica_xla_number(w, dtype, 0);
-  mica_xla_attribute_array(w, "broadcast_dimensions", NULL, 0);
   xla_ref in[3] = {
-      mica_xla_emit_1(w, "stablehlo.broadcast_in_dim", flat, zero),
+      mica_xla_filled(w, flat, 0),
       mica_xla_reshape(w, (xla_ref){windows, 1, xla_shaped(place, source.type.shape)}, updates),
       mica_xla_reshape(w, source, updates)};
   uint32_t number = mica_xla_operation_begin(w, "stablehlo.scatter", 1, in, 3);

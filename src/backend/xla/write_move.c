@@ -15,7 +15,6 @@ static void emit_constant(xla_writer *w, uint32_t id) {
                   mica_xla_constant(w, mica_xla_type_of(w, id), mica_tensor_data(attr->value)));
 }
 
-/* Complex numbers have no counting up of their own. */
 static void emit_iota(xla_writer *w, uint32_t id) {
   const mica_iota_attr *attr = mica_node_at(w->graph, id)->attr;
   mica_xla_define(w, id, mica_xla_iota(w, mica_xla_type_of(w, id), attr->axis));
@@ -32,9 +31,7 @@ static void emit_compare(xla_writer *w, uint32_t id) {
 static void emit_polygamma(xla_writer *w, uint32_t id) {
   const mica_polygamma_attr *attr = mica_node_at(w->graph, id)->attr;
   mica_type type = mica_xla_type_of(w, id);
-  xla_ref order = mica_xla_number(w, type.dtype, (double)attr->order);
-  mica_xla_attribute_array(w, "broadcast_dimensions", NULL, 0);
-  order = mica_xla_emit_1(w, "stablehlo.broadcast_in_dim", type, order);
+  xla_ref order = mica_xla_filled(w, type, (double)attr->order);
   mica_xla_define(w, id,
                   mica_xla_emit_2(w, "chlo.polygamma", type, order, mica_xla_operand(w, id, 0)));
 }

@@ -100,9 +100,7 @@ static void emit_fft(xla_writer *w, uint32_t id) {
   if (attr->kind == MICA_FFT_IFFT || attr->kind == MICA_FFT_IRFFT)
     for (int32_t i = 0; i < attr->lengths.count; i++) scale *= (double)attr->lengths.at[i];
   if (scale != 1) {
-    xla_ref factor = mica_xla_number(w, type.dtype, scale);
-    mica_xla_attribute_array(w, "broadcast_dimensions", NULL, 0);
-    factor = mica_xla_emit_1(w, "stablehlo.broadcast_in_dim", type, factor);
+    xla_ref factor = mica_xla_filled(w, type, scale);
     out = mica_xla_emit_2(w, "stablehlo.multiply", type, out, factor);
   }
   mica_xla_define(w, id, out);

@@ -245,6 +245,12 @@ xla_ref mica_xla_number(xla_writer *w, mica_dtype dtype, double number) {
   return mica_xla_constant(w, xla_scalar(dtype), value);
 }
 
+xla_ref mica_xla_filled(xla_writer *w, mica_type type, double number) {
+  xla_ref one = mica_xla_number(w, type.dtype, number);
+  mica_xla_attribute_array(w, "broadcast_dimensions", NULL, 0);
+  return mica_xla_emit_1(w, "stablehlo.broadcast_in_dim", type, one);
+}
+
 /* The least (or largest) value of an integer dtype, as bytes, little end first. */
 static void extreme_integer(mica_dtype dtype, bool largest, unsigned char *value) {
   size_t size = (size_t)mica_dtype_bits(dtype) / 8;

@@ -77,6 +77,8 @@ xla_ref mica_xla_reshape(xla_writer *w, xla_ref x, mica_shape shape);
 /* Dense values of `type` as they lie in memory. */
 xla_ref mica_xla_constant(xla_writer *w, mica_type type, const void *values);
 xla_ref mica_xla_number(xla_writer *w, mica_dtype dtype, double number); /* [] */
+/* An array of one number. */
+xla_ref mica_xla_filled(xla_writer *w, mica_type type, double number);
 /* What a reduction starts with. */
 xla_ref mica_xla_neutral(xla_writer *w, mica_dtype dtype, mica_reduce_kind kind);
 xla_ref mica_xla_iota(xla_writer *w, mica_type type, int64_t axis);
