@@ -1,43 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# Makes nn_layers.npz: layers by PyTorch in f64. For each case: inputs in0.., parameters p.<path>, the output out, a
-# cotangent w, and the gradients of sum(out * w): gin0.. and g.<path>. States after a training step: s.<path>.
-import os
-
-import numpy as np
+# Makes nn_layers.npz: layers by PyTorch in f64 (nn_cases.py).
 import torch
 import torch.nn.functional as F
 
-torch.set_default_dtype(torch.float64)
-rng = np.random.default_rng(7)
-arrays = {}
+import nn_cases
 
-
-def normal(*shape):
-    return torch.tensor(rng.normal(size=shape))
-
-
-def case(name, inputs, parameters, build, states=None, put=None):
-    """build(inputs, parameters) -> out; put: states that the store holds before."""
-    xs = [x.clone().requires_grad_(x.dtype == torch.float64) for x in inputs]
-    ps = {k: v.clone().requires_grad_(True) for k, v in parameters.items()}
-    out = build(xs, ps)
-    w = normal(*out.shape)
-    wanted = [x for x in xs if x.requires_grad] + list(ps.values())
-    grads = list(torch.autograd.grad((out * w).sum(), wanted, allow_unused=True)) if wanted else []
-    for i, x in enumerate(xs):
-        arrays[f"{name}.in{i}"] = x.detach().numpy()
-        if x.requires_grad:
-            g = grads.pop(0)
-            arrays[f"{name}.gin{i}"] = (torch.zeros_like(x) if g is None else g).numpy()
-    for k, v in ps.items():
-        arrays[f"{name}.p.{k}"] = v.detach().numpy()
-        g = grads.pop(0)
-        arrays[f"{name}.g.{k}"] = (torch.zeros_like(v) if g is None else g).numpy()
-    for k, v in (put or {}).items():
-        arrays[f"{name}.t.{k}"] = v.detach().numpy()
-    for k, v in (states() if states else {}).items():
-        arrays[f"{name}.s.{k}"] = v.detach().numpy()
-    arrays[f"{name}.out"], arrays[f"{name}.w"] = out.detach().numpy(), w.numpy()
+cases = nn_cases.Cases(7)
+normal, case = cases.normal, cases.case
 
 
 def first(x):  # channels first
@@ -152,5 +121,4 @@ case("celu2", [z], {}, lambda x, p: torch.where(x[0] > 0, x[0], 1.7 * torch.expm
 case("maxout", [z], {}, lambda x, p: x[0].reshape(2, 4, 2).amax(-1))
 case("prelu", [z], {"slope": normal(8)}, lambda x, p: F.prelu(x[0], p["slope"]))
 
-np.savez_compressed(os.path.join(os.path.dirname(os.path.abspath(__file__)), "nn_layers.npz"), **arrays)
-print(len(arrays), "arrays")
+cases.save("nn_layers.npz")

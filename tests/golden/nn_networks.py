@@ -1,41 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes nn_networks.npz: feed-forward networks, mixtures of experts, rational functions, calibration, KAN and vector neurons by
-# PyTorch (splines checked against scipy) in f64, in the form of nn_layers.py.
+# PyTorch (splines checked against scipy) in f64 (nn_cases.py).
 import math
-import os
 
 import numpy as np
 import scipy.interpolate
 import torch
 import torch.nn.functional as F
 
-torch.set_default_dtype(torch.float64)
-rng = np.random.default_rng(31)
-arrays = {}
+import nn_cases
 
-
-def normal(*shape):
-    return torch.tensor(rng.normal(size=shape))
-
-
-def case(name, inputs, parameters, build):
-    xs = [x.clone().requires_grad_(x.dtype == torch.float64) for x in inputs]
-    ps = {k: v.clone().requires_grad_(True) for k, v in parameters.items()}
-    out = build(xs, ps)
-    w = normal(*out.shape)
-    wanted = [x for x in xs if x.requires_grad] + list(ps.values())
-    grads = list(torch.autograd.grad((out * w).sum(), wanted, allow_unused=True)) if wanted else []
-    for i, x in enumerate(xs):
-        arrays[f"{name}.in{i}"] = x.detach().numpy()
-        if x.requires_grad:
-            g = grads.pop(0)
-            arrays[f"{name}.gin{i}"] = (torch.zeros_like(x) if g is None else g).numpy()
-    for k, v in ps.items():
-        arrays[f"{name}.p.{k}"] = v.detach().numpy()
-        g = grads.pop(0)
-        arrays[f"{name}.g.{k}"] = (torch.zeros_like(v) if g is None else g).numpy()
-    arrays[f"{name}.out"], arrays[f"{name}.w"] = out.detach().numpy(), w.numpy()
-
+cases = nn_cases.Cases(31)
+normal, case = cases.normal, cases.case
 
 x = normal(4, 3)
 net = {"hidden0/kernel": normal(3, 5), "hidden0/bias": normal(5), "hidden1/kernel": normal(5, 5), "hidden1/bias": normal(5),
@@ -95,7 +71,7 @@ case("rational_b", [normal(3, 6)], {"numerator": normal(3, 6), "denominator": no
 
 
 # ---- calibration: straight lines by numpy.interp, gradients by the same in torch
-points = torch.tensor(np.sort(rng.normal(size=(3, 5)), 1))
+points = torch.tensor(np.sort(cases.rng.normal(size=(3, 5)), 1))
 def lines(x, y):
     out = []
     for f in range(3):
@@ -186,5 +162,4 @@ def vector_norm(x, p):
 case("vector_layer_norm", [v], {"scale": normal(4), "bias": normal(4)}, lambda i, p: vector_norm(i[0], p))
 case("vector_products", [v, normal(2, 2, 3)], {}, lambda i, p: i[0] @ i[1].transpose(1, 2))
 
-np.savez_compressed(os.path.join(os.path.dirname(os.path.abspath(__file__)), "nn_networks.npz"), **arrays)
-print(len(arrays), "arrays")
+cases.save("nn_networks.npz")

@@ -1,39 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# Makes nn_sequences.npz: attention, positions, transformer blocks and recurrent layers by PyTorch in f64, in the form of
-# nn_layers.py.
+# Makes nn_sequences.npz: attention, positions, transformer blocks and recurrent layers by PyTorch in f64 (nn_cases.py).
 import math
-import os
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-torch.set_default_dtype(torch.float64)
-rng = np.random.default_rng(23)
-arrays = {}
+import nn_cases
 
-
-def normal(*shape):
-    return torch.tensor(rng.normal(size=shape))
-
-
-def case(name, inputs, parameters, build):
-    xs = [x.clone().requires_grad_(x.dtype == torch.float64) for x in inputs]
-    ps = {k: v.clone().requires_grad_(True) for k, v in parameters.items()}
-    out = build(xs, ps)
-    w = normal(*out.shape)
-    wanted = [x for x in xs if x.requires_grad] + list(ps.values())
-    grads = list(torch.autograd.grad((out * w).sum(), wanted, allow_unused=True)) if wanted else []
-    for i, x in enumerate(xs):
-        arrays[f"{name}.in{i}"] = x.detach().numpy()
-        if x.requires_grad:
-            g = grads.pop(0)
-            arrays[f"{name}.gin{i}"] = (torch.zeros_like(x) if g is None else g).numpy()
-    for k, v in ps.items():
-        arrays[f"{name}.p.{k}"] = v.detach().numpy()
-        g = grads.pop(0)
-        arrays[f"{name}.g.{k}"] = (torch.zeros_like(v) if g is None else g).numpy()
-    arrays[f"{name}.out"], arrays[f"{name}.w"] = out.detach().numpy(), w.numpy()
+cases = nn_cases.Cases(23)
+normal, case = cases.normal, cases.case
 
 
 # ---- rotary positions
@@ -256,5 +231,4 @@ def peephole(x, p):  # by the formula
 
 case("lstm_peephole", [x], {**cells("lstm", 4, 4), "peephole": normal(3, 4)}, lambda i, p: peephole(i[0], p))
 
-np.savez_compressed(os.path.join(os.path.dirname(os.path.abspath(__file__)), "nn_sequences.npz"), **arrays)
-print(len(arrays), "arrays")
+cases.save("nn_sequences.npz")
