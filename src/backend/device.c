@@ -119,11 +119,7 @@ static mica_status resolve_threads(mica_device *device, mica_error *error) {
 /* Copies the caller's struct, which an older header may have made smaller. */
 static mica_status read_options(const mica_device_options *options, mica_device_options *out,
                                 mica_error *error) {
-  *out = (mica_device_options){0};
-  if (options != NULL) {
-    size_t size = options->struct_size;
-    memcpy(out, options, size == 0 || size > sizeof(*out) ? sizeof(*out) : size);
-  }
+  mica_copy_options(out, sizeof(*out), options);
   if (out->threads < 0 || out->threads > DEVICE_THREAD_LIMIT)
     return mica_error_set(error, MICA_INVALID, "%" PRId32 " threads are outside of 0 to %d",
                           out->threads, DEVICE_THREAD_LIMIT);

@@ -8,6 +8,7 @@
  * returned. */
 #include "core/decimal.h"
 #include "core/dtype.h"
+#include "core/memory.h"
 #include "core/tensor.h"
 
 #include <float.h>
@@ -353,13 +354,8 @@ static void print_scalar(tensor_printer *printer) {
 }
 
 static mica_format_options resolve_options(const mica_format_options *given) {
-  mica_format_options options = {0};
-  if (given != NULL) {
-    size_t size = given->struct_size == 0 || given->struct_size > sizeof(options)
-                      ? sizeof(options)
-                      : given->struct_size;
-    memcpy(&options, given, size);
-  }
+  mica_format_options options;
+  mica_copy_options(&options, sizeof(options), given);
   if (options.precision == 0) options.precision = 4;
   if (options.precision < 0) options.precision = UNLIMITED;
   if (options.threshold <= 0) options.threshold = 1000;

@@ -91,6 +91,14 @@ bool mica_grow(const mica_allocator *allocator, void *items_pointer, uint32_t *c
   return true;
 }
 
+void mica_copy_options(void *copy, size_t size, const void *given) {
+  memset(copy, 0, size);
+  if (given == NULL) return;
+  size_t given_size;
+  memcpy(&given_size, given, sizeof(given_size));
+  memcpy(copy, given, given_size == 0 || given_size > size ? size : given_size);
+}
+
 /* ---- arena ----------------------------------------------------------------------------------- */
 
 enum {

@@ -56,6 +56,10 @@ void mica_free_aligned(const mica_allocator *allocator, void *memory, size_t siz
 bool mica_grow(const mica_allocator *allocator, void *items_pointer, uint32_t *capacity,
                size_t needed, size_t item_size);
 
+/* Copies an options struct that begins with its size_t struct_size, 0 standing for all of it; what an
+ * older caller's lacks is zero, and so is everything where `given` is NULL. */
+void mica_copy_options(void *copy, size_t size, const void *given);
+
 /* An arena: bump allocation, freed as a whole. Memory is aligned to 16 and not zeroed. */
 typedef struct mica_arena_block mica_arena_block;
 typedef struct {

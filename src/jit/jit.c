@@ -62,9 +62,8 @@ static void free_jit(mica_jit *jit, bool initialized) {
 
 mica_jit *mica_jit_create_with(const mica_jit_args *given) {
   if (given == NULL) return NULL;
-  mica_jit_args args = {0};
-  size_t size = given->struct_size;
-  memcpy(&args, given, size == 0 || size > sizeof(args) ? sizeof(args) : size);
+  mica_jit_args args;
+  mica_copy_options(&args, sizeof(args), given);
   mica_allocator allocator = mica_device_allocator(args.device);
   mica_jit *jit = mica_allocate_zeroed(&allocator, 1, sizeof(*jit));
   if (jit == NULL) return NULL;

@@ -2,8 +2,6 @@
 /* groups.c: rules for the parameters whose path matches a pattern. */
 #include "nn/store_internal.h"
 
-#include <string.h>
-
 /* `*` crosses no '/', `**` does. Where a later star fails, only the last one of each kind needs to be tried
  * again with one character more: a single star cannot help once a double one has passed it, so that the time
  * is at most the product of the lengths. */
@@ -34,9 +32,8 @@ bool mica_path_matches(const char *pattern, const char *path) {
 
 mica_status mica_store_group_with(const mica_store_group_args *given) {
   if (given == NULL) return MICA_INVALID;
-  mica_store_group_args args = {0};
-  size_t size = given->struct_size;
-  memcpy(&args, given, size == 0 || size > sizeof args ? sizeof args : size);
+  mica_store_group_args args;
+  mica_copy_options(&args, sizeof args, given);
   mica_store *store = args.store;
   if (store == NULL || args.pattern == NULL)
     return mica_error_set(args.error, MICA_INVALID, "the %s of a group is NULL",

@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 #include "backend/device.h"
 #include "core/memory.h"
@@ -56,8 +55,7 @@ mica_status mica_training_loop_on_with(const mica_training_hook_args *given) {
   if (given == NULL || given->loop == NULL || given->hook == NULL) return MICA_INVALID;
   mica_training_loop *loop = given->loop;
   loop_hook hook = {.ran_at = -1};
-  size_t size = given->struct_size;
-  memcpy(&hook.args, given, size == 0 || size > sizeof hook.args ? sizeof hook.args : size);
+  mica_copy_options(&hook.args, sizeof hook.args, given);
   const mica_training_hook_args *a = &hook.args;
   int rules = (a->every != 0) + (a->every_seconds != 0) + (a->times != 0) + (a->exponential != 0);
   if (rules > 1 || a->every < 0 || a->every_seconds < 0 || a->times < 0 || a->first < 0 ||

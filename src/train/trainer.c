@@ -17,9 +17,7 @@ mica_trainer *mica_trainer_create_with(const mica_trainer_args *given) {
   mica_allocator allocator = mica_device_allocator(device);
   mica_trainer *trainer = mica_allocate_zeroed(&allocator, 1, sizeof *trainer);
   if (trainer == NULL) return NULL;
-  size_t size = given->struct_size;
-  memcpy(&trainer->args, given,
-         size == 0 || size > sizeof trainer->args ? sizeof trainer->args : size);
+  mica_copy_options(&trainer->args, sizeof trainer->args, given);
   mica_trainer_args *a = &trainer->args;
   if (a->inputs == 0) a->inputs = 1;
   if (a->targets == 0) a->targets = 1;

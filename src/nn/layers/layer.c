@@ -55,11 +55,6 @@ mica_value mica_nn_leave(mica_scope *scope, mica_value y) {
   return y;
 }
 
-void mica_nn_copy_args(void *args, size_t size, const void *given, size_t given_size) {
-  memset(args, 0, size);
-  if (given != NULL) memcpy(args, given, given_size == 0 || given_size > size ? size : given_size);
-}
-
 /* ---- parameters --------------------------------------------------------------------------------- */
 
 mica_dtype mica_nn_master_dtype(mica_dtype dtype) {

@@ -4,6 +4,7 @@
 #define MICA_NN_LAYER_H
 #include <string.h>
 
+#include "core/memory.h"
 #include "graph/builder.h"
 #include "mica/nn/store.h"
 
@@ -35,8 +36,7 @@ mica_value mica_nn_widen(mica_value x);
 /* Options copied, so that a caller of an older header gets zeros for what it does not know. */
 #define MICA_NN_COPY_ARGS(type, args, given) \
   type args;                                 \
-  mica_nn_copy_args(&(args), sizeof(args), (given), (given) == NULL ? 0 : (given)->struct_size)
-void mica_nn_copy_args(void *args, size_t size, const void *given, size_t given_size);
+  mica_copy_options(&(args), sizeof(args), (given))
 /* The same at the beginning of a public function: mistakes are then its caller's. */
 #define MICA_NN_ARGS(type, args, given) \
   MICA_NN_COPY_ARGS(type, args, given); \
