@@ -23,7 +23,7 @@ mica_trainer *mica_trainer_create_with(const mica_trainer_args *given) {
   if (a->targets == 0) a->targets = 1;
   trainer->allocator = allocator;
   trainer->rate_scale = 1;
-  trainer->updates = trainer->batches = -1;
+  trainer->updates = -1;
   trainer->state = mica_store_create(device, mica_store_seed(a->store));
   trainer->rate32 = mica_tensor_scalar(MICA_F32, 0);
   trainer->rate64 = mica_tensor_scalar(MICA_F64, 0);

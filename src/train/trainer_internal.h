@@ -18,7 +18,7 @@ struct mica_trainer {
   mica_tensor *loss, *numbers;  /* outputs of a step, overwritten by each */
   mica_tensor *evaluated_loss, *evaluated_numbers;
   double rate_scale;
-  int64_t updates, batches; /* mirrors of the state; -1: not known */
+  int64_t updates; /* mirrors the state; -1: not known */
   mica_trainer_result last;
   double sums[2 + MICA_TRAINER_MOST_MEASURES], weight; /* of evaluation */
 };
