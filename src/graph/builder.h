@@ -12,6 +12,10 @@ bool mica_graph_has_failed(const mica_graph *graph);
 mica_value mica_variable_before(mica_graph *graph, mica_variable *variable);
 bool mica_variable_is_assigned(const mica_graph *graph, const mica_variable *variable);
 
+/* f32 for f16 and bf16, else the dtype itself: what a composite computes in. */
+mica_dtype mica_wide_dtype(mica_dtype dtype);
+mica_value mica_widen(mica_value x); /* converted to it */
+
 /* As MICA_ENTRY of graph_internal.h: notes the caller of a public builder until it returns. */
 mica_graph *mica_note_caller(mica_graph *graph, const void *caller);
 void mica_forget_caller(mica_graph **noted);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/builder.h"
 #include "nn/guard.h"
 #include "train/trainer_internal.h"
 
@@ -14,11 +15,6 @@ typedef struct {
   mica_value prediction, loss, total; /* floats; loss and total [] */
   mica_value measures[MICA_TRAINER_MOST_MEASURES];
 } model_outcome;
-
-static mica_value widen_half(mica_value x) {
-  mica_dtype dtype = mica_dtype_of(x);
-  return dtype == MICA_F16 || dtype == MICA_BF16 ? mica_convert(x, MICA_F32) : x;
-}
 
 static mica_value run_model(const mica_trainer *trainer, mica_scope *scope, const mica_value *in) {
   const mica_trainer_args *a = &trainer->args;
@@ -35,7 +31,7 @@ static void run_loss(const mica_trainer *trainer, mica_scope *scope, const mica_
                      model_outcome *out) {
   const mica_trainer_args *a = &trainer->args;
   mica_graph *graph = mica_scope_graph(scope);
-  out->prediction = widen_half(run_model(trainer, scope, in));
+  out->prediction = mica_widen(run_model(trainer, scope, in));
   out->loss = a->loss(out->prediction, in + a->inputs, a->user);
   if (mica_is_valid(out->loss) &&
       (mica_rank_of(out->loss) != 0 || !mica_dtype_is_float(mica_dtype_of(out->loss)))) {
@@ -43,7 +39,7 @@ static void run_loss(const mica_trainer *trainer, mica_scope *scope, const mica_
     mica_type_format(mica_type_of(out->loss), type, sizeof type);
     mica_fail(graph, MICA_INVALID, "trainer: the loss is %s: expected a float []", type);
   }
-  out->loss = widen_half(out->loss);
+  out->loss = mica_widen(out->loss);
   out->total = out->loss;
   mica_value others = mica_scope_losses(scope);
   if (others.graph != NULL)
@@ -81,7 +77,7 @@ void mica_trainer_build_prediction(mica_graph *graph, const mica_value *in, mica
                                    void *user) {
   const mica_trainer *trainer = user;
   mica_scope *scope = mica_scope_open(trainer->args.store, graph, false);
-  out[0] = widen_half(run_model(trainer, scope, in));
+  out[0] = mica_widen(run_model(trainer, scope, in));
   mica_scope_close(scope);
 }
 

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 
 #include "graph/attributes.h"
+#include "graph/builder.h"
 #include "graph/graph_internal.h"
 
 /* ---- tables of attribute fields: {MICA_FIELD(mica_x_attr, axis, I64), MICA_FIELD_END} -------- */
@@ -91,10 +92,6 @@ mica_value mica_number_for(const char *op, mica_value x, double number);
 /* A constant array of `dtype`, the numbers rounded to it. */
 mica_value mica_constant_array(mica_graph *graph, mica_dtype dtype, mica_shape shape,
                                const double *numbers);
-
-/* f32 for f16 and bf16, else the dtype itself: what a composite computes in. */
-mica_dtype mica_wide_dtype(mica_dtype dtype);
-mica_value mica_widen(mica_value x); /* converted to it */
 
 /* ---- inference ------------------------------------------------------------------------------- */
 

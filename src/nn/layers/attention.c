@@ -68,7 +68,7 @@ static mica_value project(const nn_attention *w, mica_value x, const char *name,
 
 static mica_value head_norm(const nn_attention *w, mica_value x, const char *name) {
   if (!w->a.qk_norm) return x;
-  mica_value wide = mica_nn_widen(x);
+  mica_value wide = mica_widen(x);
   mica_value square = mica_reduce_mean(mica_square(wide), MICA_KEEP(-1));
   wide = mica_mul(wide, mica_rsqrt(mica_add(square, 1e-6)));
   mica_value scale =
@@ -145,7 +145,7 @@ static mica_value alibi_bias(const nn_attention *w) {
 /* q [batch, heads, tq, d], k and v [batch, heads, tk, d]. */
 static mica_value attend_by_scores(const nn_attention *w, mica_value q, mica_value k, mica_value v,
                                    double scale) {
-  mica_value score = mica_nn_widen(mica_matmul(q, mica_swap_axes(k, 2, 3)));
+  mica_value score = mica_widen(mica_matmul(q, mica_swap_axes(k, 2, 3)));
   mica_dtype dtype = mica_dtype_of(score);
   score = mica_mul(score, scale);
   if (w->a.soft_cap > 0) score = mica_mul(mica_tanh(mica_div(score, w->a.soft_cap)), w->a.soft_cap);

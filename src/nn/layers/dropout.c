@@ -72,7 +72,7 @@ mica_value mica_nn_drop_block(mica_scope *scope, mica_value x, double rate, int3
   mica_value drawn = mica_random_bernoulli(mica_scope_key(scope), gamma < 1 ? gamma : 1, corners);
   window.x = mica_convert(drawn, MICA_I32); /* padding is the least i32 */
   mica_value kept = mica_less_equal(mica_reduce_window_with(&window), 0);
-  mica_value wide = mica_nn_widen(x), mask = mica_convert(kept, mica_dtype_of(wide));
+  mica_value wide = mica_widen(x), mask = mica_convert(kept, mica_dtype_of(wide));
   mica_value left = mica_reduce_mean(mask, MICA_ALL);
   mica_value scale = mica_div(mask, mica_max(left, 1e-6));
   return mica_convert(mica_mul(wide, scale), mica_dtype_of(x));

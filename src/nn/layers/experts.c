@@ -77,7 +77,7 @@ mica_value mica_nn_experts_with(const mica_nn_experts_args *given) {
   mica_nn_kernel_options options = {.otherwise = mica_init_glorot_uniform()};
   mica_value router =
       mica_nn_kernel(scope, "router", mica_dtype_of(x), MICA_DIMS(d.width, d.experts), &options);
-  mica_value probability = mica_softmax(mica_nn_widen(mica_matmul(x, router)), 1);
+  mica_value probability = mica_softmax(mica_widen(mica_matmul(x, router)), 1);
   deal_rows(&d, probability);
   double balance = a.balance == 0 ? 0.01 : a.balance;
   if (balance > 0 && mica_scope_is_training(scope))

@@ -83,7 +83,7 @@ mica_value mica_nn_kan_with(const mica_nn_kan_args *given) {
                      mica_scope_path(scope), a.units);
   if (a.rational) return rational_kan(&a);
   if (!mica_nn_enter(scope, a.x, "kan")) return (mica_value){0};
-  mica_value x = mica_nn_widen(a.x);
+  mica_value x = mica_widen(a.x);
   mica_dtype dtype = mica_dtype_of(x);
   int64_t in = shape.dim[shape.rank - 1], count = a.intervals + a.degree;
   bool soft = a.discrete && a.softness > 0 && mica_scope_is_training(scope);

@@ -61,11 +61,6 @@ mica_dtype mica_nn_master_dtype(mica_dtype dtype) {
   return dtype == MICA_F64 ? MICA_F64 : MICA_F32;
 }
 
-mica_value mica_nn_widen(mica_value x) {
-  mica_dtype dtype = mica_dtype_of(x);
-  return dtype == MICA_F16 || dtype == MICA_BF16 ? mica_convert(x, MICA_F32) : x;
-}
-
 mica_value mica_nn_parameter(mica_scope *scope, const char *name, mica_dtype dtype,
                              mica_shape shape, mica_initializer given, mica_initializer otherwise) {
   mica_type type = {mica_nn_master_dtype(dtype), shape};

@@ -30,8 +30,6 @@ mica_value mica_nn_kernel(mica_scope *scope, const char *name, mica_dtype dtype,
 /* x plus a bias [n], unless there shall be none. */
 mica_value mica_nn_add_bias(mica_scope *scope, mica_value x, const char *name, bool no_bias,
                             mica_initializer given);
-/* f32 for f16 and bf16, else itself. */
-mica_value mica_nn_widen(mica_value x);
 
 /* Options copied, so that a caller of an older header gets zeros for what it does not know. */
 #define MICA_NN_COPY_ARGS(type, args, given) \

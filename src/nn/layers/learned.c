@@ -72,7 +72,7 @@ mica_value mica_nn_rational_with(const mica_nn_rational_args *given) {
                          "rational \"%s\": expected groups (%" PRId64
                          ") that divide the channels (%" PRId64 "), and an activation with a fit",
                          mica_scope_path(scope), groups, n));
-  mica_value x = mica_nn_widen(a.x);
+  mica_value x = mica_widen(a.x);
   mica_dtype dtype = mica_dtype_of(x);
   mica_value p = row_parameter(scope, "numerator", dtype, groups, fit, 6);
   mica_value q = row_parameter(scope, "denominator", dtype, groups, fit + 6, 4);
@@ -104,7 +104,7 @@ mica_value mica_nn_rational_with(const mica_nn_rational_args *given) {
 mica_value mica_nn_calibration(mica_scope *scope, mica_value given, mica_tensor *keypoints,
                                double low, double high, bool monotonic) {
   if (!mica_nn_enter(scope, given, "calibration")) return (mica_value){0};
-  mica_value x = mica_nn_widen(given);
+  mica_value x = mica_widen(given);
   mica_graph *graph = mica_scope_graph(scope);
   mica_type type = mica_tensor_type(keypoints);
   if (keypoints == NULL || type.shape.rank != 2 || type.shape.dim[1] < 2 ||

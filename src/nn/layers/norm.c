@@ -98,7 +98,7 @@ mica_value mica_nn_batch_norm_with(const mica_nn_norm_args *given) {
                          mica_fail(mica_scope_graph(scope), MICA_INVALID,
                                    "batch_norm \"%s\": expected a momentum from 0 to 1, not %g",
                                    mica_scope_path(scope), args.momentum));
-  mica_value x = mica_nn_widen(args.x);
+  mica_value x = mica_widen(args.x);
   mica_dtype dtype = mica_dtype_of(x);
   mica_type type = {dtype, MICA_DIMS(mica_dim_of(x, -1))};
   mica_value mean = mica_scope_state(scope, "mean", type, mica_init_zeros());
@@ -143,7 +143,7 @@ mica_value mica_nn_rms_norm_with(const mica_nn_norm_args *given) {
   MICA_NN_ARGS(mica_nn_norm_args, args, given);
   args.no_bias = true;
   if (!norm_begin(&args, 1, 1e-6, "rms_norm")) return (mica_value){0};
-  mica_value x = mica_nn_widen(args.x);
+  mica_value x = mica_widen(args.x);
   mica_value square = mica_reduce_mean(mica_square(x), MICA_KEEP(-1));
   return norm_end(&args, mica_mul(x, mica_rsqrt(mica_add(square, args.epsilon))));
 }
@@ -151,7 +151,7 @@ mica_value mica_nn_rms_norm_with(const mica_nn_norm_args *given) {
 /* Of x [batch, cells, groups, n / groups]. */
 static mica_value normalize_groups(const mica_nn_norm_args *args, int64_t groups,
                                    const char *name) {
-  mica_value x = mica_nn_widen(args->x);
+  mica_value x = mica_widen(args->x);
   mica_shape shape = mica_shape_of(x);
   int64_t n = shape.dim[shape.rank - 1];
   if (groups < 1 || n % groups != 0)

@@ -64,7 +64,7 @@ static mica_value rope_angles(mica_value x, mica_value positions, const mica_rop
 }
 
 mica_value mica_nn_rope(mica_value given, mica_value positions, mica_rope rope) {
-  mica_value x = mica_nn_widen(given);
+  mica_value x = mica_widen(given);
   mica_graph *graph = given.graph;
   int32_t rank = mica_rank_of(x), axes = mica_rank_of(positions);
   int64_t head = mica_dim_of(x, -1), size = rope.size == 0 ? head : rope.size;
