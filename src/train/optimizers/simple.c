@@ -9,23 +9,19 @@ static size_t zero_slots(mica_type type, mica_optimizer_slot *out, size_t count,
   for (size_t i = 0; i < count; i++) out[i] = (mica_optimizer_slot){.name = names[i], .type = type};
   return count;
 }
-static double simple_option(const mica_optimizer *o, mica_optimizer_option which) {
-  return mica_option(o, which);
-}
 
 /* ---- SGD --------------------------------------------------------------------------------------------- */
 
 static size_t sgd_slots(const mica_optimizer *o, mica_type type, mica_optimizer_slot *out) {
-  size_t count = simple_option(o, MICA_OPTION_MOMENTUM) != 0;
+  size_t count = mica_option(o, MICA_OPTION_MOMENTUM) != 0;
   return zero_slots(type, out, count, (const char *const[]){"momentum"});
 }
 /* x, or with momentum what it has grown to in *slot. */
 static mica_value with_momentum(const mica_optimizer *o, mica_value x, mica_value *slot) {
-  double momentum = simple_option(o, MICA_OPTION_MOMENTUM);
+  double momentum = mica_option(o, MICA_OPTION_MOMENTUM);
   if (momentum == 0) return x;
   *slot = mica_add(x, mica_mul(*slot, momentum));
-  return simple_option(o, MICA_OPTION_NESTEROV) != 0 ? mica_add(x, mica_mul(*slot, momentum))
-                                                     : *slot;
+  return mica_option(o, MICA_OPTION_NESTEROV) != 0 ? mica_add(x, mica_mul(*slot, momentum)) : *slot;
 }
 static mica_value sgd_update(const mica_optimizer *o, const mica_optimizer_step *step,
                              mica_value *slots) {
@@ -43,21 +39,21 @@ mica_optimizer mica_optimizer_sgd_with(const mica_optimizer_args *args) {
 static size_t rmsprop_slots(const mica_optimizer *o, mica_type type, mica_optimizer_slot *out) {
   const char *names[3] = {"square"};
   size_t count = 1;
-  if (simple_option(o, MICA_OPTION_CENTERED) != 0) names[count++] = "mean";
-  if (simple_option(o, MICA_OPTION_MOMENTUM) != 0) names[count++] = "momentum";
+  if (mica_option(o, MICA_OPTION_CENTERED) != 0) names[count++] = "mean";
+  if (mica_option(o, MICA_OPTION_MOMENTUM) != 0) names[count++] = "momentum";
   return zero_slots(type, out, count, names);
 }
 static mica_value rmsprop_update(const mica_optimizer *o, const mica_optimizer_step *step,
                                  mica_value *slots) {
   mica_value g = mica_decayed_gradient(o, step);
-  double rho = simple_option(o, MICA_OPTION_RHO);
-  bool centered = simple_option(o, MICA_OPTION_CENTERED) != 0;
+  double rho = mica_option(o, MICA_OPTION_RHO);
+  bool centered = mica_option(o, MICA_OPTION_CENTERED) != 0;
   mica_value square = slots[0] = mica_running_mean(slots[0], mica_square(g), rho);
   if (centered) {
     slots[1] = mica_running_mean(slots[1], g, rho);
     square = mica_sub(square, mica_square(slots[1]));
   }
-  mica_value u = mica_mul(g, mica_rsqrt(mica_add(square, simple_option(o, MICA_OPTION_EPSILON))));
+  mica_value u = mica_mul(g, mica_rsqrt(mica_add(square, mica_option(o, MICA_OPTION_EPSILON))));
   u = with_momentum(o, mica_mul(u, step->learning_rate), slots + 1 + centered);
   return mica_sub(step->parameter, u);
 }
@@ -74,14 +70,14 @@ mica_optimizer mica_optimizer_rmsprop_with(const mica_optimizer_args *args) {
 
 static size_t adagrad_slots(const mica_optimizer *o, mica_type type, mica_optimizer_slot *out) {
   out[0] = (mica_optimizer_slot){
-      .name = "square", .type = type, .initial = simple_option(o, MICA_OPTION_INITIAL_ACCUMULATOR)};
+      .name = "square", .type = type, .initial = mica_option(o, MICA_OPTION_INITIAL_ACCUMULATOR)};
   return 1;
 }
 static mica_value adagrad_update(const mica_optimizer *o, const mica_optimizer_step *step,
                                  mica_value *slots) {
   mica_value g = mica_decayed_gradient(o, step);
   slots[0] = mica_add(slots[0], mica_square(g));
-  mica_value scale = mica_rsqrt(mica_add(slots[0], simple_option(o, MICA_OPTION_EPSILON)));
+  mica_value scale = mica_rsqrt(mica_add(slots[0], mica_option(o, MICA_OPTION_EPSILON)));
   /* Without an epsilon a gradient that was always 0 moves nothing. */
   scale = mica_select(mica_greater(slots[0], 0), scale, mica_zeros_like(scale));
   return mica_stepped(step, mica_mul(g, scale));
@@ -103,7 +99,7 @@ static size_t adadelta_slots(const mica_optimizer *o, mica_type type, mica_optim
 static mica_value adadelta_update(const mica_optimizer *o, const mica_optimizer_step *step,
                                   mica_value *slots) {
   mica_value g = mica_decayed_gradient(o, step);
-  double rho = simple_option(o, MICA_OPTION_RHO), epsilon = simple_option(o, MICA_OPTION_EPSILON);
+  double rho = mica_option(o, MICA_OPTION_RHO), epsilon = mica_option(o, MICA_OPTION_EPSILON);
   slots[0] = mica_running_mean(slots[0], mica_square(g), rho);
   mica_value ratio =
       mica_div(mica_sqrt(mica_add(slots[1], epsilon)), mica_sqrt(mica_add(slots[0], epsilon)));
@@ -127,8 +123,8 @@ static size_t lion_slots(const mica_optimizer *o, mica_type type, mica_optimizer
 static mica_value lion_update(const mica_optimizer *o, const mica_optimizer_step *step,
                               mica_value *slots) {
   mica_value g = step->gradient;
-  mica_value u = mica_sign(mica_running_mean(slots[0], g, simple_option(o, MICA_OPTION_BETA1)));
-  slots[0] = mica_running_mean(slots[0], g, simple_option(o, MICA_OPTION_BETA2));
+  mica_value u = mica_sign(mica_running_mean(slots[0], g, mica_option(o, MICA_OPTION_BETA1)));
+  slots[0] = mica_running_mean(slots[0], g, mica_option(o, MICA_OPTION_BETA2));
   return mica_stepped(step, mica_add_decay(o, step, u));
 }
 static const mica_optimizer_rule lion_rule = {"lion", lion_slots, lion_update};
