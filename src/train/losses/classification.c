@@ -235,10 +235,8 @@ mica_value mica_loss_dice_with(const mica_loss_args *args) {
         &call, "the prediction has rank %" PRId32 ": expected [batch, spatial..., classes]", rank);
   widen_classes(&call);
   mica_value t = class_distribution(&call), x = call.x;
-  if (call.classes && call.a.mask.graph) { /* a class was put in where there is none */
-    mica_value m = mica_leading_axes(call.name, "mask", call.a.mask, mica_shape_of(x));
-    t = mica_select(m, t, mica_scalar(call.graph, call.dtype, 0));
-  }
+  if (call.classes && call.a.mask.graph) /* a class was put in where there is none */
+    t = mica_zero_where_masked(&call, t, call.a.mask);
   mica_axes spatial = {.count = rank - 2};
   for (int32_t i = 0; i < spatial.count; i++) spatial.axis[i] = i + 1;
   mica_value both = mica_reduce_sum(mica_mul(x, t), spatial);

@@ -72,10 +72,7 @@ mica_value mica_loss_triplet_with(const mica_loss_args *args) {
     return mica_loss_failed(&call, "%s: expected a negative of the prediction's type",
                             negative.graph ? "the negative does not fit" : "there is no negative");
   negative = mica_widen(negative);
-  if (call.a.mask.graph) {
-    mica_value m = mica_leading_axes(call.name, "mask", call.a.mask, mica_shape_of(negative));
-    negative = mica_select(m, negative, mica_scalar(call.graph, call.dtype, 0));
-  }
+  if (call.a.mask.graph) negative = mica_zero_where_masked(&call, negative, call.a.mask);
   mica_value near = mica_vector_distance(call.x, call.t, call.a.distance, least_norm);
   mica_value far = mica_vector_distance(call.x, negative, call.a.distance, least_norm);
   return mica_loss_end(&call, mica_relu(mica_add(mica_sub(near, far), call.a.margin)));

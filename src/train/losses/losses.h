@@ -58,6 +58,9 @@ mica_value mica_loss_failed(const mica_loss_call *call, const char *format, ...)
 /* v with axes of size 1 behind its own up to to.rank; its own have the leading sizes of `to`, or 1. {0} on failure. */
 mica_value mica_leading_axes(const char *op, const char *what, mica_value v, mica_shape to);
 
+/* x with 0 where the mask (of its leading axes) does not hold. */
+mica_value mica_zero_where_masked(const mica_loss_call *call, mica_value x, mica_value mask);
+
 /* An option, or its default where it is 0; it must be a positive number. */
 bool mica_loss_positive(const mica_loss_call *call, const char *option, double *number,
                         double standard);

@@ -113,7 +113,7 @@ static bool take_target(mica_loss_call *call, mica_loss_target kind) {
   return true;
 }
 
-static mica_value zero_where_masked(const mica_loss_call *call, mica_value x, mica_value mask) {
+mica_value mica_zero_where_masked(const mica_loss_call *call, mica_value x, mica_value mask) {
   mica_value m = mica_leading_axes(call->name, "mask", mask, mica_shape_of(x));
   return mica_select(m, x, mica_scalar(call->graph, mica_dtype_of(x), 0));
 }
@@ -175,8 +175,8 @@ bool mica_loss_begin(mica_loss_call *call, const char *name, const mica_loss_arg
   call->x = mica_widen(a->prediction);
   if (a->mask.graph && !(takes & MICA_KEEPS_MASKED)) {
     if (!mica_has_value(mica_leading_axes(name, "mask", a->mask, call->elements))) return false;
-    call->x = zero_where_masked(call, call->x, a->mask);
-    if (target != MICA_TARGET_FREE) call->t = zero_where_masked(call, call->t, a->mask);
+    call->x = mica_zero_where_masked(call, call->x, a->mask);
+    if (target != MICA_TARGET_FREE) call->t = mica_zero_where_masked(call, call->t, a->mask);
   }
   return call->graph->status == MICA_OK;
 }
