@@ -88,7 +88,6 @@ static mica_value orthogonal_value(double gain, mica_value key, mica_type type) 
 
 mica_value mica_initial_value(mica_initializer initializer, mica_value key, mica_type type) {
   const double a = initializer.a, b = initializer.b;
-  mica_type drawn = type;
   bool random =
       initializer.kind != MICA_INITIALIZER_CONSTANT &&
       initializer.kind != MICA_INITIALIZER_DEFAULT && initializer.kind != MICA_INITIALIZER_TENSOR &&
@@ -97,16 +96,16 @@ mica_value mica_initial_value(mica_initializer initializer, mica_value key, mica
     return mica_fail(key.graph, MICA_INVALID, "a random initial value of %s: expected floats",
                      mica_dtype_name(type.dtype));
   switch (initializer.kind) {
-    case MICA_INITIALIZER_UNIFORM: return mica_random_uniform_range(key, drawn, a, b);
-    case MICA_INITIALIZER_NORMAL: return mica_add(mica_mul(mica_random_normal(key, drawn), b), a);
+    case MICA_INITIALIZER_UNIFORM: return mica_random_uniform_range(key, type, a, b);
+    case MICA_INITIALIZER_NORMAL: return mica_add(mica_mul(mica_random_normal(key, type), b), a);
     case MICA_INITIALIZER_TRUNCATED_NORMAL:
-      return mica_add(mica_mul(mica_random_truncated_normal(key, drawn, -2, 2), b), a);
+      return mica_add(mica_mul(mica_random_truncated_normal(key, type, -2, 2), b), a);
     case MICA_INITIALIZER_SCALED_UNIFORM: {
       double most = sqrt(3 * scaled_variance(&initializer, type.shape));
-      return mica_random_uniform_range(key, drawn, -most, most);
+      return mica_random_uniform_range(key, type, -most, most);
     }
     case MICA_INITIALIZER_SCALED_NORMAL:
-      return mica_mul(mica_random_normal(key, drawn),
+      return mica_mul(mica_random_normal(key, type),
                       sqrt(scaled_variance(&initializer, type.shape)));
     case MICA_INITIALIZER_ORTHOGONAL: return orthogonal_value(a, key, type);
     case MICA_INITIALIZER_TENSOR: return mica_constant(key.graph, initializer.tensor);

@@ -108,7 +108,7 @@ mica_value mica_nn_kernel(mica_scope *scope, const char *name, mica_dtype dtype,
       options->given.kind == MICA_INITIALIZER_DEFAULT ? options->otherwise : options->given;
   int64_t rank = mica_scope_get_integer(scope, "lora_rank", 0);
   mica_type type = {master, shape};
-  /* A kernel under an adapter rests: as a state it is not among the trainable variables. */
+  /* A kernel under an adapter rests: it is not among the trainable variables of this trace. */
   mica_value kernel = rank > 0 ? mica_scope_frozen(scope, name, type, chosen)
                                : mica_scope_variable(scope, name, type, chosen);
   if (!mica_is_valid(kernel)) return kernel;
