@@ -4,7 +4,6 @@
 #ifndef GOLDEN_H
 #define GOLDEN_H
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "check.h"
 #include "mica/jit.h"
@@ -58,17 +57,21 @@ static inline void check_golden(const mica_npz *npz, const golden_case *c, mica_
   for (size_t i = 0; i < GOLDEN_MOST; i++) mica_tensor_release(in[i]), mica_tensor_release(out[i]);
 }
 
+static inline mica_npz *golden_open(const char *file) {
+  char path[64];
+  mica_npz *npz = NULL;
+  mica_error error = {0};
+  snprintf(path, sizeof path, "tests/golden/%s", file);
+  CHECK_OK_ERROR(mica_npz_load(check_source_path(path), &npz, &error), &error);
+  return npz;
+}
+
 static inline void check_golden_file(const char *backend, const char *file,
                                      const golden_case *cases, size_t count) {
-  char path[1024];
   mica_error error = {0};
-  mica_npz *npz = NULL;
-  mica_device *device = NULL;
+  mica_npz *npz = golden_open(file);
   mica_device_options options = {.struct_size = sizeof options, .backend = backend, .threads = 2};
-  const char *source = getenv("MICA_SOURCE_DIR");
-  snprintf(path, sizeof path, "%s/tests/golden/%s", source ? source : ".", file);
-  CHECK_OK_ERROR(mica_npz_load(path, &npz, &error), &error);
-  device = mica_device_open(&options, &error);
+  mica_device *device = mica_device_open(&options, &error);
   if (!device) CHECK_FAIL("%s", error.message);
   for (size_t k = 0; npz && device && k < count; k++) check_golden(npz, &cases[k], device);
   mica_device_release(device);

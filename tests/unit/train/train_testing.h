@@ -85,14 +85,6 @@ static inline bool run_numbers(mica_build *build, void *user, mica_tensor **in, 
 #define NUMBERS(DTYPE, shape, ...) \
   mica_tensor_from_doubles(MICA_##DTYPE, (shape), (const double[]){__VA_ARGS__})
 
-static inline mica_npz *golden_open(const char *file) {
-  char path[64];
-  mica_npz *npz = NULL;
-  mica_error error = {0};
-  snprintf(path, sizeof path, "tests/golden/%s", file);
-  CHECK_OK_ERROR(mica_npz_load(check_source_path(path), &npz, &error), &error);
-  return npz;
-}
 static inline mica_device *testing_device(const char *backend) {
   mica_error error = {0};
   mica_device_options options = {.struct_size = sizeof options, .backend = backend, .threads = 1};
