@@ -271,14 +271,7 @@ int64_t mica_store_settings(const mica_store *store, char *text, size_t size) {
   for (uint32_t i = 0; i < store->setting_count; i++)
     if (store->settings[i].set) format_setting(&list, &store->settings[i]);
   mica_mutex_unlock(mutex);
-  int64_t length = list.failed ? -1 : (int64_t)list.size;
-  if (length > 0 && size > 0) {
-    size_t kept = list.size < size ? list.size : size - 1;
-    memcpy(text, list.data, kept);
-    text[kept] = 0;
-  }
-  mica_text_deinit(&list);
-  return length;
+  return mica_text_deliver(&list, text, size);
 }
 
 mica_status mica_store_check_settings(const mica_store *store, mica_error *error) {

@@ -73,12 +73,5 @@ int64_t mica_store_summary(const mica_store *store, char *text, size_t size) {
   mica_text_init(&list, &store->allocator);
   summary_lines(store, &list, path_width);
   summary_totals(store, &list);
-  int64_t length = list.failed ? -1 : (int64_t)list.size;
-  if (length > 0 && size > 0) {
-    size_t kept = list.size < size ? list.size : size - 1;
-    memcpy(text, list.data, kept);
-    text[kept] = 0;
-  }
-  mica_text_deinit(&list);
-  return length;
+  return mica_text_deliver(&list, text, size);
 }
