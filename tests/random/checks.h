@@ -15,9 +15,10 @@ enum { RANDOM_SIZES = 4096, RANDOM_SLOWEST = 4 };
 enum { PHASE_BUILD, PHASE_REFERENCE, PHASE_CPU, PHASE_DERIVATIVES, PHASE_VMAP, RANDOM_PHASES };
 /* What the programs of a run were like. */
 typedef struct {
-  int64_t programs, size[RANDOM_SIZES]; /* by number of nodes */
-  int64_t with[MICA_OP_COUNT];          /* programs that contain the operator */
-  int64_t floats, weak; /* float outputs; those whose tolerance is above 1e-3 of them */
+  int64_t programs, failures;
+  int64_t size[RANDOM_SIZES];  /* by number of nodes */
+  int64_t with[MICA_OP_COUNT]; /* programs that contain the operator */
+  int64_t floats, weak;        /* float outputs; those whose tolerance is above 1e-3 of them */
   int64_t slopes, rough,
       not_finite;         /* outputs whose derivative was compared with differences, or was not */
   int64_t transposed;     /* programs whose forward and reverse mode were compared */
@@ -37,10 +38,11 @@ void random_shrink(random_tape *tape, random_failure *failure);
 /* The program's text, to be freed. */
 char *random_text(random_tape *tape);
 char *random_format(const mica_graph *graph);
-/* Programs first .. first + count - 1, or those of MICA_RANDOM_SEED and MICA_RANDOM_COUNT; prints failures. */
-void random_run(uint64_t first, int64_t count, random_statistics *s);
+/* Programs first, first + step, .., `count` of them, or those of MICA_RANDOM_SEED and MICA_RANDOM_COUNT; prints
+ * failures. */
+void random_run(uint64_t first, int64_t count, uint64_t step, random_statistics *s);
 /* Prints what the programs were like and checks it. With `complete` each operator and block has to occur 50
- * times. */
+ * times. Writes the sums into the file MICA_RANDOM_TALLY, for add_parts.py. */
 void random_report(const random_statistics *s, bool complete);
 /* Whether the environment chooses the programs. */
 bool random_chosen(void);

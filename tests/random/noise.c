@@ -226,14 +226,71 @@ static bool sums(mica_op op, const void *attr) {
     default: return false;
   }
 }
-static mica_value noisy_term(mica_value x, noise_context *c) {
+/* The turns of a transform are rounded: short numbers stay short in transforms of 1, 2 and 4 elements only. */
+static bool turns_exactly(mica_op op, const void *attr) {
+  const mica_fft_attr *fft = attr;
+  for (int32_t i = 0; op == MICA_OP_FFT && i < fft->lengths.count; i++)
+    if (fft->lengths.at[i] > 4 || fft->lengths.at[i] == 3) return false;
+  return true;
+}
+static mica_value noisy_term(mica_value x, bool keeps_short, noise_context *c) {
   mica_dtype dtype = mica_dtype_of(x);
   bool complex = mica_dtype_is_complex(dtype);
   if (noise_unit(dtype) == 0 || noise_unit(dtype) > 0.1 || !mica_shape_count(mica_shape_of(x)))
     return x; /* whole numbers, f8 */
   mica_value noisy =
       mica_mul(x, factor_like(x, c, complex, noise_unit(dtype) > 1e-5 ? 0.25 : 0.0625));
-  return complex ? noisy : mica_select(is_short(x), x, noisy);
+  return complex || !keeps_short ? noisy : mica_select(is_short(x), x, noisy);
+}
+
+/* What cancels to a remainder of its terms' rounding is exactly zero in one engine and not in another: functions
+ * that jump between zero and all else (a phase, a sign, a reflection, a comparison) see both. With one sign of the
+ * noise such remainders are zero. */
+static mica_value zero_below(mica_value y, mica_value magnitude) {
+  mica_dtype dtype = mica_dtype_of(y);
+  if (mica_dtype_is_complex(dtype))
+    return mica_complex(zero_below(mica_real(y), magnitude), zero_below(mica_imag(y), magnitude));
+  double unit = noise_unit(dtype), least = unit > 1e-5 ? unit / 64 : amplitude(dtype);
+  mica_value down = mica_less(mica_variable_read(y.graph, sign), 0);
+  magnitude = mica_convert(magnitude, MICA_F64);
+  mica_value rest = mica_less(mica_convert(mica_abs(y), MICA_F64), mica_mul(magnitude, least));
+  rest = mica_and(rest, mica_and(mica_is_finite(magnitude), mica_not(is_short(y))));
+  rest = mica_and(rest, mica_broadcast_to(down, mica_shape_of(y)));
+  return mica_select(rest, mica_zeros_like(y), y);
+}
+/* The sum of the terms' absolute values: by the same operator where it sums products or terms as they are. */
+static mica_value magnitude_of(mica_graph *to, const mica_graph *from, uint32_t id,
+                               const mica_value *in, size_t in_count, mica_value y) {
+  const mica_node *node = mica_node_at(from, id);
+  mica_value size[2], out = {0};
+  if (!mica_shape_count(mica_shape_of(y)) || in_count > 2) return out;
+  for (size_t i = 0; i < in_count; i++) {
+    double unit = noise_unit(mica_dtype_of(in[i]));
+    if (unit == 0 || unit > 0.1) return out; /* whole numbers, f8 */
+    size[i] = mica_abs(in[i]);
+  }
+  switch ((mica_op)node->op) {
+    case MICA_OP_ADD:
+    case MICA_OP_SUB: return mica_max(size[0], size[1]);
+    case MICA_OP_FFT: {
+      const mica_fft_attr *fft = node->attr;
+      mica_axes axes = {.count = fft->lengths.count, .keep = true};
+      for (int32_t i = 0; i < axes.count; i++) axes.axis[i] = -1 - i;
+      out = mica_mul(mica_reduce_sum(size[0], axes), fabs(fft->scale));
+      return mica_broadcast_to(out, mica_shape_of(y));
+    }
+    case MICA_OP_REDUCE:
+      if (((const mica_reduce_attr *)node->attr)->kind != MICA_REDUCE_SUM) return out;
+      break;
+    case MICA_OP_DOT_GENERAL:
+    case MICA_OP_CONVOLUTION:
+    case MICA_OP_CONVOLUTION_BACKWARD_DATA:
+    case MICA_OP_CONVOLUTION_BACKWARD_KERNEL: break;
+    default: return out;
+  }
+  if (mica_dtype_is_complex(mica_dtype_of(y))) return out;
+  mica_replay_node(to, from, id, size, NULL, NULL, &out);
+  return out;
 }
 
 /* Factorizations and solutions are as right as those of a matrix nearby, whose distance is one of norms: small
@@ -261,8 +318,15 @@ static mica_value matrix_nearby(mica_value x, noise_context *c) {
   mica_value stays = mica_or(mica_is_finite(x), mica_broadcast_to(up, mica_shape_of(x)));
   x = mica_select(stays, x, mica_zeros_like(x));
   mica_value most = mica_reduce_max(mica_abs(x), MICA_KEEP(rank - 2, rank - 1));
+  most = mica_broadcast_to(most, mica_shape_of(x));
   mica_value d = mica_sub(factor_like(x, c, false, 0.03125), 1);
-  return mica_add(x, mica_mul(d, mica_broadcast_to(most, mica_shape_of(x))));
+  mica_value noisy = mica_add(x, mica_mul(d, most));
+  /* A reflection of what is zero already turns nothing, that of a remainder turns the sign: with one sign of the
+   * noise all remainders are zero. */
+  mica_value least = mica_mul(most, noise_unit(mica_dtype_of(x)) * 4);
+  mica_value down = mica_broadcast_to(mica_not(up), mica_shape_of(x));
+  mica_value zero = mica_and(mica_less_equal(mica_abs(x), least), down);
+  return mica_select(zero, mica_zeros_like(x), noisy);
 }
 
 /* A transform of what is not finite: which results are not, engines differ in. */
@@ -278,6 +342,17 @@ static mica_value transform_noisily(mica_graph *to, const mica_graph *from, uint
   mica_value factor =
       mica_select(lost, mica_scalar(to, MICA_F64, NAN), mica_scalar(to, MICA_F64, 1));
   return mica_mul(out, mica_convert(factor, mica_dtype_of(out)));
+}
+
+/* What rounding keeps apart is equal in another engine: with one sign of the noise x becomes y there. */
+static mica_value compared(mica_value x, mica_value y) {
+  double unit = noise_unit(mica_dtype_of(x));
+  if (unit == 0 || unit > 0.1 || mica_dtype_is_complex(mica_dtype_of(x))) return x;
+  mica_value down = mica_less(mica_variable_read(x.graph, sign), 0);
+  mica_value width = mica_mul(mica_max(mica_abs(x), mica_abs(y)), amplitude(mica_dtype_of(x)));
+  mica_value near = mica_less(mica_abs(mica_sub(x, y)), width);
+  near = mica_and(near, mica_not(mica_and(is_short(x), is_short(y))));
+  return mica_select(mica_and(near, mica_broadcast_to(down, mica_shape_of(x))), y, x);
 }
 
 static mica_value zero_of_either_sign(mica_value y) {
@@ -296,16 +371,24 @@ static bool add_noise(void *context, mica_graph *to, const mica_graph *from, uin
   mica_value terms[2];
   bool summing = sums(op, node->attr), factoring = factors(op);
   for (size_t i = 0; i < in_count && (summing || factoring); i++)
-    terms[i] = summing ? noisy_term(in[i], context) : matrix_nearby(in[i], context);
+    terms[i] = summing ? noisy_term(in[i], turns_exactly(op, node->attr), context)
+                       : matrix_nearby(in[i], context);
   if (summing || factoring) in = terms;
+  if (op == MICA_OP_COMPARE) {
+    mica_value both[2] = {compared(in[0], in[1]), in[1]};
+    mica_replay_node(to, from, id, both, NULL, NULL, out);
+    return true;
+  }
   if (op == MICA_OP_FFT)
     out[0] = transform_noisily(to, from, id, in[0]);
   else if (is_convolution(op) && mica_dtype_is_float(mica_dtype_of(in[0])))
     out[0] = convolve_noisily(to, from, id, in);
   else
     mica_replay_node(to, from, id, in, add_noise, context, out);
+  mica_value magnitude = magnitude_of(to, from, id, in, in_count, out[0]);
   for (uint32_t i = 0; i < node->result_count && to->status == MICA_OK; i++)
     out[i] = with_noise(out[i], node, in, context);
+  if (magnitude.graph && to->status == MICA_OK) out[0] = zero_below(out[0], magnitude);
   for (uint32_t i = 0; i < node->result_count && c->zeros && to->status == MICA_OK; i++)
     out[i] = zero_of_either_sign(out[i]);
   return true;

@@ -71,9 +71,44 @@ static void print_histogram(const random_statistics *s, bool complete) {
   print_tallies("uses of blocks and derivatives", list, count, complete);
 }
 
+/* One sum a line: kind, name, count. */
+static void write_tally(const random_statistics *s, const char *path) {
+  FILE *file = fopen(path, "w");
+  if (!file) {
+    CHECK_FAIL("cannot write %s", path);
+    return;
+  }
+  for (int op = 1; op < MICA_OP_COUNT; op++)
+    if (op != MICA_OP_RESULT)
+      fprintf(file, "operator %s %lld\n", mica_op_definition((mica_op)op)->name,
+              (long long)s->with[op]);
+  for (size_t i = 0; i < random_statement_count(); i++) {
+    const char *name = random_statement_name(i);
+    if (!is_operator(name) || mica_op_definition(mica_op_find(name))->kind == MICA_KIND_REGION)
+      fprintf(file, "block %s %lld\n", name, (long long)random_statement_uses(name));
+  }
+  for (int d = 0; d <= PROGRAM_DEPTH; d++)
+    fprintf(file, "depth %d %lld\n", d, (long long)s->depth[d]);
+  for (int size = 0; size < RANDOM_SIZES; size++)
+    if (s->size[size]) fprintf(file, "size %d %lld\n", size, (long long)s->size[size]);
+  const struct {
+    const char *name;
+    int64_t count;
+  } sums[] = {{"programs", s->programs}, {"failures", s->failures},
+              {"floats", s->floats},     {"weak", s->weak},
+              {"slopes", s->slopes},     {"rough", s->rough},
+              {"batched", s->batched},   {"not_finite", s->not_finite},
+              {"large", s->large},       {"transposed", s->transposed}};
+  for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+    fprintf(file, "all %s %lld\n", sums[i].name, (long long)sums[i].count);
+  if (fclose(file)) CHECK_FAIL("cannot write %s", path);
+}
+
 void random_report(const random_statistics *s, bool complete) {
   static const char *const phases[] = {"build", "reference", "cpu", "derivatives", "vmap"};
   double programs = s->programs ? (double)s->programs : 1, all = 0;
+  const char *tally_path = getenv("MICA_RANDOM_TALLY");
+  if (tally_path && *tally_path) write_tally(s, tally_path);
   print_histogram(s, complete);
   printf("programs by depth of blocks:");
   for (int d = 0; d <= PROGRAM_DEPTH; d++) printf(" %d: %lld", d, (long long)s->depth[d]);
@@ -124,7 +159,7 @@ static const char *setting(const char *name) {
 }
 bool random_chosen(void) { return setting("MICA_RANDOM_SEED") || setting("MICA_RANDOM_COUNT"); }
 
-void random_run(uint64_t first, int64_t count, random_statistics *s) {
+void random_run(uint64_t first, int64_t count, uint64_t step, random_statistics *s) {
   random_tape *tape = malloc(sizeof *tape);
   const char *seed = setting("MICA_RANDOM_SEED"), *wanted = setting("MICA_RANDOM_COUNT"),
              *patience = setting("MICA_RANDOM_FAILURES");
@@ -134,7 +169,7 @@ void random_run(uint64_t first, int64_t count, random_statistics *s) {
   bool trace = setting("MICA_RANDOM_TRACE") != NULL;
   for (int64_t i = 0; i < count && left > 0; i++) {
     random_failure failure;
-    uint64_t at = first + (uint64_t)i;
+    uint64_t at = first + (uint64_t)i * step;
     int64_t before = spent(s);
     random_tape_begin(tape, at + 1);
     if (trace) fprintf(stderr, "%llu\n", (unsigned long long)at);
@@ -142,6 +177,7 @@ void random_run(uint64_t first, int64_t count, random_statistics *s) {
     note_slow(s, at, spent(s) - before);
     if (ok) continue;
     left--;
+    s->failures++;
     report(at, tape, &failure);
   }
   free(tape);
