@@ -20,23 +20,9 @@ static mica_value loss(mica_value prediction, const mica_value *targets, void *u
   return mica_loss_cross_entropy_logits(prediction, targets[0], .label_smoothing = 0.02);
 }
 
-/* Measures are means over a batch: here, how many were right. */
-static void measures(mica_value prediction, const mica_value *targets, mica_value *out,
-                     void *user) {
-  (void)user;
-  mica_value right = mica_equal(mica_arg_max(prediction, -1), targets[0]);
-  out[0] = mica_reduce_mean(mica_convert(right, MICA_F32), MICA_ALL);
-}
+/* ---- the data: rows in memory, in an order that changes with each epoch ------------------------- */
 
-/* ---- the data: batches in an order that changes with each epoch --------------------------------- */
-
-typedef struct {
-  mica_tensor *points, *labels; /* f32 [points, 2], i32 [points] */
-  int64_t order[POINTS], at;
-  uint64_t epoch;
-} spiral;
-
-static void make_spiral(spiral *data) {
+static mica_dataset *make_spiral(int64_t batch, bool shuffle, mica_error *error) {
   float points[POINTS][2];
   int32_t labels[POINTS];
   for (int i = 0; i < POINTS; i++) {
@@ -46,42 +32,33 @@ static void make_spiral(spiral *data) {
     points[i][1] = (float)((along - noise) * sin(angle));
     labels[i] = i % 2;
   }
-  data->points = mica_tensor_from(MICA_F32, MICA_DIMS(POINTS, 2), points);
-  data->labels = mica_tensor_from(MICA_I32, MICA_DIMS(POINTS), labels);
-}
-
-static mica_status next(void *user, mica_tensor **batch, size_t count, bool *out_end,
-                        mica_error *error) {
-  spiral *data = user;
-  (void)count;
-  if (data->at == 0) mica_shuffle(1, data->epoch, POINTS, data->order);
-  *out_end = data->at == POINTS;
-  if (*out_end) {
-    data->at = 0, data->epoch++;
-    return MICA_OK;
-  }
-  batch[0] = mica_tensor_from(MICA_F32, MICA_DIMS(BATCH, 2), NULL);
-  batch[1] = mica_tensor_from(MICA_I32, MICA_DIMS(BATCH), NULL);
-  mica_status status =
-      mica_gather_rows(data->points, data->order + data->at, BATCH, batch[0], error);
-  if (status == MICA_OK)
-    status = mica_gather_rows(data->labels, data->order + data->at, BATCH, batch[1], error);
-  data->at += BATCH;
-  return status;
+  mica_tensor *tensors[] = {mica_tensor_from(MICA_F32, MICA_DIMS(POINTS, 2), points),
+                            mica_tensor_from(MICA_I32, MICA_DIMS(POINTS), labels)};
+  mica_memory_options rows = {.struct_size = sizeof rows,
+                              .tensors = tensors,
+                              .count = 2,
+                              .batch = batch,
+                              .shuffle = shuffle,
+                              .seed = 1};
+  mica_dataset *data = mica_dataset_from_tensors(&rows, error);
+  mica_tensor_release(tensors[0]), mica_tensor_release(tensors[1]);
+  return data;
 }
 
 /* ---- training -------------------------------------------------------------------------------------- */
 
+/* Called behind each evaluation. */
 static mica_status report(mica_training_state *state, void *user, mica_error *error) {
-  (void)user, (void)error;
-  printf("step %4lld: right %.0f %%\n", (long long)state->step, 100 * state->mean_measures[0]);
+  const mica_evaluation *all = user;
+  (void)error;
+  printf("step %4lld: right %.0f %%\n", (long long)state->step, 100 * all->metrics[0]);
   return MICA_OK;
 }
 
 int main(int argument_count, char **arguments) {
   mica_error error = {0};
-  spiral data = {.at = 0};
-  make_spiral(&data);
+  mica_dataset *shuffled = make_spiral(BATCH, true, &error);
+  mica_dataset *points = make_spiral(POINTS, false, &error);
   mica_device *device = mica_device_open(NULL, &error);
   mica_store *store = mica_store_create(device, 42); /* 42: the seed */
 
@@ -95,23 +72,22 @@ int main(int argument_count, char **arguments) {
 
   mica_schedule *rate =
       mica_schedule_cosine(.start = mica_store_get_number(store, "lr", 0), .steps = STEPS);
+  const mica_metric_definition accuracy = mica_metric_accuracy();
   mica_trainer *trainer = mica_trainer_create(
       store, model, loss, .optimizer = mica_optimizer_adamw(.weight_decay = 1e-3),
       .rate = mica_schedule_rate, .rate_user = rate, .clip_norm = 1, .ema = 0.98,
-      .measures = measures, .measure_count = 1);
-  mica_training_loop *loop = mica_training_loop_create(trainer);
-  mica_training_loop_on(loop, MICA_ON_STEP, report, NULL, .times = 4);
-  if (error.status == MICA_OK) mica_training_loop_run(loop, next, &data, STEPS, 0, &error);
+      .metrics = &accuracy, .metric_count = 1);
 
-  /* The averaged parameters are tested on all points. */
-  mica_tensor *all[2] = {data.points, data.labels};
-  if (error.status == MICA_OK) mica_trainer_swap_average(trainer, &error);
-  if (error.status == MICA_OK) mica_trainer_evaluate(trainer, all, 2, &error);
+  /* Four times in a run the averaged parameters are tested on all points. */
+  mica_evaluation all = {.dataset = points, .averaged = true, .then = report, .then_user = &all};
+  mica_training_loop *loop = mica_training_loop_create(trainer);
+  mica_training_loop_on(loop, MICA_ON_STEP, mica_evaluation_hook, &all, .name = "evaluation",
+                        .times = 4);
+  if (error.status == MICA_OK) mica_training_loop_run_dataset(loop, shuffled, STEPS, 0, &error);
   if (error.status == MICA_OK) {
     char table[2048];
     mica_store_summary(store, table, sizeof table);
-    printf("all points: right %.0f %%\n\n%s", 100 * mica_trainer_evaluation(trainer).measures[0],
-           table);
+    printf("\n%s", table);
   } else {
     fprintf(stderr, "spiral: %s\n", error.message);
   }
@@ -121,6 +97,6 @@ int main(int argument_count, char **arguments) {
   mica_schedule_destroy(rate);
   mica_store_destroy(store);
   mica_device_release(device);
-  mica_tensor_release(data.points), mica_tensor_release(data.labels);
+  mica_dataset_destroy(shuffled), mica_dataset_destroy(points);
   return error.status != MICA_OK;
 }

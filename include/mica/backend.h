@@ -50,6 +50,11 @@ MICA_API int32_t mica_device_threads(const mica_device *device);
  * thread. */
 MICA_API void mica_device_cancel(mica_device *device, bool cancel);
 
+/* A tensor with the same values where the device computes: for inputs of its executables. Where that is the host's memory it
+ * is the tensor itself, retained. */
+MICA_API mica_status mica_device_upload(mica_device *device, mica_tensor *tensor,
+                                        mica_tensor **out_tensor, mica_error *error);
+
 /* Compiles the graph's outputs and assigns. The graph is not needed afterwards. donate: bit i
  * says that input i may be overwritten (its tensor must not be used after the call). */
 MICA_API mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate,
@@ -119,6 +124,10 @@ typedef struct mica_backend {
   size_t (*program_arena_bytes)(void *state, const void *program);
   int64_t (*program_format)(void *state, const void *program, char *text, size_t size);
   int64_t (*program_profile)(void *state, void *program, bool trace, char *text, size_t size);
+  /* A tensor of the device's memory with a host tensor's values, for mica_device_upload; NULL: it computes in the
+   * host's memory. */
+  mica_status (*upload)(void *state, const mica_tensor *tensor, mica_tensor **out_tensor,
+                        mica_error *error);
 } mica_backend;
 
 #ifdef __cplusplus

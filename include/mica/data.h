@@ -5,7 +5,7 @@
  * destroyed; tensors are reference-counted. docs/data.md tells more; example: examples/data_pipeline.c. */
 #ifndef MICA_DATA_H
 #define MICA_DATA_H
-#include "mica/core.h"
+#include "mica/backend.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -139,6 +139,10 @@ MICA_API void mica_map_random(uint64_t seed, mica_map_position position, uint32_
 /* Reads up to `depth` batches ahead on a thread. */
 MICA_API mica_dataset *mica_dataset_prefetch(mica_dataset *source, int32_t depth,
                                              mica_error *error);
+/* The same, and brings what it reads to the device's memory (mica_device_upload) on that thread, so that a step finds
+ * its inputs there. Retains the device. */
+MICA_API mica_dataset *mica_dataset_upload(mica_dataset *source, mica_device *device, int32_t depth,
+                                           mica_error *error);
 /* Keeps the first epoch that is begun in memory and gives it in all later ones; an epoch that was left early is read
  * to its end first. Restoring into an empty cache reads it again. */
 MICA_API mica_dataset *mica_dataset_cache(mica_dataset *source, mica_error *error);

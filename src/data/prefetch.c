@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prefetch.c: reading ahead on a thread.
+/* prefetch.c: reading ahead on a thread, also into a device's memory.
  *
  * The thread owns the source while it runs. With each batch it puts the source's position behind it, so that the
  * position of the stage is that of what was given out last, whatever lies ready. Where no thread can be started,
@@ -11,6 +11,7 @@
 
 typedef struct {
   mica_batch batch; /* count 0: the end */
+  mica_batch host;  /* what the source wrote, where `batch` is a copy on a device */
   mica_dataset_state position;
   mica_status status;
   mica_error error;
@@ -25,11 +26,28 @@ typedef struct {
   mica_condition changed;
   mica_thread_handle thread;
   bool running, stop, direct, has_mutex, has_condition;
+  mica_device *device; /* of an upload, else NULL */
 } prefetch_stage;
+
+/* Host memory that serves the device as well is given out itself and comes back to be written anew. */
+static void upload_slot(prefetch_stage *s, prefetch_slot *slot) {
+  mica_batch_clear(&slot->batch);
+  for (int32_t i = 0; i < slot->host.count && slot->status == MICA_OK; i++)
+    slot->status =
+        mica_device_upload(s->device, slot->host.tensor[i], &slot->batch.tensor[i], &slot->error);
+  slot->batch.count = slot->host.count;
+  bool shared = slot->host.count > 0;
+  for (int32_t i = 0; i < slot->host.count; i++)
+    shared = shared && slot->batch.tensor[i] == slot->host.tensor[i];
+  if (shared) mica_batch_clear(&slot->host);
+}
 
 static void read_into_slot(prefetch_stage *s, prefetch_slot *slot) {
   slot->error = (mica_error){0};
-  slot->status = mica_dataset_next(s->stage.source, &slot->batch, &slot->error);
+  if (s->device != NULL && slot->host.count == 0) mica_batch_move(&slot->host, &slot->batch);
+  slot->status = mica_dataset_next(s->stage.source, s->device == NULL ? &slot->batch : &slot->host,
+                                   &slot->error);
+  if (slot->status == MICA_OK && s->device != NULL) upload_slot(s, slot);
   mica_state_clear(&slot->position);
   if (slot->status == MICA_OK) mica_dataset_put_state(s->stage.source, &slot->position);
   if (slot->position.failed)
@@ -64,7 +82,8 @@ static void stop_reading(prefetch_stage *s) {
     mica_mutex_unlock(&s->mutex);
     mica_thread_join(s->thread);
   }
-  for (int32_t i = 0; s->slots != NULL && i < s->depth; i++) mica_batch_clear(&s->slots[i].batch);
+  for (int32_t i = 0; s->slots != NULL && i < s->depth; i++)
+    mica_batch_clear(&s->slots[i].batch), mica_batch_clear(&s->slots[i].host);
   s->running = s->stop = s->direct = false;
   s->first = s->ready = 0;
 }
@@ -89,6 +108,7 @@ static void prefetch_destroy(void *self) {
   mica_state_free(&s->position);
   if (s->has_mutex) mica_mutex_deinit(&s->mutex);
   if (s->has_condition) mica_condition_deinit(&s->changed);
+  mica_device_release(s->device);
   mica_stage_free(s);
 }
 
@@ -154,19 +174,12 @@ static mica_status prefetch_restore(void *self, mica_dataset_state *state, mica_
   return mica_dataset_take_state(s->stage.source, state, error);
 }
 
-mica_dataset *mica_dataset_prefetch(mica_dataset *source, int32_t depth, mica_error *error) {
-  static const mica_dataset_methods methods = {.struct_size = sizeof methods,
-                                               .name = "prefetch",
-                                               .next = prefetch_next,
-                                               .begin = prefetch_begin,
-                                               .save = prefetch_save,
-                                               .restore = prefetch_restore,
-                                               .destroy = prefetch_destroy};
-  if (depth < 1)
-    return mica_stage_refuse(source, "prefetch: a depth of at least 1 is needed", error);
-  prefetch_stage *s = mica_stage_allocate(source, sizeof *s, "prefetch", error);
+static mica_dataset *make_prefetch(mica_dataset *source, mica_device *device, int32_t depth,
+                                   const mica_dataset_methods *methods, mica_error *error) {
+  prefetch_stage *s = mica_stage_allocate(source, sizeof *s, methods->name, error);
   if (s == NULL) return NULL;
   s->depth = depth;
+  s->device = mica_device_retain(device);
   s->slots = mica_allocate_zeroed(NULL, (size_t)depth, sizeof *s->slots);
   s->has_mutex = mica_mutex_init(&s->mutex) == 0;
   s->has_condition = mica_condition_init(&s->changed) == 0;
@@ -175,5 +188,31 @@ mica_dataset *mica_dataset_prefetch(mica_dataset *source, int32_t depth, mica_er
     mica_error_set(error, MICA_OUT_OF_MEMORY, "data set: out of memory");
     return NULL;
   }
-  return mica_stage_create(s, &methods, error);
+  return mica_stage_create(s, methods, error);
+}
+
+static mica_dataset_methods prefetch_methods(const char *name) {
+  return (mica_dataset_methods){.struct_size = sizeof(mica_dataset_methods),
+                                .name = name,
+                                .next = prefetch_next,
+                                .begin = prefetch_begin,
+                                .save = prefetch_save,
+                                .restore = prefetch_restore,
+                                .destroy = prefetch_destroy};
+}
+
+mica_dataset *mica_dataset_prefetch(mica_dataset *source, int32_t depth, mica_error *error) {
+  mica_dataset_methods methods = prefetch_methods("prefetch");
+  if (depth < 1)
+    return mica_stage_refuse(source, "prefetch: a depth of at least 1 is needed", error);
+  return make_prefetch(source, NULL, depth, &methods, error);
+}
+
+mica_dataset *mica_dataset_upload(mica_dataset *source, mica_device *device, int32_t depth,
+                                  mica_error *error) {
+  mica_dataset_methods methods = prefetch_methods("upload");
+  if (depth < 1 || device == NULL)
+    return mica_stage_refuse(source, "upload: a device and a depth of at least 1 are needed",
+                             error);
+  return make_prefetch(source, device, depth, &methods, error);
 }

@@ -8,27 +8,7 @@
 #include "backend/device.h"
 #include "core/memory.h"
 #include "platform/platform.h"
-#include "train/trainer_internal.h"
-
-enum { LOOP_TIMES = 63 };
-
-typedef struct {
-  mica_training_hook_args args;
-  int64_t due;     /* the next step of an exponential one */
-  int64_t last_ns; /* when it ran */
-  int64_t ran_at;  /* step or epoch of the last call; -1: none */
-} loop_hook;
-
-struct mica_training_loop {
-  mica_allocator allocator;
-  mica_training_state state;
-  loop_hook *hooks; /* by priority */
-  uint32_t hook_count, hook_capacity;
-  int64_t tolerated, skipped;
-  double loss_sum, weight, measure_sums[MICA_TRAINER_MOST_MEASURES];
-  double times[LOOP_TIMES];
-  int64_t began_ns;
-};
+#include "train/loop_internal.h"
 
 /* ---- life ------------------------------------------------------------------------------------------------- */
 
@@ -41,6 +21,7 @@ mica_training_loop *mica_training_loop_create(mica_trainer *trainer) {
   loop->state.loop = loop;
   loop->state.trainer = trainer;
   loop->tolerated = -1;
+  loop->at_beginning = true;
   return loop;
 }
 
@@ -79,12 +60,18 @@ void mica_training_loop_tolerate(mica_training_loop *loop, int64_t patience) {
 void mica_training_loop_resume(mica_training_loop *loop, int64_t step, int64_t epoch) {
   loop->state.step = step;
   loop->state.epoch = epoch;
+  loop->at_beginning = false; /* not known */
 }
 const mica_training_state *mica_training_loop_state(const mica_training_loop *loop) {
   return &loop->state;
 }
 
 /* ---- hooks -------------------------------------------------------------------------------------------------- */
+
+static void next_due(loop_hook *hook) {
+  double next = ceil((double)hook->due * hook->args.exponential);
+  hook->due = next > (double)hook->due ? (int64_t)next : hook->due + 1;
+}
 
 /* Whether a hook of steps or epochs is due at number `at` of `all` (0: without end). */
 static bool hook_due(loop_hook *hook, int64_t at, int64_t all, bool last, int64_t now) {
@@ -95,10 +82,7 @@ static bool hook_due(loop_hook *hook, int64_t at, int64_t all, bool last, int64_
   if (a->times > 0) return all > 0 && (at * a->times) / all != ((at - 1) * a->times) / all;
   if (a->exponential > 0) {
     if (at < hook->due) return false;
-    while (hook->due <= at) {
-      double next = ceil((double)hook->due * a->exponential);
-      hook->due = next > (double)hook->due ? (int64_t)next : hook->due + 1;
-    }
+    while (hook->due <= at) next_due(hook);
   }
   return true;
 }
@@ -163,6 +147,7 @@ static mica_status judge_step(mica_training_loop *loop, mica_error *error) {
   mica_training_state *s = &loop->state;
   loop->skipped = s->last.skipped ? loop->skipped + 1 : 0;
   if (loop->skipped <= (loop->tolerated < 0 ? 0 : loop->tolerated)) return MICA_OK;
+  loop->skipped = 0;
   mica_error where = {0};
   if (mica_trainer_locate(s->trainer, s->batch, s->batch_count, &where) != MICA_OK)
     return mica_error_set(error, MICA_INVALID, "step %" PRId64 ": the loss is %g: %.800s", s->step,
@@ -176,7 +161,10 @@ static mica_status one_step(mica_training_loop *loop, mica_tensor **batch, size_
                             mica_error *error) {
   mica_training_state *s = &loop->state;
   int64_t begin = mica_clock_nanoseconds();
-  mica_status status = mica_trainer_step(s->trainer, batch, count, error);
+  mica_status status = MICA_OK;
+  if (loop->at_beginning) status = mica_trainer_clear_metrics(s->trainer, error);
+  loop->at_beginning = false;
+  if (status == MICA_OK) status = mica_trainer_step(s->trainer, batch, count, error);
   if (status != MICA_OK) return status;
   s->step++;
   s->run_step++;
@@ -200,30 +188,75 @@ static bool loop_finished(const mica_training_state *s) {
          (s->epochs > 0 && s->epoch >= s->epochs);
 }
 
-static mica_status steps_until_end(mica_training_loop *loop, mica_next_batch *next, void *user,
+/* Where batches come from: a function, whose tensors the loop releases, or a data set, which writes them anew. */
+typedef struct {
+  mica_next_batch *next;
+  void *user;
+  mica_dataset *dataset;
+  mica_batch batch;
+} batch_source;
+
+static mica_status take_batch(batch_source *source, size_t count, bool *out_end,
+                              mica_error *error) {
+  mica_batch *batch = &source->batch;
+  *out_end = false;
+  if (source->dataset == NULL) {
+    mica_batch_clear(batch);
+    batch->count = (int32_t)count;
+    return source->next(source->user, batch->tensor, count, out_end, error);
+  }
+  mica_status status = mica_dataset_next(source->dataset, batch, error);
+  *out_end = batch->count == 0;
+  return status;
+}
+
+static mica_status steps_until_end(mica_training_loop *loop, batch_source *source,
                                    mica_error *error) {
   mica_training_state *s = &loop->state;
+  size_t count = s->trainer->args.inputs + s->trainer->args.targets;
   mica_status status = MICA_OK;
-  bool fresh = true; /* no batch since the last end: two ends in a row would never end */
+  if (count > MICA_TRAINER_MOST_ARRAYS) count = MICA_TRAINER_MOST_ARRAYS; /* the step refuses it */
   while (status == MICA_OK && !loop_finished(s)) {
-    mica_tensor *batch[MICA_TRAINER_MOST_ARRAYS] = {NULL};
-    size_t count = s->trainer->args.inputs + s->trainer->args.targets;
     bool end = false;
-    status = next(user, batch, count, &end, error);
+    status = take_batch(source, count, &end, error);
     if (status == MICA_OK && end) {
-      if (fresh)
+      if (loop->at_beginning) {
         status = mica_error_set(error, MICA_INVALID, "an epoch without batches");
-      else
-        s->epoch++,
-            status = call_hooks(loop, MICA_ON_EPOCH, s->epochs > 0 && s->epoch >= s->epochs, error);
-      fresh = true;
+      } else {
+        s->epoch++;
+        loop->at_beginning = true;
+        status = call_hooks(loop, MICA_ON_EPOCH, s->epochs > 0 && s->epoch >= s->epochs, error);
+      }
     } else if (status == MICA_OK) {
-      status = one_step(loop, batch, count, error);
-      fresh = false;
+      status = one_step(loop, source->batch.tensor, (size_t)source->batch.count, error);
     }
-    for (size_t i = 0; i < count; i++) mica_tensor_release(batch[i]);
   }
+  mica_batch_clear(&source->batch);
   return status;
+}
+
+static mica_status run_loop(mica_training_loop *loop, batch_source *source, int64_t steps,
+                            int64_t epochs, mica_error *error) {
+  mica_training_state *s = &loop->state;
+  s->dataset = source->dataset;
+  s->steps = steps;
+  s->epochs = epochs;
+  s->run_step = 0;
+  s->stop = false;
+  s->reason = NULL;
+  if (loop->tolerated < 0 && s->trainer->args.compute == MICA_F16) loop->tolerated = 20;
+  loop->began_ns = mica_clock_nanoseconds();
+  for (uint32_t i = 0; i < loop->hook_count; i++) {
+    loop->hooks[i].last_ns = loop->began_ns;
+    while (loop->hooks[i].args.exponential > 0 && loop->hooks[i].due <= s->step)
+      next_due(&loop->hooks[i]); /* a run that goes on */
+  }
+  mica_status status = call_hooks(loop, MICA_ON_START, false, error);
+  if (status == MICA_OK) status = steps_until_end(loop, source, error);
+  s->seconds = (double)(mica_clock_nanoseconds() - loop->began_ns) * 1e-9;
+  mica_error later = {0};
+  mica_status ended = call_hooks(loop, MICA_ON_END, false, status == MICA_OK ? error : &later);
+  return status == MICA_OK ? ended : status;
 }
 
 mica_status mica_training_loop_run(mica_training_loop *loop, mica_next_batch *next, void *user,
@@ -231,42 +264,15 @@ mica_status mica_training_loop_run(mica_training_loop *loop, mica_next_batch *ne
   if (loop == NULL || next == NULL)
     return mica_error_set(error, MICA_INVALID, "the %s is NULL",
                           loop == NULL ? "loop" : "function that gives batches");
-  mica_training_state *s = &loop->state;
-  s->steps = steps;
-  s->epochs = epochs;
-  s->run_step = 0;
-  s->stop = false;
-  s->reason = NULL;
-  loop->skipped = 0;
-  if (loop->tolerated < 0 && s->trainer->args.compute == MICA_F16) loop->tolerated = 20;
-  loop->began_ns = mica_clock_nanoseconds();
-  for (uint32_t i = 0; i < loop->hook_count; i++) loop->hooks[i].last_ns = loop->began_ns;
-  mica_status status = call_hooks(loop, MICA_ON_START, false, error);
-  if (status == MICA_OK) status = steps_until_end(loop, next, user, error);
-  s->seconds = (double)(mica_clock_nanoseconds() - loop->began_ns) * 1e-9;
-  mica_error later = {0};
-  mica_status ended = call_hooks(loop, MICA_ON_END, false, status == MICA_OK ? error : &later);
-  return status == MICA_OK ? ended : status;
+  batch_source source = {.next = next, .user = user};
+  return run_loop(loop, &source, steps, epochs, error);
 }
 
-/* ---- early stopping -------------------------------------------------------------------------------------------- */
-
-mica_status mica_early_stopping_hook(mica_training_state *state, void *user, mica_error *error) {
-  mica_early_stopping *e = user;
-  double now = NAN;
-  mica_status status = e->measure(state, &now, e->user, error);
-  if (status != MICA_OK) return status;
-  double gain = e->maximize ? now - e->best : e->best - now;
-  if (!e->begun || gain > e->least_change) { /* NaN is no gain */
-    e->best = now;
-    e->best_step = state->step;
-    e->bad = 0;
-    e->begun = e->begun || now == now;
-    return MICA_OK;
-  }
-  if (++e->bad >= (e->patience < 1 ? 1 : e->patience)) {
-    state->stop = true;
-    state->reason = "the measure has not become better";
-  }
-  return MICA_OK;
+mica_status mica_training_loop_run_dataset(mica_training_loop *loop, mica_dataset *dataset,
+                                           int64_t steps, int64_t epochs, mica_error *error) {
+  if (loop == NULL || dataset == NULL)
+    return mica_error_set(error, MICA_INVALID, "the %s is NULL",
+                          loop == NULL ? "loop" : "data set");
+  batch_source source = {.dataset = dataset};
+  return run_loop(loop, &source, steps, epochs, error);
 }

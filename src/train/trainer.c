@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backend/device.h"
+#include "core/tensor.h"
 
 /* ---- life ------------------------------------------------------------------------------------------------ */
 
@@ -24,6 +25,12 @@ mica_trainer *mica_trainer_create_with(const mica_trainer_args *given) {
   trainer->allocator = allocator;
   trainer->rate_scale = 1;
   trainer->updates = -1;
+  trainer->evaluation_begins = true;
+  trainer->training = (trainer_metrics){.trainer = trainer, .scope = "training"};
+  trainer->evaluation = (trainer_metrics){.trainer = trainer, .scope = "evaluation"};
+  for (size_t i = 0; i < a->metric_count && i < MICA_TRAINER_MOST_METRICS && a->metrics != NULL;
+       i++)
+    trainer->metrics[i] = a->metrics[i];
   trainer->state = mica_store_create(device, mica_store_seed(a->store));
   trainer->rate32 = mica_tensor_scalar(MICA_F32, 0);
   trainer->rate64 = mica_tensor_scalar(MICA_F64, 0);
@@ -46,6 +53,8 @@ void mica_trainer_destroy(mica_trainer *trainer) {
   mica_jit_destroy(trainer->step);
   mica_jit_destroy(trainer->evaluate);
   mica_jit_destroy(trainer->predict);
+  mica_jit_destroy(trainer->training.results);
+  mica_jit_destroy(trainer->evaluation.results);
   mica_tensor_release(trainer->rate32);
   mica_tensor_release(trainer->rate64);
   mica_tensor_release(trainer->loss);
@@ -68,6 +77,7 @@ mica_trainer_result mica_trainer_last(const mica_trainer *trainer) { return trai
 void mica_trainer_set_rate(mica_trainer *trainer, double rate) {
   trainer->args.learning_rate = rate;
   trainer->args.rate = NULL;
+  trainer->rate_was_set = true;
 }
 void mica_trainer_scale_rate(mica_trainer *trainer, double factor) { trainer->rate_scale = factor; }
 
@@ -99,13 +109,14 @@ static mica_status check_batch(const mica_trainer *trainer, mica_tensor *const *
   if (a->inputs + a->targets > MICA_TRAINER_MOST_ARRAYS ||
       a->measure_count > MICA_TRAINER_MOST_MEASURES || a->accumulate < 0 ||
       (a->measure_count > 0 && a->measures == NULL) ||
+      a->metric_count > MICA_TRAINER_MOST_METRICS || (a->metric_count > 0 && a->metrics == NULL) ||
       (a->ema != 0 && !(a->ema > 0 && a->ema < 1)) ||
       (a->compute != MICA_DTYPE_NONE && !mica_dtype_is_float(a->compute)))
     return mica_error_set(
         error, MICA_INVALID,
-        "the trainer's options: expected at most %d arrays and %d measures with a function, "
-        "accumulate of 0 or more, ema in (0, 1), a float dtype to compute in",
-        MICA_TRAINER_MOST_ARRAYS, MICA_TRAINER_MOST_MEASURES);
+        "the trainer's options: expected at most %d arrays, %d measures with a function and %d "
+        "metrics, accumulate of 0 or more, ema in (0, 1), a float dtype to compute in",
+        MICA_TRAINER_MOST_ARRAYS, MICA_TRAINER_MOST_MEASURES, MICA_TRAINER_MOST_METRICS);
   if (count != expected)
     return mica_error_set(error, MICA_INVALID, "a batch of %zu arrays, expected %zu", count,
                           expected);
@@ -183,6 +194,9 @@ mica_status mica_trainer_evaluate(mica_trainer *trainer, mica_tensor *const *bat
   size_t expected = trainer == NULL ? 0 : trainer->args.inputs + trainer->args.targets;
   mica_status status = check_batch(trainer, batch, count, expected, error);
   if (status != MICA_OK) return status;
+  if (trainer->evaluation_begins) status = mica_trainer_reset_metrics(&trainer->evaluation, error);
+  if (status != MICA_OK) return status;
+  trainer->evaluation_begins = false;
   mica_tensor *out[2] = {trainer->evaluated_loss, trainer->evaluated_numbers};
   status = mica_jit_call(trainer->evaluate, batch, count, out, 2, error);
   if (status != MICA_OK) return status;
@@ -190,6 +204,7 @@ mica_status mica_trainer_evaluate(mica_trainer *trainer, mica_tensor *const *bat
   trainer->evaluated_numbers = out[1];
   mica_trainer_result result = {0};
   status = read_step_result(trainer, out[0], out[1], &result, error);
+  if (status != MICA_OK) return status;
   mica_type type = mica_tensor_type(batch[0]);
   double weight = type.shape.rank > 0 ? (double)type.shape.dim[0] : 1;
   trainer->weight += weight;
@@ -197,6 +212,88 @@ mica_status mica_trainer_evaluate(mica_trainer *trainer, mica_tensor *const *bat
   trainer->sums[1] += weight * result.total;
   for (size_t i = 0; i < trainer->args.measure_count; i++)
     trainer->sums[2 + i] += weight * result.measures[i];
+  return MICA_OK;
+}
+
+mica_status mica_trainer_evaluate_dataset(mica_trainer *trainer, mica_dataset *dataset,
+                                          mica_error *error) {
+  if (trainer == NULL || dataset == NULL)
+    return mica_error_set(error, MICA_INVALID, "the %s is NULL",
+                          trainer == NULL ? "trainer" : "data set");
+  mica_batch batch = {0};
+  mica_trainer_clear_evaluation(trainer);
+  mica_status status = mica_dataset_begin(dataset, 0, error);
+  while (status == MICA_OK) {
+    status = mica_dataset_next(dataset, &batch, error);
+    if (status != MICA_OK || batch.count == 0) break;
+    status = mica_trainer_evaluate(trainer, batch.tensor, (size_t)batch.count, error);
+  }
+  mica_batch_clear(&batch);
+  return status;
+}
+
+/* Rows of a prediction behind those of the earlier ones; *rows grows by doubling. */
+static mica_status append_rows(mica_tensor *part, mica_tensor **rows, int64_t *count,
+                               mica_error *error) {
+  mica_type type = mica_tensor_type(part), whole = mica_tensor_type(*rows);
+  int64_t more = type.shape.rank == 0 ? -1 : type.shape.dim[0];
+  bool same = more >= 0 && mica_dtype_bits(type.dtype) >= 8;
+  for (int32_t i = 1; same && *rows != NULL && i < type.shape.rank; i++)
+    same = type.shape.dim[i] == whole.shape.dim[i];
+  if (!same || (*rows != NULL && type.shape.rank != whole.shape.rank))
+    return mica_error_set(
+        error, MICA_INVALID,
+        "predictions of a data set: expected [rows, ...], alike but for the rows");
+  if (*rows == NULL || *count + more > whole.shape.dim[0]) {
+    mica_type wider = type;
+    mica_tensor *next = NULL;
+    wider.shape.dim[0] = *rows == NULL ? more : 2 * (*count + more);
+    mica_status status = mica_tensor_create_uninitialized(NULL, wider, &next, error);
+    if (status != MICA_OK) return status;
+    if (*rows != NULL && *count > 0)
+      memcpy(mica_tensor_mutable_data(next), mica_tensor_data(*rows),
+             mica_tensor_byte_size(*rows) / (size_t)whole.shape.dim[0] * (size_t)*count);
+    mica_tensor_release(*rows);
+    *rows = next;
+  }
+  size_t bytes = mica_tensor_byte_size(part), at = more == 0 ? 0 : bytes / (size_t)more;
+  char *out = mica_tensor_mutable_data(*rows);
+  mica_status status = mica_tensor_read(part, out + at * (size_t)*count, bytes, error);
+  *count += more;
+  return status;
+}
+
+mica_status mica_trainer_predict_dataset(mica_trainer *trainer, mica_dataset *dataset,
+                                         mica_tensor **out, mica_error *error) {
+  if (out != NULL) *out = NULL;
+  if (trainer == NULL || dataset == NULL || out == NULL)
+    return mica_error_set(error, MICA_INVALID, "the %s is NULL",
+                          trainer == NULL   ? "trainer"
+                          : dataset == NULL ? "data set"
+                                            : "prediction");
+  mica_batch batch = {0};
+  mica_tensor *rows = NULL;
+  int64_t count = 0;
+  mica_status status = mica_dataset_begin(dataset, 0, error);
+  while (status == MICA_OK) {
+    mica_tensor *part = NULL;
+    status = mica_dataset_next(dataset, &batch, error);
+    if (status != MICA_OK || batch.count == 0) break;
+    size_t given = (size_t)batch.count, inputs = trainer->args.inputs;
+    status =
+        mica_trainer_predict(trainer, batch.tensor, given < inputs ? given : inputs, &part, error);
+    if (status == MICA_OK) status = append_rows(part, &rows, &count, error);
+    mica_tensor_release(part);
+  }
+  mica_batch_clear(&batch);
+  if (status == MICA_OK && rows == NULL)
+    status = mica_error_set(error, MICA_INVALID, "an epoch without batches");
+  if (status == MICA_OK) {
+    mica_type type = mica_tensor_type(rows);
+    type.shape.dim[0] = count;
+    status = mica_tensor_create(NULL, type, mica_tensor_data(rows), out, error);
+  }
+  mica_tensor_release(rows);
   return status;
 }
 
@@ -212,6 +309,7 @@ mica_trainer_result mica_trainer_evaluation(const mica_trainer *trainer) {
 void mica_trainer_clear_evaluation(mica_trainer *trainer) {
   memset(trainer->sums, 0, sizeof trainer->sums);
   trainer->weight = 0;
+  trainer->evaluation_begins = true;
 }
 
 mica_status mica_trainer_predict(mica_trainer *trainer, mica_tensor *const *inputs, size_t count,

@@ -66,11 +66,15 @@ void mica_trainer_build_evaluation(mica_graph *graph, const mica_value *in, mica
                                    void *user) {
   const mica_trainer *trainer = user;
   mica_scope *scope = mica_scope_open(trainer->args.store, graph, false);
+  mica_scope *state = mica_scope_open(trainer->state, graph, false);
   model_outcome outcome;
   run_loss(trainer, scope, in, &outcome);
+  mica_trainer_update_metrics(&trainer->evaluation, state, outcome.prediction,
+                              in + trainer->args.inputs, (mica_value){0});
   out[0] = outcome.loss;
   out[1] = number_vector(trainer, &outcome, (mica_value){0}, (mica_value){0});
   mica_scope_close(scope);
+  mica_scope_close(state);
 }
 
 void mica_trainer_build_prediction(mica_graph *graph, const mica_value *in, mica_value *out,
@@ -293,6 +297,8 @@ void mica_trainer_build_step(mica_graph *graph, const mica_value *in, mica_value
     if (apply.graph != NULL) one = mica_convert(apply, MICA_I64);
     mica_scope_assign(state, "updates", mica_add(updates, one));
     mica_scope_assign(state, "batches", mica_add(batches, 1));
+    mica_trainer_update_metrics(&trainer->training, state, outcome.prediction, in + a->inputs,
+                                finite);
     mica_scope_pop(graph, "trainer");
   }
   out[0] = outcome.loss;

@@ -14,6 +14,7 @@
   X(csv)                \
   X(einsum)             \
   X(events)             \
+  X(graph)              \
   X(idx) X(json) X(metrics) X(model) X(npy) X(npz) X(number) X(rearrange) X(safetensors) X(slice)
 
 #define DECLARE(name) void fuzz_##name(const uint8_t *bytes, size_t size);

@@ -113,6 +113,17 @@ class trainer : public detail::owned<mica_trainer, mica_trainer_destroy> {
   mica_status evaluate(const std::vector<mica_tensor *> &batch, mica_error *error = nullptr) const {
     return mica_trainer_evaluate(get(), batch.data(), batch.size(), error);
   }
+  mica_status evaluate(mica_dataset *data, mica_error *error = nullptr) const {
+    return mica_trainer_evaluate_dataset(get(), data, error);
+  }
+  // Of training, or of the evaluation.
+  std::vector<double> metrics(bool training, mica_error *error = nullptr) const {
+    std::vector<double> numbers(mica_trainer_metric_count(get()));
+    mica_status status =
+        mica_trainer_metric_numbers(get(), training, numbers.data(), numbers.size(), error);
+    if (status != MICA_OK) numbers.clear();
+    return numbers;
+  }
   mica_trainer_result last() const { return mica_trainer_last(get()); }
   mica_trainer_result evaluation() const { return mica_trainer_evaluation(get()); }
 

@@ -28,12 +28,16 @@ typedef struct {
   mica_trainer_result last; /* of the last step */
   double mean_loss;         /* exponential mean of losses (0.98), debiased */
   double mean_measures[MICA_TRAINER_MOST_MEASURES];
-  double seconds;      /* of this run */
-  double step_seconds; /* the median of the last 63 steps, without hooks */
-  bool stop;           /* set it to end after this step's hooks */
-  const char *reason;  /* why, if set: static text */
+  double seconds;        /* of this run */
+  double step_seconds;   /* the median of the last 63 steps, without hooks */
+  bool stop;             /* set it to end after this step's hooks */
+  const char *reason;    /* why, if set: static text */
+  mica_dataset *dataset; /* that the run goes over, borrowed; NULL: a function gives the batches */
 } mica_training_state;
 typedef mica_status mica_training_hook(mica_training_state *state, void *user, mica_error *error);
+/* A number by which runs are judged, from an evaluation for instance. */
+typedef mica_status mica_training_measure(mica_training_state *state, double *out, void *user,
+                                          mica_error *error);
 
 typedef enum {
   MICA_ON_START, /* of a run */
@@ -73,16 +77,39 @@ MICA_API mica_status mica_training_loop_on_with(const mica_training_hook_args *a
 MICA_API mica_status mica_training_loop_run(mica_training_loop *loop, mica_next_batch *next,
                                             void *user, int64_t steps, int64_t epochs,
                                             mica_error *error);
+/* The same over the batches of a data set, which are the trainer's inputs, then targets. It goes on from where the data set
+ * stands, which is the caller's, and metrics of training begin anew with each epoch. */
+MICA_API mica_status mica_training_loop_run_dataset(mica_training_loop *loop, mica_dataset *dataset,
+                                                    int64_t steps, int64_t epochs,
+                                                    mica_error *error);
 /* How many steps in a row may be skipped; 0 at first (f16: 20). */
 MICA_API void mica_training_loop_tolerate(mica_training_loop *loop, int64_t patience);
 /* Step and epoch from which a resumed run counts on. */
 MICA_API void mica_training_loop_resume(mica_training_loop *loop, int64_t step, int64_t epoch);
 MICA_API const mica_training_state *mica_training_loop_state(const mica_training_loop *loop);
 
+/* A hook that evaluates on a data set (mica_trainer_evaluate_dataset), and the measure of its last call. A plain value; {0}
+ * its results to begin with.
+ *   mica_evaluation test = {.dataset = images, .then = report, .then_user = &test};
+ *   mica_training_loop_on(loop, MICA_ON_EPOCH, mica_evaluation_hook, &test); */
+typedef struct {
+  mica_dataset *dataset;
+  bool averaged;            /* with the averages of the parameters in their place (`ema`) */
+  mica_training_hook *then; /* called behind each; may be NULL */
+  void *then_user;
+  int32_t watch; /* mica_evaluation_measure: 0 the loss, i the metric i - 1, -i the measure i - 1 */
+  mica_trainer_result result; /* of the last one, and its metrics and step */
+  double metrics[MICA_TRAINER_MOST_METRICS];
+  int64_t step;
+} mica_evaluation;
+MICA_API mica_status mica_evaluation_hook(mica_training_state *state, void *user,
+                                          mica_error *error);
+MICA_API mica_training_measure mica_evaluation_measure;
+
 /* A hook that stops when a number has not become better for `patience` of its calls. `measure` gives the number, from an
  * evaluation for instance. A plain value; {0} its state to begin with. */
 typedef struct {
-  mica_status (*measure)(mica_training_state *state, double *out, void *user, mica_error *error);
+  mica_training_measure *measure;
   void *user;
   int64_t patience;
   double least_change; /* what counts as better: above 0 */

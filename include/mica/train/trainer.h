@@ -13,7 +13,9 @@
  * time. Example: docs/training.md. */
 #ifndef MICA_TRAIN_TRAINER_H
 #define MICA_TRAIN_TRAINER_H
+#include "mica/data.h"
 #include "mica/nn/store.h"
+#include "mica/train/metrics.h"
 #include "mica/train/optimizers.h"
 #ifdef __cplusplus
 extern "C" {
@@ -29,7 +31,16 @@ typedef void mica_trainer_measures(mica_value prediction, const mica_value *targ
 /* The learning rate of a step (updates made before, from 0). */
 typedef double mica_rate_function(int64_t step, void *user);
 
-enum { MICA_TRAINER_MOST_MEASURES = 16, MICA_TRAINER_MOST_ARRAYS = 16 };
+/* What metric number `index` is given: *out holds the prediction and the first target, and may get others, weights or a mask. */
+typedef void mica_trainer_metric_inputs(size_t index, mica_value prediction,
+                                        const mica_value *targets, mica_metric_args *out,
+                                        void *user);
+
+enum {
+  MICA_TRAINER_MOST_MEASURES = 16,
+  MICA_TRAINER_MOST_METRICS = 16,
+  MICA_TRAINER_MOST_ARRAYS = 16
+};
 
 typedef struct mica_trainer mica_trainer;
 typedef struct {
@@ -55,6 +66,10 @@ typedef struct {
   double
       ema; /* decay of a moving average of the parameters, which mica_trainer_swap_average puts in their place; 0: none */
   bool no_guard; /* apply steps whose loss or gradients are not finite too */
+  /* Metrics, whose states are updated within the step and within evaluations, separately; copied. */
+  const mica_metric_definition *metrics;
+  size_t metric_count;
+  mica_trainer_metric_inputs *metric_inputs; /* NULL: prediction and first target */
 } mica_trainer_args;
 /* NULL without memory; mistakes are reported by the first step. */
 MICA_API mica_trainer *mica_trainer_create_with(const mica_trainer_args *args);
@@ -90,12 +105,34 @@ MICA_API mica_status mica_trainer_evaluate(mica_trainer *trainer, mica_tensor *c
                                            size_t count, mica_error *error);
 MICA_API mica_trainer_result mica_trainer_evaluation(const mica_trainer *trainer);
 MICA_API void mica_trainer_clear_evaluation(mica_trainer *trainer);
+/* The same for all batches of epoch 0 of a data set, after a clear. */
+MICA_API mica_status mica_trainer_evaluate_dataset(mica_trainer *trainer, mica_dataset *dataset,
+                                                   mica_error *error);
+
+/* Results of all metrics so far, into out[count]: of training since the last clear, or of the evaluation. One executable
+ * computes them from the states; *out as in mica_jit_call. */
+MICA_API mica_status mica_trainer_metrics(mica_trainer *trainer, bool training, mica_tensor **out,
+                                          size_t count, mica_error *error);
+/* The same as numbers; NaN for a result that is not one number. */
+MICA_API mica_status mica_trainer_metric_numbers(mica_trainer *trainer, bool training, double *out,
+                                                 size_t count, mica_error *error);
+/* Metrics of training begin anew; a training loop does so with each epoch. */
+MICA_API mica_status mica_trainer_clear_metrics(mica_trainer *trainer, mica_error *error);
+MICA_API size_t mica_trainer_metric_count(const mica_trainer *trainer);
+MICA_API const char *mica_trainer_metric_name(const mica_trainer *trainer,
+                                              size_t index); /* "accuracy"; "" outside */
+
 /* The prediction for inputs[count], without training; *out as in mica_jit_call. */
 MICA_API mica_status mica_trainer_predict(mica_trainer *trainer, mica_tensor *const *inputs,
                                           size_t count, mica_tensor **out, mica_error *error);
 
-/* What belongs to training beside the parameters: slots/<path>/<slot>, average/<path>, sums/<path>, updates, batches, scale,
- * streak. With the store it is all that a resumed run needs. Borrowed. */
+/* The predictions for all batches of epoch 0 of a data set, from their first arrays, as one tensor [rows, ...]: the prediction's
+ * axis 0 runs over the rows of a batch. */
+MICA_API mica_status mica_trainer_predict_dataset(mica_trainer *trainer, mica_dataset *dataset,
+                                                  mica_tensor **out, mica_error *error);
+
+/* What belongs to training beside the parameters: slots/<path>/<slot>, average/<path>, sums/<path>, metrics/<which>/<metric>,
+ * updates, batches, scale, streak. With the store it is all that a resumed run needs. Borrowed. */
 MICA_API mica_store *mica_trainer_state(const mica_trainer *trainer);
 MICA_API mica_store *mica_trainer_store(const mica_trainer *trainer);
 /* Exchanges parameters and their averages (`ema`); again to train on. */

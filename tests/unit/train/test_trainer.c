@@ -368,7 +368,7 @@ TEST(mistakes) {
   s.batches = 0;
   s.at = 0;
   error = (mica_error){0};
-  CHECK_STATUS(mica_training_loop_run(loop, next_batch, &s, 0, 1, &error), MICA_INVALID);
+  CHECK_STATUS(mica_training_loop_run(loop, next_batch, &s, 0, 2, &error), MICA_INVALID);
   CHECK_STR_CONTAINS(error.message, "without batches");
   mica_training_loop_destroy(loop);
   mica_tensor *batch[2];
