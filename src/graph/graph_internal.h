@@ -294,7 +294,7 @@ static inline const mica_node *mica_node_at(const mica_graph *graph, uint32_t id
   return &graph->nodes[id];
 }
 static inline const uint32_t *mica_node_operands(const mica_graph *graph, const mica_node *node) {
-  return graph->operands + node->operand_first;
+  return graph->operands == NULL ? NULL : graph->operands + node->operand_first;
 }
 static inline const mica_region_data *mica_node_region(const mica_graph *graph,
                                                        const mica_node *node, uint32_t index) {

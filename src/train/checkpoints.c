@@ -41,7 +41,7 @@ static int64_t read_integer(const mica_json *object, const char *key) {
   return value != NULL && value->kind == MICA_JSON_INTEGER ? value->integer : 0;
 }
 
-static void write_options(mica_json_writer *json, const mica_training_checkpoints *o) {
+static void write_watchers(mica_json_writer *json, const mica_training_checkpoints *o) {
   if (o->stopping != NULL) {
     mica_json_key(json, "stopping");
     mica_json_object_begin(json);
@@ -62,7 +62,7 @@ static void write_options(mica_json_writer *json, const mica_training_checkpoint
   }
 }
 
-static void read_options(const mica_json *state, const mica_training_checkpoints *o) {
+static void read_watchers(const mica_json *state, const mica_training_checkpoints *o) {
   const mica_json *stopping = mica_json_get(state, "stopping"),
                   *plateau = mica_json_get(state, "plateau");
   if (o->stopping != NULL && stopping != NULL) {
@@ -122,7 +122,7 @@ static mica_status write_state(const mica_training_loop *loop, mica_dataset *dat
     write_double(&json, name, loop->measure_sums[i]);
   }
   mica_json_object_end(&json);
-  write_options(&json, o);
+  write_watchers(&json, o);
   mica_status status = write_position(&json, dataset, &loop->allocator, error);
   mica_json_object_end(&json);
   if (status == MICA_OK && text->failed)
@@ -211,8 +211,8 @@ static void dots_to_slashes(char *text) {
 }
 
 /* The store and the path in it that a tensor of a checkpoint belongs to; false for other parts. */
-static bool place_of(const mica_training_loop *loop, const mica_checkpoint *from, int64_t index,
-                     char path[640], mica_store **out_store) {
+static bool place_of_tensor(const mica_training_loop *loop, const mica_checkpoint *from,
+                            int64_t index, char path[640], mica_store **out_store) {
   const char *name = mica_checkpoint_name(from, index), *file = mica_checkpoint_file(from, index);
   mica_trainer *trainer = loop->state.trainer;
   size_t head = strlen(TRAINER_PREFIX);
@@ -227,8 +227,8 @@ static bool place_of(const mica_training_loop *loop, const mica_checkpoint *from
 }
 
 /* What the stores have already has to be in the checkpoint, as the same type. */
-static mica_status check_store(const mica_store *store, const char *prefix,
-                               const mica_checkpoint *from, mica_error *error) {
+static mica_status check_saved_store(const mica_store *store, const char *prefix,
+                                     const mica_checkpoint *from, mica_error *error) {
   mica_store_entry entry;
   for (size_t i = 0; mica_store_get(store, i, &entry); i++) {
     char name[640] = "", found[160], wanted[160];
@@ -256,13 +256,13 @@ static mica_status check_store(const mica_store *store, const char *prefix,
 static mica_status restore_variables(const mica_training_loop *loop, const mica_checkpoint *from,
                                      mica_error *error) {
   mica_trainer *trainer = loop->state.trainer;
-  mica_status status = check_store(mica_trainer_store(trainer), "", from, error);
+  mica_status status = check_saved_store(mica_trainer_store(trainer), "", from, error);
   if (status == MICA_OK)
-    status = check_store(mica_trainer_state(trainer), TRAINER_PREFIX, from, error);
+    status = check_saved_store(mica_trainer_state(trainer), TRAINER_PREFIX, from, error);
   for (int64_t i = 0; i < mica_checkpoint_count(from) && status == MICA_OK; i++) {
     char path[640];
     mica_store *store;
-    if (!place_of(loop, from, i, path, &store)) continue;
+    if (!place_of_tensor(loop, from, i, path, &store)) continue;
     status = mica_store_put(store, path, mica_checkpoint_tensor(from, i), true, error);
   }
   return status;
@@ -294,7 +294,7 @@ static mica_status restore_state(mica_training_loop *loop, mica_dataset *dataset
   trainer->updates = -1;
   const mica_json *rate = mica_json_get(state, "rate");
   if (rate != NULL) mica_trainer_set_rate(trainer, as_double(rate, 0));
-  read_options(state, o);
+  read_watchers(state, o);
   return MICA_OK;
 }
 

@@ -235,8 +235,8 @@ static mica_status steps_until_end(mica_training_loop *loop, batch_source *sourc
   return status;
 }
 
-static mica_status run_loop(mica_training_loop *loop, batch_source *source, int64_t steps,
-                            int64_t epochs, mica_error *error) {
+static mica_status run_training(mica_training_loop *loop, batch_source *source, int64_t steps,
+                                int64_t epochs, mica_error *error) {
   mica_training_state *s = &loop->state;
   s->dataset = source->dataset;
   s->steps = steps;
@@ -265,7 +265,7 @@ mica_status mica_training_loop_run(mica_training_loop *loop, mica_next_batch *ne
     return mica_error_set(error, MICA_INVALID, "the %s is NULL",
                           loop == NULL ? "loop" : "function that gives batches");
   batch_source source = {.next = next, .user = user};
-  return run_loop(loop, &source, steps, epochs, error);
+  return run_training(loop, &source, steps, epochs, error);
 }
 
 mica_status mica_training_loop_run_dataset(mica_training_loop *loop, mica_dataset *dataset,
@@ -274,5 +274,5 @@ mica_status mica_training_loop_run_dataset(mica_training_loop *loop, mica_datase
     return mica_error_set(error, MICA_INVALID, "the %s is NULL",
                           loop == NULL ? "loop" : "data set");
   batch_source source = {.dataset = dataset};
-  return run_loop(loop, &source, steps, epochs, error);
+  return run_training(loop, &source, steps, epochs, error);
 }
