@@ -5,8 +5,9 @@
 
 #include "mica/command.h"
 
-const cli_command *const cli_commands[] = {&cli_checkpoint, &cli_completion, &cli_info, &cli_manual,
-                                           &cli_plot,       &cli_run,        NULL};
+const cli_command *const cli_commands[] = {
+    &cli_checkpoint, &cli_completion, &cli_info,  &cli_manual,
+    &cli_plot,       &cli_run,        &cli_train, NULL};
 
 static const cli_command *find_command(const char *name) {
   for (int i = 0; cli_commands[i] != NULL; i++)
@@ -54,6 +55,7 @@ static int parse(const cli_command *command, int argc, char **argv, cli_argument
     if (!options || text[0] != '-' || text[1] == 0) {
       if (out->operand_count == CLI_VALUES) return cli_usage("too many arguments");
       out->operand[out->operand_count++] = text;
+      if (command->forwards) options = false;
       continue;
     }
     if (strcmp(text, "--") == 0) {

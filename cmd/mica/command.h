@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
   const char *name, *operands, *summary, *details;
   const cli_option *options; /* up to one without a name */
+  bool forwards; /* what follows the first operand is not parsed: operands, as they are */
   int (*run)(const cli_arguments *arguments);
 } cli_command;
 
@@ -53,7 +54,8 @@ void cli_json_text(const char *text);
 void cli_json_type(mica_type type);
 void cli_print_type(mica_type type); /* f32[2, 3] */
 
-extern const cli_command cli_run, cli_info, cli_checkpoint, cli_completion, cli_manual, cli_plot;
+extern const cli_command cli_run, cli_info, cli_checkpoint, cli_completion, cli_manual, cli_plot,
+    cli_train;
 extern const cli_command *const cli_commands[]; /* up to NULL */
 
 #endif

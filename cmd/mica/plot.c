@@ -123,13 +123,14 @@ static const cli_option plot_rows[] = {
      "again and again until Ctrl-C: an open page keeps up with a run that trains"},
     {NULL, NULL, NULL}};
 
-const cli_command cli_plot = {"plot",
-                              "DIR...",
-                              "Draws the curves of one or many training runs",
-                              "DIR is a folder with metrics.jsonl or TensorBoard event files, a "
-                              "folder of such folders, or one\n"
-                              "such file. Without options the curves are drawn in the terminal, "
-                              "with a table of their last, least\n"
-                              "and greatest values.",
-                              plot_rows,
-                              run_plot};
+const cli_command cli_plot = {.name = "plot",
+                              .operands = "DIR...",
+                              .summary = "draw the curves of one or many training runs",
+                              .details =
+                                  "DIR is a folder with metrics.jsonl or TensorBoard event files, "
+                                  "a folder of such folders, or one\n"
+                                  "such file. Without options the curves are drawn in the "
+                                  "terminal, with a table of their last, least\n"
+                                  "and greatest values.",
+                              .options = plot_rows,
+                              .run = run_plot};

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* common.h: what all examples do around their models: command line, training with a view, Ctrl-C, checkpoints, evaluation,
+ * finding and fetching data. Each example is a folder NAME with one C file, which looks like this:
+ *
+ *   static int run(int count, char **arguments) {
+ *     example ex = {.name = "mnist", .summary = "...", .epochs = 10};
+ *     if (!example_begin(&ex, count, arguments)) return example_end(&ex);
+ *     mica_store_set_number(ex.store, "lr", 1e-3, &ex.error);             settings and their defaults
+ *     if (!example_settings(&ex)) return example_end(&ex);                what --set says
+ *     ... data; example_batches(&ex, rows, BATCH); ex.trainer = mica_trainer_create(ex.store, ...);
+ *     if (example_train(&ex, training)) example_evaluate(&ex, testing, "test");
+ *     int code = example_end(&ex);                                        what ex holds is gone
+ *     ... data and schedules are destroyed
+ *     return code;
+ *   }
+ *   EXAMPLE(mnist, "digits: a linear model and a CNN", run)
+ *
+ * It is a program of its own, and `mica train NAME` runs it. Failures go to ex.error; functions return whether all is
+ * well so far, and do nothing when it was not. */
+#ifndef EXAMPLES_COMMON_H
+#define EXAMPLES_COMMON_H
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mica/mica.h"
+#include "mica/ui.h"
+#ifdef MICA_HAVE_FETCH
+#include "mica/fetch.h"
+#endif
+
+/* ---- the entry -------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const char *name, *summary;
+  int (*run)(int argument_count, char **arguments); /* arguments[0] is how it was called */
+} example_entry;
+
+/* In the command `mica` all examples are one program, and have no main of their own. */
+#ifdef MICA_EXAMPLES_IN_COMMAND
+#define EXAMPLE(name, summary, run)                \
+  extern const example_entry example_entry_##name; \
+  const example_entry example_entry_##name = {#name, summary, run};
+#else
+#define EXAMPLE(name, summary, run) \
+  int main(int argument_count, char **arguments) { return run(argument_count, arguments); }
+#endif
+
+/* ---- the state of a run ----------------------------------------------------------------------------- */
+
+typedef struct {
+  const char *name, *value, *help; /* "--plot", "FILE" (NULL: a flag), for --help */
+  const char **out;                /* the value; "" of a flag */
+} example_option;
+
+typedef struct {
+  const char *name, *summary;
+  /* Defaults by the example, then what the command line says. */
+  int64_t steps, epochs; /* steps counts where both are given; 0: not limited */
+  int64_t limit;         /* rows of each data set; 0: all */
+  uint64_t seed;
+  int32_t threads;
+  const char *data, *urls, *set, *checkpoint, *log;
+  bool resume, quiet;
+  const example_option *options; /* of this example alone, up to one without a name; or NULL */
+
+  /* By the example, before it trains: the trainer, which example_end destroys, and names of its measures. */
+  mica_trainer *trainer;
+  const char *const *measures;
+  size_t measure_count;
+  int64_t epoch_steps; /* by example_batches; 0: not known */
+  double save_seconds; /* between checkpoints; 0: 60 */
+  int32_t keep;        /* how many checkpoints; 0: 2 */
+
+  /* Made by example_begin, destroyed by example_end. */
+  mica_device *device;
+  mica_store *store;
+  mica_error error;
+  int exit_code;    /* when example_begin or example_settings was false without an error */
+  double seconds;   /* of training */
+  bool interrupted; /* by Ctrl-C: evaluations are left out */
+  bool help;
+  mica_dataset *dataset; /* borrowed, of example_train */
+  mica_batch batch;
+  mica_training_loop *loop;
+  mica_training_view *view;
+} example;
+
+static inline bool example_good(const example *ex) {
+  return ex->error.status == MICA_OK && !ex->exit_code && !ex->help;
+}
+
+/* ---- the command line ------------------------------------------------------------------------------- */
+
+static inline bool example_number(const char *text, int64_t *out) {
+  char *end = NULL;
+  long long number = strtoll(text, &end, 10);
+  *out = number;
+  return end != text && *end == 0 && number >= 0;
+}
+
+static inline bool example_option_of(example *ex, const char *name, const char *value,
+                                     bool *out_taken) {
+  const struct {
+    const char *name;
+    const char **out;
+  } texts[] = {{"--data", &ex->data},
+               {"--url", &ex->urls},
+               {"--set", &ex->set},
+               {"--checkpoint", &ex->checkpoint},
+               {"--log", &ex->log}};
+  const struct {
+    const char *name;
+    int64_t *out, least;
+  } numbers[] = {
+      {"--steps", &ex->steps, 1}, {"--epochs", &ex->epochs, 1}, {"--limit", &ex->limit, 1}};
+  *out_taken = true;
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    if (!strcmp(name, texts[i].name)) return (*texts[i].out = value) != NULL;
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    if (!strcmp(name, numbers[i].name)) {
+      if (i == 1) ex->steps = 0; /* the last one said counts */
+      return value && example_number(value, numbers[i].out) && *numbers[i].out >= numbers[i].least;
+    }
+  for (const example_option *o = ex->options; o && o->name; o++)
+    if (!strcmp(name, o->name) && o->value) return (*o->out = value) != NULL;
+  int64_t number = 0;
+  if (!strcmp(name, "--seed") || !strcmp(name, "--threads")) {
+    if (!value || !example_number(value, &number)) return false;
+    if (name[2] == 's')
+      ex->seed = (uint64_t)number;
+    else
+      ex->threads = (int32_t)(number < 4096 ? number : 4096);
+    return true;
+  }
+  *out_taken = false;
+  if (!strcmp(name, "--quiet")) return ex->quiet = true;
+  if (!strcmp(name, "--resume")) return ex->resume = true;
+  if (!strcmp(name, "--help")) return ex->help = true;
+  for (const example_option *o = ex->options; o && o->name; o++)
+    if (!strcmp(name, o->name) && !o->value) return (*o->out = "") != NULL;
+  return false;
+}
+
+static inline void example_usage(const example *ex, FILE *out) {
+  fprintf(out,
+          "%s: %s\n\n"
+          "  --steps N         steps in all\n"
+          "  --epochs N        or epochs\n"
+          "  --limit N         only the first N rows of each data set\n"
+          "  --seed N          of parameters, order, dropout (%llu)\n"
+          "  --threads N       of the backend; $MICA_BACKEND chooses that\n"
+          "  --data DIR        where the data is\n"
+          "  --url URL[,URL]   fetch the data there (folders; the files are checked)\n"
+          "  --set PATH=VALUE  settings, separated by commas; file:FILE reads them\n"
+          "  --checkpoint DIR  save there now and then, at Ctrl-C and at the end\n"
+          "  --resume          go on from the newest checkpoint\n"
+          "  --log DIR         metrics.jsonl, plot.html and events for TensorBoard\n"
+          "  --quiet           no progress\n",
+          ex->name, ex->summary, (unsigned long long)ex->seed);
+  for (const example_option *o = ex->options; o && o->name; o++) {
+    char left[48];
+    snprintf(left, sizeof left, "%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+    fprintf(out, "  %-17s %s\n", left, o->help);
+  }
+}
+
+/* Reads the command line, opens the device and makes the store. */
+static inline bool example_begin(example *ex, int count, char **arguments) {
+  if (ex->seed == 0) ex->seed = 1;
+  for (int i = 1; i < count; i++) {
+    bool taken = false;
+    if (!example_option_of(ex, arguments[i], i + 1 < count ? arguments[i + 1] : NULL, &taken)) {
+      fprintf(stderr, "%s: %s is not understood%s; --help lists the options\n", ex->name,
+              arguments[i], taken ? " with what follows it" : "");
+      ex->exit_code = 2;
+      return false;
+    }
+    i += taken;
+  }
+  if (ex->resume && !ex->checkpoint) {
+    fprintf(stderr, "%s: --resume needs --checkpoint DIR\n", ex->name);
+    ex->exit_code = 2;
+    return false;
+  }
+  ex->device = mica_device_open(
+      &(mica_device_options){.struct_size = sizeof(mica_device_options), .threads = ex->threads},
+      &ex->error);
+  ex->store = mica_store_create(ex->device, ex->seed);
+  if (ex->error.status == MICA_OK && !ex->store)
+    mica_error_set(&ex->error, MICA_OUT_OF_MEMORY, "out of memory");
+  return ex->error.status == MICA_OK;
+}
+
+/* After the settings have been declared: takes those of --set; --help ends here. */
+static inline bool example_settings(example *ex) {
+  if (example_good(ex) && ex->set) mica_store_set(ex->store, ex->set, &ex->error);
+  if (!ex->help) return example_good(ex);
+  char text[4096];
+  example_usage(ex, stdout);
+  if (mica_store_settings(ex->store, text, sizeof text) > 0) printf("\nsettings:\n%s", text);
+  return false;
+}
+
+/* Says how many rows the training has; whole batches of them are an epoch. */
+static inline bool example_batches(example *ex, int64_t rows, int64_t batch) {
+  ex->epoch_steps = rows / batch;
+  if (example_good(ex) && rows < batch)
+    mica_error_set(&ex->error, MICA_INVALID, "%s leaves less than one batch of %lld rows",
+                   ex->limit ? "--limit" : "the data", (long long)batch);
+  return example_good(ex);
+}
+
+/* Steps of the whole run, for schedules. */
+static inline int64_t example_total_steps(const example *ex) {
+  return ex->steps ? ex->steps : ex->epochs * ex->epoch_steps;
+}
+
+/* ---- checkpoints ------------------------------------------------------------------------------------ */
+
+static inline size_t example_variables(const mica_store *store, mica_named_variable **out) {
+  size_t count = mica_store_count(store);
+  mica_store_entry entry;
+  *out = calloc(count + 1, sizeof **out);
+  for (size_t i = 0; *out && i < count && mica_store_get(store, i, &entry); i++)
+    (*out)[i].variable = entry.variable;
+  return *out ? count : 0;
+}
+
+static inline mica_status example_save(mica_training_state *state, void *user, mica_error *error) {
+  example *ex = user;
+  mica_named_variable *model = NULL, *optimizer = NULL;
+  size_t model_count = example_variables(mica_trainer_store(ex->trainer), &model),
+         optimizer_count = example_variables(mica_trainer_state(ex->trainer), &optimizer);
+  int64_t size = ex->dataset ? mica_dataset_save(ex->dataset, NULL, 0) : 0;
+  char *position = malloc((size_t)(size < 0 ? 0 : size) + 256);
+  mica_status status = MICA_OK;
+  if (!model || !optimizer || !position || size < 0) {
+    status = mica_error_set(error, MICA_OUT_OF_MEMORY, "out of memory");
+  } else {
+    int head = snprintf(position, 128, "{\"epoch\": %lld, \"data\": ", (long long)state->epoch);
+    if (ex->dataset)
+      mica_dataset_save(ex->dataset, position + head, (size_t)size + 1);
+    else
+      strcpy(position + head, "null");
+    strcat(position, "}");
+    const mica_checkpoint_part parts[] = {
+        {.file = "model", .variables = model, .variable_count = model_count},
+        {.file = "optimizer", .variables = optimizer, .variable_count = optimizer_count}};
+    mica_checkpoint_save_options options = {.struct_size = sizeof options,
+                                            .folder = ex->checkpoint,
+                                            .step = state->step,
+                                            .parts = parts,
+                                            .part_count = 2,
+                                            .state = position,
+                                            .keep = ex->keep ? ex->keep : 2};
+    status = mica_checkpoint_save(&options, error);
+  }
+  free(model), free(optimizer), free(position);
+  return status;
+}
+
+/* The values of a checkpoint become variables, which the model finds when it is built. */
+static inline mica_status example_put(mica_store *store, const char *name, const mica_tensor *value,
+                                      mica_error *error) {
+  char path[1024];
+  mica_type type = mica_tensor_type(value);
+  snprintf(path, sizeof path, "%s", name);
+  for (char *at = path; *at; at++)
+    if (*at == '.') *at = '/';
+  mica_tensor *copy = mica_tensor_from(type.dtype, type.shape, mica_tensor_data(value));
+  if (!copy) return mica_error_set(error, MICA_OUT_OF_MEMORY, "out of memory");
+  mica_status status = mica_store_put(store, path, copy, true, error);
+  mica_tensor_release(copy);
+  return status;
+}
+
+static inline mica_status example_restore(example *ex, mica_error *error) {
+  mica_checkpoint *checkpoint = NULL;
+  mica_status status =
+      mica_checkpoint_open(ex->checkpoint, MICA_CHECKPOINT_NEWEST, &checkpoint, error);
+  if (status != MICA_OK) return status;
+  if (*mica_checkpoint_warning(checkpoint))
+    fprintf(stderr, "%s: %s\n", ex->name, mica_checkpoint_warning(checkpoint));
+  for (int64_t i = 0; i < mica_checkpoint_count(checkpoint) && status == MICA_OK; i++) {
+    bool model = !strcmp(mica_checkpoint_file(checkpoint, i), "model");
+    status = example_put(model ? mica_trainer_store(ex->trainer) : mica_trainer_state(ex->trainer),
+                         mica_checkpoint_name(checkpoint, i), mica_checkpoint_tensor(checkpoint, i),
+                         error);
+  }
+  const char *state = mica_checkpoint_state(checkpoint), *data = strstr(state, "\"data\": ");
+  long long epoch = 0;
+  if (status == MICA_OK && (sscanf(state, "{\"epoch\": %lld", &epoch) != 1 || !data))
+    status = mica_error_set(error, MICA_DATA_LOSS, "%s: the state is not one of an example",
+                            ex->checkpoint);
+  if (status == MICA_OK && ex->dataset) {
+    size_t size = strlen(data) - strlen("\"data\": }");
+    char *position = malloc(size + 1);
+    if (!position) {
+      status = mica_error_set(error, MICA_OUT_OF_MEMORY, "out of memory");
+    } else {
+      memcpy(position, data + strlen("\"data\": "), size);
+      position[size] = 0;
+      status = mica_dataset_restore(ex->dataset, position, error);
+    }
+    free(position);
+  }
+  mica_training_loop_resume(ex->loop, mica_checkpoint_step(checkpoint), epoch);
+  if (status == MICA_OK && !ex->quiet)
+    printf("resumed at step %lld\n", (long long)mica_checkpoint_step(checkpoint));
+  mica_checkpoint_destroy(checkpoint);
+  return status;
+}
+
+/* ---- training --------------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t example_stopped; /* by Ctrl-C */
+
+static inline void example_stop(int number) {
+  example_stopped = 1;
+  signal(number, SIG_DFL); /* a second one ends at once */
+}
+
+static inline mica_status example_watch(mica_training_state *state, void *user, mica_error *error) {
+  (void)user, (void)error;
+  if (example_stopped) state->stop = true;
+  return MICA_OK;
+}
+
+static inline mica_status example_next(void *user, mica_tensor **batch, size_t count, bool *out_end,
+                                       mica_error *error) {
+  example *ex = user;
+  mica_status status = mica_dataset_next(ex->dataset, &ex->batch, error);
+  *out_end = status == MICA_OK && ex->batch.count == 0;
+  if (status == MICA_OK && !*out_end && (size_t)ex->batch.count != count)
+    status = mica_error_set(error, MICA_INVALID, "the data set has %d arrays, the model takes %zu",
+                            (int)ex->batch.count, count);
+  for (size_t i = 0; status == MICA_OK && !*out_end && i < count; i++)
+    batch[i] = mica_tensor_retain(ex->batch.tensor[i]);
+  return status;
+}
+
+/* The loop of the run, to which the example may add hooks before example_train. */
+static inline mica_training_loop *example_loop(example *ex) {
+  if (!ex->loop && ex->trainer) ex->loop = mica_training_loop_create(ex->trainer);
+  return ex->loop;
+}
+
+/* Trains until ex->steps or ex->epochs are made, with all that the command line asks for. True if it came to that end. */
+static inline bool example_train(example *ex, mica_dataset *data) {
+  if (!example_good(ex)) return false;
+  bool again = ex->view != NULL; /* its hooks are there */
+  mica_training_loop *loop = example_loop(ex);
+  ex->dataset = data;
+  mica_training_view_options view = {.struct_size = sizeof view,
+                                     .title = ex->name,
+                                     .measures = ex->measures,
+                                     .measure_count = ex->measure_count,
+                                     .progress = ex->quiet ? NULL : stdout,
+                                     .folder = ex->log};
+  mica_status status =
+      loop && data ? MICA_OK : mica_error_set(&ex->error, MICA_OUT_OF_MEMORY, "out of memory");
+  if (status == MICA_OK && !again)
+    status = mica_training_view_open(loop, &view, &ex->view, &ex->error);
+  if (status == MICA_OK && !again)
+    status = mica_training_loop_on(loop, MICA_ON_STEP, example_watch, NULL, .priority = 1000);
+  if (status == MICA_OK && !again && ex->checkpoint) {
+    double seconds = ex->save_seconds > 0 ? ex->save_seconds : 60;
+    status = mica_training_loop_on(loop, MICA_ON_STEP, example_save, ex, .every_seconds = seconds,
+                                   .name = "checkpoint");
+    if (status == MICA_OK)
+      status = mica_training_loop_on(loop, MICA_ON_END, example_save, ex, .name = "checkpoint");
+    if (status == MICA_OK && ex->resume) status = example_restore(ex, &ex->error);
+  }
+  if (status == MICA_OK) {
+    void (*before)(int) = signal(SIGINT, example_stop);
+    status = mica_training_loop_run(loop, example_next, ex, example_total_steps(ex),
+                                    ex->steps ? 0 : ex->epochs, &ex->error);
+    signal(SIGINT, before == SIG_ERR ? SIG_DFL : before);
+    ex->seconds = mica_training_loop_state(loop)->seconds;
+  }
+  ex->interrupted = example_stopped != 0;
+  if (ex->interrupted)
+    printf("interrupted after step %lld%s\n", (long long)mica_training_loop_state(loop)->step,
+           ex->checkpoint ? "; --resume goes on" : "");
+  return status == MICA_OK && !ex->interrupted;
+}
+
+/* Loss and measures over all batches of a data set, which begins anew; printed, and written to the log. */
+static inline bool example_evaluate(example *ex, mica_dataset *data, const char *set) {
+  mica_batch batch = {0};
+  if (!example_good(ex) || ex->interrupted) return false;
+  mica_trainer_clear_evaluation(ex->trainer);
+  mica_status status =
+      data ? mica_dataset_begin(data, 0, &ex->error)
+           : mica_error_set(&ex->error, MICA_INVALID, "there is no data to evaluate on");
+  while (status == MICA_OK && (status = mica_dataset_next(data, &batch, &ex->error)) == MICA_OK &&
+         batch.count)
+    status = mica_trainer_evaluate(ex->trainer, batch.tensor, (size_t)batch.count, &ex->error);
+  mica_batch_clear(&batch);
+  mica_trainer_result result = mica_trainer_evaluation(ex->trainer);
+  mica_metric metrics[MICA_TRAINER_MOST_MEASURES + 1] = {{"loss", result.loss}};
+  for (size_t i = 0; i < ex->measure_count; i++)
+    metrics[i + 1] = (mica_metric){ex->measures[i], result.measures[i]};
+  if (status == MICA_OK) mica_report_metrics(stdout, set, metrics, ex->measure_count + 1);
+  if (status == MICA_OK && ex->view)
+    status = mica_training_view_report(ex->view, set, metrics, ex->measure_count + 1, &ex->error);
+  return status == MICA_OK;
+}
+
+/* Destroys what is left and says what went wrong; the exit code. */
+static inline int example_end(example *ex) {
+  mica_error later = {0};
+  if (ex->view && mica_training_view_close(ex->view, &later) != MICA_OK &&
+      ex->error.status == MICA_OK)
+    ex->error = later;
+  mica_training_loop_destroy(ex->loop);
+  mica_trainer_destroy(ex->trainer);
+  mica_batch_clear(&ex->batch);
+  mica_store_destroy(ex->store);
+  mica_device_release(ex->device);
+  if (ex->error.status != MICA_OK) fprintf(stderr, "%s: %s\n", ex->name, ex->error.message);
+  return ex->exit_code ? ex->exit_code : ex->error.status != MICA_OK;
+}
+
+/* ---- data ------------------------------------------------------------------------------------------- */
+
+/* The folder that holds `file`: --data, the environment variable, the further places (up to NULL), the cache folder's
+ * NAME. False, without an error: it is nowhere. */
+static inline bool example_find(const example *ex, const char *variable, const char *const *places,
+                                const char *file, char *folder, size_t size) {
+  const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *own = getenv("MICA_CACHE");
+  char cached[600] = "";
+  if (own && *own)
+    snprintf(cached, sizeof cached, "%.500s/%s", own, ex->name);
+  else if (cache && *cache)
+    snprintf(cached, sizeof cached, "%.500s/mica/%s", cache, ex->name);
+  else if (home && *home)
+    snprintf(cached, sizeof cached, "%.500s/.cache/mica/%s", home, ex->name);
+  const char *first[] = {ex->data, variable ? getenv(variable) : NULL, cached};
+  for (int i = 0;; i++) {
+    const char *place = i < 3 ? first[i] : places ? places[i - 3] : NULL;
+    if (i >= 3 && !place) return false;
+    if (!place || !*place) continue;
+    char path[1200];
+    snprintf(path, sizeof path, "%.600s/%s", place, file);
+    FILE *found = fopen(path, "rb");
+    if (found) {
+      fclose(found);
+      snprintf(folder, size, "%s", place);
+      return true;
+    }
+    if (i == 0 && ex->data) return false; /* what is said counts alone */
+  }
+}
+
+/* Fetches `file` of the folders --url names into the cache folder's NAME. */
+static inline bool example_fetch(example *ex, const char *file, const char *sha256) {
+  if (!example_good(ex) || !ex->urls) return false;
+#ifdef MICA_HAVE_FETCH
+  char urls[4][1024], path[1024], name[256];
+  const char *list[4];
+  int32_t count = 0;
+  for (const char *at = ex->urls; *at && count < 4; count++) {
+    size_t size = strcspn(at, ",");
+    snprintf(urls[count], sizeof urls[count], "%.*s/%s", (int)(size < 700 ? size : 700), at, file);
+    list[count] = urls[count];
+    at += size + (at[size] == ',');
+  }
+  snprintf(name, sizeof name, "%s/%s", ex->name, file);
+  mica_fetch_options options = {.struct_size = sizeof options,
+                                .urls = list,
+                                .url_count = count,
+                                .sha256 = sha256,
+                                .name = name};
+  return mica_fetch(&options, path, sizeof path, &ex->error) == MICA_OK;
+#else
+  (void)file, (void)sha256;
+  mica_error_set(&ex->error, MICA_UNSUPPORTED,
+                 "--url needs libmica_fetch, which was left out of this build");
+  return false;
+#endif
+}
+
+#endif
