@@ -388,6 +388,32 @@ static inline bool example_train(example *ex, mica_dataset *data) {
   return status == MICA_OK && !ex->interrupted;
 }
 
+/* With --log: the model's picture beside the log, as the page model.html, as model.svg, and among the events. */
+static inline bool example_picture(example *ex, mica_trainer_model *model, void *user,
+                                   const mica_type *inputs, size_t count) {
+  if (!example_good(ex) || !ex->log) return example_good(ex);
+  char path[1100];
+  mica_value in[MICA_TRAINER_MOST_ARRAYS];
+  mica_event_log *events = NULL;
+  mica_picture_options options = {.struct_size = sizeof options, .title = ex->name};
+  mica_graph *graph = mica_graph_create(NULL);
+  for (size_t i = 0; i < count; i++) in[i] = mica_parameter(graph, inputs[i]);
+  mica_scope *scope = mica_scope_open(ex->store, graph, false);
+  mica_value out = model(scope, in, user);
+  mica_scope_close(scope);
+  mica_graph_set_outputs(graph, &out, 1);
+  mica_status status = mica_events_open(ex->log, &events, &ex->error); /* makes the folder */
+  snprintf(path, sizeof path, "%.1000s/model.html", ex->log);
+  if (status == MICA_OK) status = mica_picture_html(path, graph, &options, &ex->error);
+  snprintf(path, sizeof path, "%.1000s/model.svg", ex->log);
+  if (status == MICA_OK) status = mica_picture_svg(path, graph, &options, &ex->error);
+  if (status == MICA_OK) status = mica_events_graph(events, graph, &ex->error);
+  if (events && mica_events_close(events, status == MICA_OK ? &ex->error : NULL) != MICA_OK)
+    status = ex->error.status;
+  mica_graph_destroy(graph);
+  return status == MICA_OK && example_good(ex);
+}
+
 /* Loss and measures over all batches of a data set, which begins anew; printed, and written to the log. */
 static inline bool example_evaluate(example *ex, mica_dataset *data, const char *set) {
   mica_batch batch = {0};
@@ -428,17 +454,17 @@ static inline int example_end(example *ex) {
 /* ---- data ------------------------------------------------------------------------------------------- */
 
 /* The folder that holds `file`: --data, the environment variable, the further places (up to NULL), the cache folder's
- * NAME. False, without an error: it is nowhere. */
+ * `set`. False, without an error: it is nowhere. */
 static inline bool example_find(const example *ex, const char *variable, const char *const *places,
-                                const char *file, char *folder, size_t size) {
+                                const char *set, const char *file, char *folder, size_t size) {
   const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *own = getenv("MICA_CACHE");
   char cached[600] = "";
   if (own && *own)
-    snprintf(cached, sizeof cached, "%.500s/%s", own, ex->name);
+    snprintf(cached, sizeof cached, "%.500s/%s", own, set);
   else if (cache && *cache)
-    snprintf(cached, sizeof cached, "%.500s/mica/%s", cache, ex->name);
+    snprintf(cached, sizeof cached, "%.500s/mica/%s", cache, set);
   else if (home && *home)
-    snprintf(cached, sizeof cached, "%.500s/.cache/mica/%s", home, ex->name);
+    snprintf(cached, sizeof cached, "%.500s/.cache/mica/%s", home, set);
   const char *first[] = {ex->data, variable ? getenv(variable) : NULL, cached};
   for (int i = 0;; i++) {
     const char *place = i < 3 ? first[i] : places ? places[i - 3] : NULL;
@@ -452,12 +478,13 @@ static inline bool example_find(const example *ex, const char *variable, const c
       snprintf(folder, size, "%s", place);
       return true;
     }
-    if (i == 0 && ex->data) return false; /* what is said counts alone */
+    if (i == 0) return false; /* what is said counts alone */
   }
 }
 
-/* Fetches `file` of the folders --url names into the cache folder's NAME. */
-static inline bool example_fetch(example *ex, const char *file, const char *sha256) {
+/* Fetches `file` of the folders --url names into the cache folder's `set`. */
+static inline bool example_fetch(example *ex, const char *set, const char *file,
+                                 const char *sha256) {
   if (!example_good(ex) || !ex->urls) return false;
 #ifdef MICA_HAVE_FETCH
   char urls[4][1024], path[1024], name[256];
@@ -469,7 +496,7 @@ static inline bool example_fetch(example *ex, const char *file, const char *sha2
     list[count] = urls[count];
     at += size + (at[size] == ',');
   }
-  snprintf(name, sizeof name, "%s/%s", ex->name, file);
+  snprintf(name, sizeof name, "%s/%s", set, file);
   mica_fetch_options options = {.struct_size = sizeof options,
                                 .urls = list,
                                 .url_count = count,
@@ -477,7 +504,7 @@ static inline bool example_fetch(example *ex, const char *file, const char *sha2
                                 .name = name};
   return mica_fetch(&options, path, sizeof path, &ex->error) == MICA_OK;
 #else
-  (void)file, (void)sha256;
+  (void)set, (void)file, (void)sha256;
   mica_error_set(&ex->error, MICA_UNSUPPORTED,
                  "--url needs libmica_fetch, which was left out of this build");
   return false;

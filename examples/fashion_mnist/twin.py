@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The same models, optimizers, schedules and augmentation in PyTorch, on the same images; what README.md compares with.
+
+  twin.py [--data DIR] [--model small|large] [--seeds 3] [--epochs N] [--limit N] [--device cpu|cuda] [--threads N]
+"""
+import argparse
+import gzip
+import os
+import time
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+BATCH = 128
+
+
+def load(folder, part, limit):
+    def read(name, skip):
+        path = os.path.join(folder, name)
+        with gzip.open(path + ".gz", "rb") if os.path.exists(path + ".gz") else open(path, "rb") as file:
+            return numpy.frombuffer(file.read(), numpy.uint8, offset=skip)
+
+    images = read(f"{part}-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)[:limit]
+    labels = read(f"{part}-labels-idx1-ubyte", 8)[:limit]
+    return torch.tensor(images), torch.tensor(labels.astype(numpy.int64))
+
+
+def he(layer):
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def logits_layer(inputs):
+    layer = nn.Linear(inputs, 10)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def small(dropout):
+    return nn.Sequential(he(nn.Conv2d(1, 32, 3, padding=1)), nn.ReLU(), nn.MaxPool2d(2),
+                         he(nn.Conv2d(32, 64, 3, padding=1)), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                         he(nn.Linear(3136, 128)), nn.ReLU(), nn.Dropout(dropout), logits_layer(128))
+
+
+def large(dropout):
+    def block(inputs, outputs):
+        return [he(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)), nn.BatchNorm2d(outputs), nn.ReLU()]
+
+    return nn.Sequential(*block(1, 32), nn.MaxPool2d(2), *block(32, 64), *block(64, 64), nn.MaxPool2d(2),
+                         *block(64, 128), *block(128, 128), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(dropout),
+                         logits_layer(1152))
+
+
+def augment(x, shift, flip):
+    """Each image mirrored with probability `flip`, and moved by up to `shift` either way, zeros coming in."""
+    count = x.shape[0]
+    x = torch.where(torch.rand(count, 1, 1, 1, device=x.device) < flip, x.flip(3), x)
+    padded = functional.pad(x, (shift,) * 4)
+    grid = torch.arange(28, device=x.device)
+    rows = torch.randint(0, 2 * shift + 1, (count, 1), device=x.device) + grid
+    columns = torch.randint(0, 2 * shift + 1, (count, 1), device=x.device) + grid
+    return padded[torch.arange(count, device=x.device)[:, None, None], 0, rows[:, :, None], columns[:, None, :]][:, None]
+
+
+def train(args, seed):
+    torch.manual_seed(seed)
+    big = args.model == "large"
+    epochs = args.epochs or (12 if big else 6)
+    device = torch.device(args.device)
+    images, labels = (t.to(device) for t in load(args.data, "train", args.limit))
+    test_images, test_labels = (t.to(device) for t in load(args.data, "t10k", args.limit))
+    model = (large if big else small)(0.3).to(device)
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    rest = [p for p in model.parameters() if p.dim() == 1]
+    if big:
+        groups = [{"params": decayed, "weight_decay": args.decay}, {"params": rest, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=args.rate)
+    else:
+        optimizer = torch.optim.Adam(model.parameters())
+    per_epoch = len(images) // BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.rate if big else 3e-3, total_steps=per_epoch * epochs + 1,
+                                                   pct_start=0.3, cycle_momentum=False)
+    began = time.time()
+    for _ in range(epochs):
+        model.train()
+        order = torch.randperm(len(images), device=device)
+        for step in range(per_epoch):
+            rows = order[step * BATCH:(step + 1) * BATCH]
+            x = images[rows].float() / 255
+            if big:
+                x = augment(x, args.shift, args.flip)
+            loss = functional.cross_entropy(model(x), labels[rows], label_smoothing=args.smoothing if big else 0.0)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    model.eval()
+    with torch.no_grad():
+        found = torch.cat([model(part.float() / 255).argmax(1) for part in test_images.split(500)])
+    accuracy = 100 * (found == test_labels).double().mean().item()
+    print(f"twin: {args.model}, seed {seed}, test accuracy {accuracy:.2f} %, {time.time() - began:.1f} s", flush=True)
+    return accuracy
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
+    parser.add_argument("--model", default="small", choices=["small", "large"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--rate", type=float, default=5e-3)
+    parser.add_argument("--decay", type=float, default=0.02)
+    parser.add_argument("--smoothing", type=float, default=0.05)
+    parser.add_argument("--shift", type=int, default=2)
+    parser.add_argument("--flip", type=float, default=0.5)
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    results = [train(args, seed) for seed in range(1, args.seeds + 1)]
+    print(f"twin: {args.model}, {args}: mean of {args.seeds}: {numpy.mean(results):.2f} %")
+
+
+if __name__ == "__main__":
+    main()
