@@ -60,6 +60,7 @@ typedef struct {
   /* Defaults by the example, then what the command line says. */
   int64_t steps, epochs; /* steps counts where both are given; 0: not limited */
   int64_t limit;         /* rows of each data set; 0: all */
+  int64_t stop_at;       /* the step after which the run ends early, as by Ctrl-C; 0: none */
   uint64_t seed;
   int32_t threads;
   const char *data, *urls, *set, *checkpoint, *log;
@@ -114,8 +115,10 @@ static inline bool example_option_of(example *ex, const char *name, const char *
   const struct {
     const char *name;
     int64_t *out, least;
-  } numbers[] = {
-      {"--steps", &ex->steps, 1}, {"--epochs", &ex->epochs, 1}, {"--limit", &ex->limit, 1}};
+  } numbers[] = {{"--steps", &ex->steps, 1},
+                 {"--epochs", &ex->epochs, 1},
+                 {"--limit", &ex->limit, 1},
+                 {"--stop", &ex->stop_at, 1}};
   *out_taken = true;
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     if (!strcmp(name, texts[i].name)) return (*texts[i].out = value) != NULL;
@@ -149,6 +152,7 @@ static inline void example_usage(const example *ex, FILE *out) {
           "%s: %s\n\n"
           "  --steps N         steps in all\n"
           "  --epochs N        or epochs\n"
+          "  --stop N          end early after step N; schedules stay those of the whole run\n"
           "  --limit N         only the first N rows of each data set\n"
           "  --seed N          of parameters, order, dropout (%llu)\n"
           "  --threads N       of the backend; $MICA_BACKEND chooses that\n"
@@ -324,8 +328,9 @@ static inline void example_stop(int number) {
 }
 
 static inline mica_status example_watch(mica_training_state *state, void *user, mica_error *error) {
-  (void)user, (void)error;
-  if (example_stopped) state->stop = true;
+  (void)error;
+  const example *ex = user;
+  if (example_stopped || (ex->stop_at && state->step >= ex->stop_at)) state->stop = true;
   return MICA_OK;
 }
 
@@ -365,7 +370,7 @@ static inline bool example_train(example *ex, mica_dataset *data) {
   if (status == MICA_OK && !again)
     status = mica_training_view_open(loop, &view, &ex->view, &ex->error);
   if (status == MICA_OK && !again)
-    status = mica_training_loop_on(loop, MICA_ON_STEP, example_watch, NULL, .priority = 1000);
+    status = mica_training_loop_on(loop, MICA_ON_STEP, example_watch, ex, .priority = 1000);
   if (status == MICA_OK && !again && ex->checkpoint) {
     double seconds = ex->save_seconds > 0 ? ex->save_seconds : 60;
     status = mica_training_loop_on(loop, MICA_ON_STEP, example_save, ex, .every_seconds = seconds,
@@ -381,9 +386,10 @@ static inline bool example_train(example *ex, mica_dataset *data) {
     signal(SIGINT, before == SIG_ERR ? SIG_DFL : before);
     ex->seconds = mica_training_loop_state(loop)->seconds;
   }
-  ex->interrupted = example_stopped != 0;
+  ex->interrupted = loop && mica_training_loop_state(loop)->stop &&
+                    (example_stopped || ex->stop_at); /* not by a hook of the example's */
   if (ex->interrupted)
-    printf("interrupted after step %lld%s\n", (long long)mica_training_loop_state(loop)->step,
+    printf("stopped after step %lld%s\n", (long long)mica_training_loop_state(loop)->step,
            ex->checkpoint ? "; --resume goes on" : "");
   return status == MICA_OK && !ex->interrupted;
 }

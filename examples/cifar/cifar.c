@@ -47,7 +47,7 @@ static mica_value block(mica_scope *scope, const char *name, mica_value x, int64
 
 static mica_value cnn(mica_scope *scope, const mica_value *inputs, void *user) {
   (void)user;
-  int64_t width = mica_scope_get_integer(scope, "width", 32);
+  int64_t width = mica_scope_get_integer(scope, "width", 24);
   double dropout = mica_scope_get_number(scope, "dropout", 0);
   mica_value x = color_images(inputs[0]);
   for (int i = 0; i < 3; i++) {
@@ -69,7 +69,7 @@ static mica_value residual(mica_scope *scope, const char *name, mica_value x, in
 
 static mica_value resnet9(mica_scope *scope, const mica_value *inputs, void *user) {
   (void)user;
-  int64_t width = mica_scope_get_integer(scope, "width", 32);
+  int64_t width = mica_scope_get_integer(scope, "width", 24);
   mica_value x = block(scope, "prepare", color_images(inputs[0]), width);
   x = mica_max_pool(block(scope, "layer1", x, 2 * width), .window = {2, 2});
   x = residual(scope, "residual1", x, 2 * width);
@@ -136,7 +136,7 @@ static int run(int count, char **arguments) {
   mica_store_set_number(ex.store, "decay", 0.02, &ex.error);
   mica_store_set_number(ex.store, "dropout", 0.3, &ex.error);
   mica_store_set_number(ex.store, "smoothing", 0.05, &ex.error);
-  mica_store_set_integer(ex.store, "width", 32, &ex.error);
+  mica_store_set_integer(ex.store, "width", 24, &ex.error);
   mica_store_set_integer(ex.store, "kan_units", 64, &ex.error);
   mica_store_set_integer(ex.store, "fnn_layers", 3, &ex.error);
   mica_store_set_integer(ex.store, "fnn_units", 256, &ex.error);

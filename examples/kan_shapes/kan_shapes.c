@@ -47,7 +47,7 @@ static mica_value kan_layer(mica_scope *scope, mica_value x, kind which, int64_t
                             int64_t intervals, bool last) {
   x = mica_nn_kan(scope, x, .units = units, .degree = which == LINEAR ? 1 : 0,
                   .discrete = which == DISCRETE,
-                  .softness = which == DISCRETE ? mica_scope_get_number(scope, "softness", 1) : 0,
+                  .softness = which == DISCRETE ? mica_scope_get_number(scope, "softness", 0.3) : 0,
                   .rational = which == RATIONAL, .intervals = intervals);
   return last || which == RATIONAL ? x : mica_tanh(x);
 }
@@ -114,7 +114,7 @@ static int run(int count, char **arguments) {
   mica_store_set_integer(ex.store, "units", 16, &ex.error);
   mica_store_set_integer(ex.store, "layers", 2, &ex.error);
   mica_store_set_integer(ex.store, "intervals", 16, &ex.error);
-  mica_store_set_number(ex.store, "softness", 1, &ex.error);
+  mica_store_set_number(ex.store, "softness", 0.3, &ex.error);
   if (!example_settings(&ex)) return example_end(&ex);
   const char *name = mica_store_get_text(ex.store, "model", "");
   kind which = FNN;

@@ -90,6 +90,7 @@ static int run(int count, char **arguments) {
   ex.trainer =
       mica_trainer_create(ex.store, model, loss, .optimizer = mica_optimizer_sgd(.momentum = 0.9),
                           .rate = mica_schedule_rate, .rate_user = rate);
+  example_picture(&ex, model, NULL, &(mica_type){MICA_F32, {2, {BATCH, FEATURES}}}, 1);
   if (example_train(&ex, training)) compare(&ex, weights, bias);
 
   int code = example_end(&ex);

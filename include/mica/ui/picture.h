@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ui/picture.h: a picture of a model: its scopes as boxes with what they compute, their parameters and
  * shapes, and the values between them. Threads: any, while nobody builds the graph.
- * Example: examples/fashion_mnist.c (--log); docs/plots.md. */
+ * Example: examples/common.h (--log); docs/plots.md. */
 #ifndef MICA_UI_PICTURE_H
 #define MICA_UI_PICTURE_H
 #include "mica/graph.h"

@@ -91,11 +91,14 @@ mica_status mica_cifar_load(const char *const *paths, int32_t path_count, int32_
     status = mica_error_set(error, MICA_INVALID, "cifar: there is no path");
   for (int32_t i = 0; i < path_count && status == MICA_OK; i++) {
     uint64_t size = 0;
+    mica_error inner = {0};
     if (paths[i] == NULL) return mica_error_set(error, MICA_INVALID, "cifar: a path is NULL");
     status = mica_file_status(mica_file_size(paths[i], &size), paths[i], "read", error);
     if (status == MICA_OK && size > SIZE_MAX / 2)
       status = mica_error_set(error, MICA_DATA_LOSS, "%.500s: too large", paths[i]);
-    if (status == MICA_OK) status = cifar_rows((size_t)size, label_bytes, &rows, error);
+    if (status == MICA_OK &&
+        (status = cifar_rows((size_t)size, label_bytes, &rows, &inner)) != MICA_OK)
+      mica_error_set(error, status, "%.400s: %.500s", paths[i], inner.message);
     total += rows;
   }
   if (status == MICA_OK) status = make_cifar(total, label_bytes, out_images, out_labels, error);

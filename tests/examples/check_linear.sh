@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Linear regression finds the numbers that made its data; `mica train` runs the same; a run that was cut in two from a checkpoint
+# ends as one that was not; options and settings that do not exist are refused.
+. "$(dirname "$0")/lib.sh"
+run_example linear whole --quiet
+at_most "$(number apart "$last")" 0.01 'the farthest number'
+mica=$MICA_BUILD_DIR/cmd/mica
+"$mica" train linear --quiet >command.txt || fail 'mica train'
+cmp -s whole.txt command.txt || fail 'mica train linear gives something else'
+"$mica" train | grep -q '^ *linear ' || fail 'mica train does not list it'
+"$mica" train linear --help | grep -q '^noise=' || fail '--help does not list the settings'
+
+rm -rf saved log
+run_example linear all --epochs 4
+run_example linear first --epochs 4 --checkpoint saved --stop 100
+run_example linear second --epochs 4 --checkpoint saved --resume --log log
+[ "$(tail -n 1 all.txt)" = "$(tail -n 1 second.txt)" ] || fail 'the resumed run ends elsewhere'
+grep -q 'resumed at step 100' second.txt || fail 'it does not say from where it goes on'
+for file in metrics.jsonl plot.html model.svg model.html; do [ -s "log/$file" ] || fail "log/$file is missing"; done
+
+refused() { # TEXT ARGUMENTS...: exits with a message that has the text
+  text=$1
+  shift
+  if "$MICA_BUILD_DIR/examples/linear" "$@" >refused.txt 2>&1; then fail "taken: $*"; fi
+  grep -qF -- "$text" refused.txt || { cat refused.txt >&2; fail "the message lacks: $text"; }
+}
+refused '--nonsense is not understood' --nonsense
+refused '--epochs is not understood with what follows' --epochs 0
+refused 'momentum' --set momentum=1
+refused '--limit leaves less than one batch' --limit 5
+refused '--resume needs --checkpoint' --resume
+echo "linear regression: $last"
