@@ -2,17 +2,16 @@
 /* train.c: `mica train`: runs an example. All of them are part of the command; their options are their own. */
 #include <string.h>
 
-#include "common.h"
+#include "../../examples/common.h"
 #include "command.h"
 
+/* MICA_EXAMPLE_ENTRIES, from CMake: EXAMPLE_ENTRY(name) for each folder of examples/. */
 #define EXAMPLE_ENTRY(name) extern const example_entry example_entry_##name;
-#include "examples.inc"
+MICA_EXAMPLE_ENTRIES
 #undef EXAMPLE_ENTRY
 
 #define EXAMPLE_ENTRY(name) &example_entry_##name,
-static const example_entry *const entries[] = {
-#include "examples.inc"
-    NULL};
+static const example_entry *const entries[] = {MICA_EXAMPLE_ENTRIES NULL};
 #undef EXAMPLE_ENTRY
 
 static int list_examples(bool json) {
