@@ -46,14 +46,14 @@ MICA_API const char *mica_device_backend(const mica_device *device); /* "cpu" */
 MICA_API const char *mica_device_description(
     const mica_device *device); /* "cpu: avx512, 2 threads" */
 MICA_API int32_t mica_device_threads(const mica_device *device);
+/* The tensor where the device computes: another reference to it where it lies there already (always on
+ * `cpu`), else a copy, whose upload may still be under way when the function returns; the tensor is
+ * retained until it is over and must not be written meanwhile (mica_tensor_wait). */
+MICA_API mica_status mica_tensor_to_device(mica_device *device, mica_tensor *tensor,
+                                           mica_tensor **out_tensor, mica_error *error);
 /* Makes running and later calls end with MICA_CANCELLED between two steps, until cleared. Any
  * thread. */
 MICA_API void mica_device_cancel(mica_device *device, bool cancel);
-
-/* A tensor with the same values where the device computes: for inputs of its executables. Where that is the host's memory it
- * is the tensor itself, retained. */
-MICA_API mica_status mica_device_upload(mica_device *device, mica_tensor *tensor,
-                                        mica_tensor **out_tensor, mica_error *error);
 
 /* Compiles the graph's outputs and assigns. The graph is not needed afterwards. donate: bit i
  * says that input i may be overwritten (its tensor must not be used after the call). */
@@ -66,7 +66,9 @@ MICA_API size_t mica_executable_output_count(const mica_executable *executable);
 MICA_API mica_type mica_executable_input_type(const mica_executable *executable, size_t index);
 MICA_API mica_type mica_executable_output_type(const mica_executable *executable, size_t index);
 /* Runs with its variables. out[i] == NULL: a new tensor; otherwise it is overwritten in place
- * (type equal, not also an input unless donated), so that a step allocates nothing. A failure
+ * (type equal, not also an input unless donated), so that a step allocates nothing. On an accelerator
+ * new tensors and variables stay on the device, and the call may return before it is done:
+ * mica_tensor_wait or whatever reads a value waits for it, and a late failure surfaces there. A failure
  * before execution changes nothing; one during it marks assigned variables lost, and the error
  * names them. With find_nan the first NaN or infinity that a step makes from finite operands is
  * an error that names operator, type and scope path. */
@@ -104,6 +106,16 @@ typedef struct {
   const mica_call_version *versions; /* of each input: known of variables; NULL: of none */
 } mica_call;
 
+/* One call on tensors, for backends whose values lie on a device: the same inputs and outputs. */
+typedef struct {
+  size_t struct_size;
+  mica_tensor *const *in; /* on any device or the host; NULL: nothing reads it */
+  const bool *donated;    /* nobody else sees in[i]: its values may be consumed */
+  mica_tensor **out;      /* out: new tensors on the device, all of them or none */
+  size_t in_count, out_count;
+  bool *out_intact; /* set to true by a failure that consumed nothing */
+} mica_tensor_call;
+
 /* NULL slots mean the documented default. All functions may be called from any thread. */
 typedef struct mica_backend {
   size_t struct_size;
@@ -124,10 +136,14 @@ typedef struct mica_backend {
   size_t (*program_arena_bytes)(void *state, const void *program);
   int64_t (*program_format)(void *state, const void *program, char *text, size_t size);
   int64_t (*program_profile)(void *state, void *program, bool trace, char *text, size_t size);
-  /* A tensor of the device's memory with a host tensor's values, for mica_device_upload; NULL: it computes in the
-   * host's memory. */
-  mica_status (*upload)(void *state, const mica_tensor *tensor, mica_tensor **out_tensor,
-                        mica_error *error);
+  /* Instead of `execute` where both are there. May return before the device is done: what fails later
+   * is reported by whoever reads a value. */
+  mica_status (*execute_tensors)(void *state, void *program, const mica_tensor_call *call,
+                                 mica_error *error);
+  /* The tensor on the device: another reference where it lies there, else a copy. With `borrow` it may
+   * return before the values are read: the tensor is retained until then. */
+  mica_status (*place)(void *state, mica_tensor *tensor, bool borrow, mica_tensor **out_tensor,
+                       mica_error *error);
 } mica_backend;
 
 #ifdef __cplusplus

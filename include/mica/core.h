@@ -215,12 +215,22 @@ MICA_API void mica_tensor_release(mica_tensor *tensor); /* NULL is fine, as for 
 
 MICA_API mica_type mica_tensor_type(const mica_tensor *tensor); /* {0} for NULL */
 MICA_API size_t mica_tensor_byte_size(const mica_tensor *tensor);
-/* The values, valid while the tensor lives and is not written. NULL for NULL. */
+/* The values, valid while the tensor lives and is not written. NULL for NULL. Of a tensor on a device a
+ * copy on the host, made by the first call, which waits; NULL where that fails (mica_tensor_read says why). */
 MICA_API const void *mica_tensor_data(const mica_tensor *tensor);
 /* Copies all bytes to `host`; byte_size must be the tensor's. Waits; asynchronous errors surface
  * here. */
 MICA_API mica_status mica_tensor_read(const mica_tensor *tensor, void *host, size_t byte_size,
                                       mica_error *error);
+/* Copies `byte_size` bytes from `byte_offset` on, without the rest of a device's tensor where the device
+ * can. The range lies inside of the tensor, else MICA_INVALID. */
+MICA_API mica_status mica_tensor_read_part(const mica_tensor *tensor, size_t byte_offset,
+                                           void *host, size_t byte_size, mica_error *error);
+/* Waits until the values are there: of a device's tensor the call that computes them may still run.
+ * Returns what went wrong in it. */
+MICA_API mica_status mica_tensor_wait(const mica_tensor *tensor, mica_error *error);
+/* Whether mica_tensor_wait would return at once; true for NULL. */
+MICA_API bool mica_tensor_is_ready(const mica_tensor *tensor);
 /* Copies all elements converted to double (complex: the real part); count must be the tensor's. */
 MICA_API mica_status mica_tensor_read_doubles(const mica_tensor *tensor, double *host,
                                               int64_t count, mica_error *error);

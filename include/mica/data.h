@@ -139,7 +139,7 @@ MICA_API void mica_map_random(uint64_t seed, mica_map_position position, uint32_
 /* Reads up to `depth` batches ahead on a thread. */
 MICA_API mica_dataset *mica_dataset_prefetch(mica_dataset *source, int32_t depth,
                                              mica_error *error);
-/* The same, and brings what it reads to the device's memory (mica_device_upload) on that thread, so that a step finds
+/* The same, and brings what it reads to the device's memory (mica_tensor_to_device) on that thread, so that a step finds
  * its inputs there. Retains the device. */
 MICA_API mica_dataset *mica_dataset_upload(mica_dataset *source, mica_device *device, int32_t depth,
                                            mica_error *error);

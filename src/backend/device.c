@@ -260,18 +260,6 @@ void mica_device_cancel(mica_device *device, bool cancel) {
   if (device != NULL) atomic_store(&device->cancelled, cancel);
 }
 
-mica_status mica_device_upload(mica_device *device, mica_tensor *tensor, mica_tensor **out_tensor,
-                               mica_error *error) {
-  *out_tensor = NULL;
-  mica_status status = mica_device_check(device, error);
-  if (status != MICA_OK) return status;
-  if (tensor == NULL) return mica_null_error(error, "the tensor");
-  if (device->backend.upload != NULL && mica_tensor_data(tensor) != NULL)
-    return device->backend.upload(device->state, tensor, out_tensor, error);
-  *out_tensor = mica_tensor_retain(tensor);
-  return MICA_OK;
-}
-
 mica_status mica_device_cancelled_error(mica_error *error) {
   return mica_error_set(error, MICA_CANCELLED, "the device was told to cancel");
 }

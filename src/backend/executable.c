@@ -122,13 +122,8 @@ static mica_status plan_forwards(mica_executable *executable, mica_error *error)
   return MICA_OK;
 }
 
-mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate,
-                         mica_executable **out_executable, mica_error *error) {
-  if (out_executable == NULL) return mica_null_error(error, "out_executable");
-  *out_executable = NULL;
-  mica_status status = mica_device_check(device, error);
-  if (status == MICA_OK) status = check_graph(graph, error);
-  if (status != MICA_OK) return status;
+static mica_status make_executable(mica_device *device, mica_executable **out_executable,
+                                   mica_error *error) {
   mica_executable *executable = mica_allocate_zeroed(&device->allocator, 1, sizeof(*executable));
   if (executable == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
   if (mica_mutex_init(&executable->mutex) != 0) {
@@ -139,6 +134,46 @@ mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate
   atomic_init(&executable->spare, NULL);
   mica_arena_init(&executable->arena, &device->allocator);
   executable->device = mica_device_retain(device);
+  *out_executable = executable;
+  return MICA_OK;
+}
+
+mica_status mica_executable_of_program(mica_device *device, void *program,
+                                       const mica_type *in_types, size_t in_count,
+                                       const mica_type *out_types, size_t out_count,
+                                       mica_executable **out_executable, mica_error *error) {
+  mica_executable *executable = NULL;
+  mica_status status = make_executable(device, &executable, error);
+  if (status != MICA_OK) return status;
+  executable->input_count = executable->call_in_count = in_count;
+  executable->output_count = executable->call_out_count = out_count;
+  executable->input_types =
+      mica_arena_allocate_zeroed(&executable->arena, in_count, sizeof(mica_type));
+  executable->output_types =
+      mica_arena_allocate_zeroed(&executable->arena, out_count, sizeof(mica_type));
+  if (executable->input_types == NULL || executable->output_types == NULL)
+    status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
+  if (status == MICA_OK) status = plan_forwards(executable, error);
+  if (status != MICA_OK) {
+    mica_executable_release(executable);
+    return status;
+  }
+  for (size_t i = 0; i < in_count; i++) executable->input_types[i] = in_types[i];
+  for (size_t i = 0; i < out_count; i++) executable->output_types[i] = out_types[i];
+  executable->program = program;
+  *out_executable = executable;
+  return MICA_OK;
+}
+
+mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate,
+                         mica_executable **out_executable, mica_error *error) {
+  if (out_executable == NULL) return mica_null_error(error, "out_executable");
+  *out_executable = NULL;
+  mica_executable *executable = NULL;
+  mica_status status = mica_device_check(device, error);
+  if (status == MICA_OK) status = check_graph(graph, error);
+  if (status == MICA_OK) status = make_executable(device, &executable, error);
+  if (status != MICA_OK) return status;
   executable->input_count = executable->call_in_count = graph->parameter_count;
   executable->output_count = executable->call_out_count = graph->output_count;
   if (graph->parameter_count < 64) donate &= (UINT64_C(1) << graph->parameter_count) - 1;

@@ -23,6 +23,10 @@ typedef struct call_frame {
   mica_tensor **made;         /* [outputs] to be given to the caller; NULL: the caller's own */
   mica_tensor **cell_value;   /* [cells] the value that the call sees; retained unless assigned */
   mica_tensor **cell_next;    /* [cells] memory for the new value; NULL: it goes over the old one */
+  /* Of calls on tensors only (run_tensors.c). */
+  mica_tensor **tensor_in;  /* as `in`, borrowed */
+  mica_tensor **tensor_out; /* as `out`, made by the backend */
+  mica_tensor **cell_old;   /* [cells] what was moved to the device, to be released */
   struct mica_call_marks marks;
 } call_frame;
 
@@ -43,5 +47,23 @@ struct mica_executable {
   call_frame *frames;          /* more free ones */
   size_t frame_size;
 };
+
+/* An executable without variables of a program that was compiled without a graph; owns it on success. */
+mica_status mica_executable_of_program(mica_device *device, void *program,
+                                       const mica_type *in_types, size_t in_count,
+                                       const mica_type *out_types, size_t out_count,
+                                       mica_executable **out_executable, mica_error *error);
+
+/* Checks of what is given, and what the two kinds of calls have in common (run.c). */
+bool mica_run_share_memory(const mica_tensor *a, const mica_tensor *b);
+mica_status mica_run_lost_error(const mica_variable *variable, mica_error *error);
+mica_status mica_run_check_not_value(const mica_executable *executable, const call_frame *frame,
+                                     const mica_tensor *tensor, size_t index, mica_error *error);
+void mica_run_leave_cells(const mica_executable *executable, call_frame *frame);
+mica_status mica_run_undo(const mica_executable *executable, call_frame *frame, bool intact,
+                          mica_status status, const mica_error *reason, mica_error *error);
+/* The call where the backend takes tensors (run_tensors.c). */
+mica_status mica_run_tensors(const mica_executable *executable, call_frame *frame,
+                             mica_tensor *const *in, mica_tensor **out, mica_error *error);
 
 #endif

@@ -24,6 +24,8 @@ static bool frame_part(size_t *at, size_t count, size_t size, size_t *out_offset
 
 static call_frame *make_frame(mica_executable *executable) {
   size_t size = 0, in, out, donated, version, made, value, next;
+  size_t tensor_in = 0, tensor_out = 0, old = 0;
+  bool tensors = executable->device->backend.execute_tensors != NULL;
   if (!mica_size_align(sizeof(call_frame), sizeof(void *), &size) ||
       !frame_part(&size, executable->call_in_count, sizeof(void *), &in) ||
       !frame_part(&size, executable->call_out_count, sizeof(void *), &out) ||
@@ -32,6 +34,10 @@ static call_frame *make_frame(mica_executable *executable) {
       !frame_part(&size, executable->output_count, sizeof(void *), &made) ||
       !frame_part(&size, executable->cell_count, sizeof(void *), &value) ||
       !frame_part(&size, executable->cell_count, sizeof(void *), &next))
+    return NULL;
+  if (tensors && (!frame_part(&size, executable->call_in_count, sizeof(void *), &tensor_in) ||
+                  !frame_part(&size, executable->call_out_count, sizeof(void *), &tensor_out) ||
+                  !frame_part(&size, executable->cell_count, sizeof(void *), &old)))
     return NULL;
   char *memory = mica_allocate_zeroed(&executable->device->allocator, 1, size);
   if (memory == NULL) return NULL;
@@ -43,6 +49,11 @@ static call_frame *make_frame(mica_executable *executable) {
   frame->made = (mica_tensor **)(void *)(memory + made);
   frame->cell_value = (mica_tensor **)(void *)(memory + value);
   frame->cell_next = (mica_tensor **)(void *)(memory + next);
+  if (tensors) {
+    frame->tensor_in = (mica_tensor **)(void *)(memory + tensor_in);
+    frame->tensor_out = (mica_tensor **)(void *)(memory + tensor_out);
+    frame->cell_old = (mica_tensor **)(void *)(memory + old);
+  }
   mica_text_init(&frame->marks.text, &executable->device->allocator);
   executable->frame_size = size; /* the same for all of them */
   return frame;
@@ -98,13 +109,17 @@ static mica_status check_inputs(const mica_executable *executable, mica_tensor *
     }
     if (!mica_type_equal(tensor->type, executable->input_types[i]))
       return type_error("input", i, tensor->type, executable->input_types[i], error);
-    if (tensor->data == NULL && tensor->byte_size > 0)
-      return mica_error_set(error, MICA_UNSUPPORTED, "input %zu lies on another device", i);
+    /* What lies on a device is read from a copy on the host. */
+    if (executable->device->backend.execute_tensors == NULL && tensor->byte_size > 0 &&
+        mica_tensor_data(tensor) == NULL)
+      return mica_error_set(error, MICA_UNSUPPORTED,
+                            "input %zu lies on another device and cannot be read", i);
   }
   return MICA_OK;
 }
 
-static bool share_memory(const mica_tensor *a, const mica_tensor *b) {
+bool mica_run_share_memory(const mica_tensor *a, const mica_tensor *b) {
+  if (a->storage == MICA_TENSOR_DEVICE || b->storage == MICA_TENSOR_DEVICE) return a == b;
   uintptr_t begin = (uintptr_t)a->data, other = (uintptr_t)b->data;
   return begin < other + b->byte_size && other < begin + a->byte_size;
 }
@@ -115,7 +130,9 @@ static mica_status check_output(const mica_executable *executable, mica_tensor *
   mica_tensor *tensor = out[index];
   if (!mica_type_equal(tensor->type, executable->output_types[index]))
     return type_error("output", index, tensor->type, executable->output_types[index], error);
-  if (mica_tensor_mutable_data(tensor) == NULL)
+  bool swapped = executable->device->backend.execute_tensors != NULL &&
+                 tensor->storage == MICA_TENSOR_DEVICE; /* gets other values as a whole */
+  if (mica_tensor_mutable_data(tensor) == NULL && !swapped)
     return mica_error_set(error, MICA_INVALID,
                           "output %zu cannot be overwritten: its memory is not the tensor's own",
                           index);
@@ -125,7 +142,7 @@ static mica_status check_output(const mica_executable *executable, mica_tensor *
                             index);
   size_t same = 0;
   for (size_t i = 0; i < executable->input_count; i++) {
-    if (!share_memory(in[i], tensor)) continue;
+    if (!mica_run_share_memory(in[i], tensor)) continue;
     bool donated = i < 64 && (executable->donate >> i & 1) != 0;
     if (in[i] != tensor || !donated || ++same > 1)
       return mica_error_set(error, MICA_INVALID,
@@ -155,7 +172,7 @@ static mica_status check_outputs(const mica_executable *executable, mica_tensor 
 /* Gives back the locks, and then what is not wanted any more: the values retained for reading and all that
  * is left in cell_next. In this order, since the release of wrapped memory calls a function of the host's,
  * which may use the variables. */
-static void leave_cells(const mica_executable *executable, call_frame *frame) {
+void mica_run_leave_cells(const mica_executable *executable, call_frame *frame) {
   for (size_t i = 0; i < executable->cell_count; i++) {
     const executable_cell *cell = &executable->cells[i];
     if (cell->assign >= 0) mica_mutex_unlock(&cell->variable->mutex);
@@ -184,6 +201,13 @@ static mica_status prepare_assign(const mica_executable *executable, call_frame 
   return MICA_OK;
 }
 
+mica_status mica_run_lost_error(const mica_variable *variable, mica_error *error) {
+  return mica_error_set(error, MICA_INVALID,
+                        "variable '%s' is lost: a call failed while it overwrote it; "
+                        "give it a value by mica_variable_set",
+                        variable->name);
+}
+
 /* Locks all variables at once, in address order, so that the call sees values of one moment and two
  * calls never wait for each other; those that are only read are free again when it returns. */
 static mica_status enter_cells(const mica_executable *executable, call_frame *frame,
@@ -208,25 +232,22 @@ static mica_status enter_cells(const mica_executable *executable, call_frame *fr
     const mica_tensor *value = frame->cell_value[i];
     if (cells[i].read >= 0) {
       if (value == NULL && cells[i].needed) {
-        status = mica_error_set(error, MICA_INVALID,
-                                "variable '%s' is lost: a call failed while it overwrote it; "
-                                "give it a value by mica_variable_set",
-                                variable->name);
+        status = mica_run_lost_error(variable, error);
         break;
       }
-      if (value != NULL && value->data == NULL && value->byte_size > 0) {
-        status =
-            mica_error_set(error, MICA_UNSUPPORTED,
-                           "the value of variable '%s' lies on another device", variable->name);
+      if (value != NULL && value->byte_size > 0 && mica_tensor_data(value) == NULL) {
+        status = mica_error_set(
+            error, MICA_UNSUPPORTED,
+            "the value of variable '%s' lies on another device and cannot be read", variable->name);
         break;
       }
-      frame->in[cells[i].read] = value == NULL ? NULL : value->data;
+      frame->in[cells[i].read] = mica_tensor_data(value);
       frame->donated[cells[i].read] = false;
     }
     if (cells[i].assign >= 0) status = prepare_assign(executable, frame, i, error);
   }
   if (status == MICA_OK) return MICA_OK;
-  leave_cells(executable, frame);
+  mica_run_leave_cells(executable, frame);
   return status;
 }
 
@@ -248,7 +269,7 @@ static void publish_cells(const mica_executable *executable, call_frame *frame) 
     cell->variable->value = next;
     frame->cell_next[i] = frame->cell_value[i];
   }
-  leave_cells(executable, frame);
+  mica_run_leave_cells(executable, frame);
 }
 
 /* After a failure during execution: values that were being written over are lost; lists their names. */
@@ -276,14 +297,14 @@ static bool may_overwrite(const mica_executable *executable, mica_tensor *const 
       mica_tensor_mutable_data(in[index]) == NULL)
     return false;
   for (size_t i = 0; i < executable->input_count; i++)
-    if (i != index && share_memory(in[i], tensor)) return false;
+    if (i != index && mica_run_share_memory(in[i], tensor)) return false;
   return true;
 }
 
 static void enter_inputs(const mica_executable *executable, call_frame *frame,
                          mica_tensor *const *in) {
   for (size_t i = 0; i < executable->input_count; i++) {
-    frame->in[i] = in[i]->data;
+    frame->in[i] = mica_tensor_data(in[i]);
     frame->donated[i] = false;
   }
   for (uint64_t bits = executable->donate; bits != 0; bits &= bits - 1) {
@@ -299,10 +320,10 @@ static void drop_outputs(const mica_executable *executable, call_frame *frame) {
   }
 }
 
-static mica_status check_not_value(const mica_executable *executable, const call_frame *frame,
-                                   const mica_tensor *tensor, size_t index, mica_error *error) {
+mica_status mica_run_check_not_value(const mica_executable *executable, const call_frame *frame,
+                                     const mica_tensor *tensor, size_t index, mica_error *error) {
   for (size_t i = 0; i < executable->cell_count; i++)
-    if (frame->cell_value[i] != NULL && share_memory(frame->cell_value[i], tensor))
+    if (frame->cell_value[i] != NULL && mica_run_share_memory(frame->cell_value[i], tensor))
       return mica_error_set(error, MICA_INVALID, "output %zu is the value of variable '%s'", index,
                             executable->cells[i].variable->name);
   return MICA_OK;
@@ -316,7 +337,7 @@ static mica_status enter_outputs(const mica_executable *executable, call_frame *
     mica_tensor *tensor = out[i];
     int32_t forward = executable->forward[i];
     if (tensor != NULL) {
-      status = check_not_value(executable, frame, tensor, i, error);
+      status = mica_run_check_not_value(executable, frame, tensor, i, error);
       /* Where it is an input too, check_output has found that input donated. */
       for (size_t k = 0; k < executable->input_count; k++)
         if (in[k] == tensor) frame->donated[k] = true;
@@ -365,12 +386,12 @@ static mica_status execute(const mica_executable *executable, call_frame *frame,
 }
 
 /* Leaves the caller's world as it was, but for variables that were being overwritten. */
-static mica_status undo(const mica_executable *executable, call_frame *frame, bool intact,
-                        mica_status status, const mica_error *reason, mica_error *error) {
+mica_status mica_run_undo(const mica_executable *executable, call_frame *frame, bool intact,
+                          mica_status status, const mica_error *reason, mica_error *error) {
   char names[400] = "";
   drop_outputs(executable, frame);
   if (!intact) lose_cells(executable, frame, names, sizeof(names));
-  leave_cells(executable, frame);
+  mica_run_leave_cells(executable, frame);
   if (names[0] == '\0') return mica_error_set(error, status, "%s", reason->message);
   return mica_error_set(error, status, "%.500s; lost while it was overwritten: %s", reason->message,
                         names);
@@ -389,6 +410,11 @@ mica_status mica_executable_run(mica_executable *executable, mica_tensor *const 
   call_frame *frame = take_frame(executable);
   if (frame == NULL)
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call of an executable");
+  if (device->backend.execute_tensors != NULL) {
+    status = mica_run_tensors(executable, frame, in, out, error);
+    give_frame(executable, frame);
+    return status;
+  }
   status = enter_cells(executable, frame, error);
   if (status == MICA_OK) {
     enter_inputs(executable, frame, in);
@@ -405,7 +431,7 @@ mica_status mica_executable_run(mica_executable *executable, mica_tensor *const 
       publish_outputs(executable, frame, out);
       publish_cells(executable, frame);
     } else {
-      status = undo(executable, frame, intact, status, &reason, error);
+      status = mica_run_undo(executable, frame, intact, status, &reason, error);
     }
   }
   mica_call_marks_report(&frame->marks, device);

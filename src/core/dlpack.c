@@ -83,7 +83,8 @@ static void delete_export(dlpack_managed *managed) {
 mica_status mica_tensor_to_dlpack(mica_tensor *tensor, void **out_managed, mica_error *error) {
   *out_managed = NULL;
   if (tensor == NULL) return mica_error_set(error, MICA_INVALID, "the tensor is NULL");
-  if (tensor->data == NULL)
+  const void *data = mica_tensor_data(tensor);
+  if (data == NULL && tensor->storage == MICA_TENSOR_DEVICE)
     return mica_error_set(error, MICA_UNSUPPORTED,
                           "the tensor lies on a device: read it to the host first");
   size_t row = 0;
@@ -107,7 +108,7 @@ mica_status mica_tensor_to_dlpack(mica_tensor *tensor, void **out_managed, mica_
                        .context = export,
                        .deleter = delete_export,
                        .flags = DLPACK_READ_ONLY, /* tensors are immutable for everybody else */
-                       .tensor = {.data = tensor->data,
+                       .tensor = {.data = (void *)(uintptr_t)data,
                                   .device = {DLPACK_CPU, 0},
                                   .rank = shape.rank,
                                   .type = dlpack_types[row].type,

@@ -199,7 +199,10 @@ size_t mica_tensor_byte_size(const mica_tensor *tensor) {
 }
 
 const void *mica_tensor_data(const mica_tensor *tensor) {
-  return tensor == NULL ? NULL : tensor->data;
+  if (tensor == NULL) return NULL;
+  if (tensor->data != NULL || tensor->storage != MICA_TENSOR_DEVICE || tensor->device->host == NULL)
+    return tensor->data;
+  return tensor->device->host(tensor->device_buffer);
 }
 
 uint64_t mica_tensor_version(const mica_tensor *tensor) {
@@ -256,6 +259,45 @@ mica_status mica_tensor_read(const mica_tensor *tensor, void *host, size_t byte_
     return tensor->device->read(tensor->device_buffer, host, byte_size, error);
   memcpy(host, tensor->data, byte_size);
   return MICA_OK;
+}
+
+mica_status mica_tensor_read_part(const mica_tensor *tensor, size_t byte_offset, void *host,
+                                  size_t byte_size, mica_error *error) {
+  if (tensor == NULL) return mica_error_set(error, MICA_INVALID, "the tensor is NULL");
+  if (byte_offset > tensor->byte_size || byte_size > tensor->byte_size - byte_offset)
+    return mica_error_set(error, MICA_INVALID, "%zu bytes from %zu on are not in a tensor of %zu",
+                          byte_size, byte_offset, tensor->byte_size);
+  if (byte_size == 0) return MICA_OK;
+  if (host == NULL) return mica_error_set(error, MICA_INVALID, "the host memory is NULL");
+  if (tensor->data == NULL && tensor->device->read_part != NULL)
+    return tensor->device->read_part(tensor->device_buffer, byte_offset, host, byte_size, error);
+  mica_tensor_view view;
+  mica_status status = mica_tensor_view_begin(tensor, &view, error);
+  if (status != MICA_OK) return status;
+  memcpy(host, (const char *)view.data + byte_offset, byte_size);
+  mica_tensor_view_end(tensor, &view);
+  return MICA_OK;
+}
+
+mica_status mica_tensor_wait(const mica_tensor *tensor, mica_error *error) {
+  if (tensor == NULL) return mica_error_set(error, MICA_INVALID, "the tensor is NULL");
+  if (tensor->storage != MICA_TENSOR_DEVICE || tensor->device->wait == NULL) return MICA_OK;
+  return tensor->device->wait(tensor->device_buffer, error);
+}
+
+bool mica_tensor_is_ready(const mica_tensor *tensor) {
+  return tensor == NULL || tensor->storage != MICA_TENSOR_DEVICE || tensor->device->ready == NULL ||
+         tensor->device->ready(tensor->device_buffer);
+}
+
+void mica_tensor_take(mica_tensor *tensor, mica_tensor *from) {
+  const mica_tensor_device *device = tensor->device;
+  void *buffer = tensor->device_buffer;
+  tensor->device = from->device;
+  tensor->device_buffer = from->device_buffer;
+  from->device = device;
+  from->device_buffer = buffer;
+  mica_tensor_release(from);
 }
 
 mica_status mica_tensor_read_doubles(const mica_tensor *tensor, double *host, int64_t count,

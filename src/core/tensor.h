@@ -10,19 +10,24 @@
 
 #include <stdatomic.h>
 
-/* Values that lie on a device: what a backend gives a tensor instead of host memory. `data` of such
- * a tensor is NULL until a backend sets it. */
+/* Values that lie on a device: what a backend gives a tensor instead of host memory. */
 typedef struct {
   /* Copies all bytes to `host`, waiting for pending work. */
   mica_status (*read)(void *device_buffer, void *host, size_t byte_size, mica_error *error);
   void (*release)(void *device_buffer);
+  /* The following may be NULL. */
+  const void *(*host)(void *device_buffer); /* a copy that it owns; NULL: it failed */
+  mica_status (*read_part)(void *device_buffer, size_t offset, void *host, size_t byte_size,
+                           mica_error *error);
+  mica_status (*wait)(void *device_buffer, mica_error *error);
+  bool (*ready)(void *device_buffer);
 } mica_tensor_device;
 
 typedef enum {
   MICA_TENSOR_INLINE,  /* values follow the struct */
   MICA_TENSOR_PAGES,   /* from mica_pages_map */
   MICA_TENSOR_WRAPPED, /* the caller's: never written */
-  MICA_TENSOR_DEVICE   /* device_buffer; `data` is NULL or a host copy that the backend owns */
+  MICA_TENSOR_DEVICE   /* device_buffer; `data` is NULL */
 } mica_tensor_storage;
 
 struct mica_tensor {
@@ -60,6 +65,10 @@ mica_status mica_tensor_create_on_device(const mica_allocator *allocator, mica_t
  * NULL. Who writes through it calls mica_tensor_touch afterwards. */
 void *mica_tensor_mutable_data(mica_tensor *tensor);
 void mica_tensor_touch(mica_tensor *tensor); /* counts the version up */
+
+/* Gives `tensor`, on a device, the values of `from`, one on a device too that nobody else sees, and
+ * releases that. The types are equal. */
+void mica_tensor_take(mica_tensor *tensor, mica_tensor *from);
 
 /* The caller's reference is the only one, so that nobody else can see a write or a donation. */
 bool mica_tensor_is_unique(const mica_tensor *tensor);

@@ -30,6 +30,22 @@ int mica_file_size(const char *path, uint64_t *out_size) {
   return 0;
 }
 
+int mica_file_time(const char *path, int64_t *out_nanoseconds) {
+  struct stat status;
+  if (stat(path, &status) != 0) return errno;
+#ifdef __APPLE__
+  struct timespec time = status.st_mtimespec;
+#else
+  struct timespec time = status.st_mtim;
+#endif
+  *out_nanoseconds = (int64_t)time.tv_sec * 1000000000 + (int64_t)time.tv_nsec;
+  return 0;
+}
+
+int mica_file_touch(const char *path) {
+  return utimensat(AT_FDCWD, path, NULL, 0) != 0 ? errno : 0;
+}
+
 static int open_retrying(const char *path, int flags, mode_t mode) {
   int descriptor;
   do descriptor = open(path, flags | O_CLOEXEC, mode);

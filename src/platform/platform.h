@@ -16,6 +16,9 @@ bool mica_environment(const char *name, char *text, size_t size);
 
 /* -- files. Each returns 0 or an errno value. -- */
 int mica_file_size(const char *path, uint64_t *out_size);
+/* When its content was changed last, in nanoseconds; and to say that this was now. */
+int mica_file_time(const char *path, int64_t *out_nanoseconds);
+int mica_file_touch(const char *path);
 int mica_file_read(const char *path, uint64_t offset, void *bytes,
                    size_t size); /* all of it, else EIO */
 /* Writes a whole file durably: temporary name beside it, fsync, rename. The second form takes the

@@ -11,4 +11,6 @@ const mica_backend mica_backend_xla = {.struct_size = sizeof(mica_backend),
                                        .execute = mica_xla_execute,
                                        .program_destroy = mica_xla_program_destroy,
                                        .program_arena_bytes = mica_xla_program_arena_bytes,
-                                       .program_format = mica_xla_program_format};
+                                       .program_format = mica_xla_program_format,
+                                       .execute_tensors = mica_xla_execute_tensors,
+                                       .place = mica_xla_place};

@@ -9,13 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CLIENT_OPTION_LIMIT = 8, CLIENT_NAME_LIMIT = 512 };
+enum { CLIENT_OPTION_LIMIT = 8, CLIENT_NAME_LIMIT = 512, CLIENT_CACHE_MIB = 1024 };
 
 typedef struct {
   char which[CLIENT_NAME_LIMIT]; /* plugin or path */
   int64_t devices, device;       /* how many CPU devices, which one computes */
   double memory_fraction;        /* 0: not given */
-  bool preallocate, exact;
+  bool preallocate, exact, resident;
+  int64_t cache_limit; /* MiB */
+  char cache[XLA_PATH_SIZE];
 } client_options;
 
 static bool key_is(const char *part, size_t length, const char *key, const char **out_value) {
@@ -67,6 +69,18 @@ static mica_status read_option(client_options *options, const char *part, size_t
   if (key_is(part, length, "preallocate=", &value))
     return read_truth(value, end, &options->preallocate, error);
   if (key_is(part, length, "exact=", &value)) return read_truth(value, end, &options->exact, error);
+  if (key_is(part, length, "resident=", &value))
+    return read_truth(value, end, &options->resident, error);
+  if (key_is(part, length, "cache_limit=", &value))
+    return read_option_number(value, end, 1 << 20, &options->cache_limit, error);
+  if (key_is(part, length, "cache=", &value)) {
+    size_t size = (size_t)(end - value);
+    if (size == 0 || size >= sizeof(options->cache))
+      return option_error(part, length, "a folder, or off", error);
+    memcpy(options->cache, value, size);
+    options->cache[size] = '\0';
+    return MICA_OK;
+  }
   if (key_is(part, length, "memory_fraction=", &value)) {
     const char *cursor = value;
     if (mica_parse_double(&cursor, end, &options->memory_fraction) && cursor == end &&
@@ -76,13 +90,14 @@ static mica_status read_option(client_options *options, const char *part, size_t
   }
   return mica_error_set(error, MICA_INVALID,
                         "xla: there is no option '%.*s'; there are: devices=N (cpu), device=N, "
-                        "memory_fraction=X, preallocate=true (gpu), exact=true",
+                        "memory_fraction=X, preallocate=true (gpu), exact=true, resident=true, "
+                        "cache=FOLDER, cache=off, cache_limit=MIB",
                         (int)(length > 100 ? 100 : length), part);
 }
 
 static mica_status read_client_options(client_options *options, const char *text,
                                        mica_error *error) {
-  *options = (client_options){.devices = 1};
+  *options = (client_options){.devices = 1, .cache_limit = CLIENT_CACHE_MIB};
   snprintf(options->which, sizeof(options->which), "cpu");
   while (*text != '\0') {
     size_t length = strcspn(text, ",");
@@ -184,6 +199,8 @@ static mica_status open_client(xla_client *client, const client_options *options
   if (status == MICA_OK) {
     read_kind(client);
     mica_xla_register_host(client);
+    mica_xla_cache_open(client, options->cache, options->cache_limit);
+    client->resident = options->resident || !client->on_host;
   }
   return status;
 }
@@ -205,6 +222,10 @@ mica_status mica_xla_open(mica_device *device, const char *options, void **out_s
   if (status != MICA_OK) {
     mica_xla_close(client);
     return status;
+  }
+  if (!client->resident) {
+    device->backend.execute_tensors = NULL;
+    device->backend.place = NULL;
   }
   *out_state = client;
   return MICA_OK;

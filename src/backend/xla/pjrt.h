@@ -23,7 +23,9 @@
   X(PLUGIN_INITIALIZE, 3, "Plugin_Initialize")                  \
   X(PLUGIN_ATTRIBUTES, 4, "Plugin_Attributes")                  \
   X(EVENT_DESTROY, 5, "Event_Destroy")                          \
+  X(EVENT_IS_READY, 6, "Event_IsReady")                         \
   X(EVENT_AWAIT, 8, "Event_Await")                              \
+  X(EVENT_ON_READY, 9, "Event_OnReady")                         \
   X(CLIENT_CREATE, 10, "Client_Create")                         \
   X(CLIENT_DESTROY, 11, "Client_Destroy")                       \
   X(CLIENT_PLATFORM_NAME, 12, "Client_PlatformName")            \
@@ -51,15 +53,18 @@
   X(BUFFER_TO_HOST, 70, "Buffer_ToHostBuffer")                  \
   X(BUFFER_READY, 72, "Buffer_ReadyEvent")                      \
   X(BUFFER_POINTER, 76, "Buffer_OpaqueDeviceMemoryDataPointer") \
+  X(EXECUTABLE_TYPES, 90, "Executable_OutputElementTypes")      \
+  X(EXECUTABLE_DIMENSIONS, 91, "Executable_OutputDimensions")   \
   X(EXECUTABLE_MEMORY, 96, "Executable_GetCompiledMemoryStats") \
   X(CONTEXT_CREATE, 98, "ExecuteContext_Create")                \
-  X(CONTEXT_DESTROY, 99, "ExecuteContext_Destroy")
+  X(CONTEXT_DESTROY, 99, "ExecuteContext_Destroy")              \
+  X(BUFFER_COPY_RAW, 100, "Buffer_CopyRawToHost")
 
 typedef enum {
 #define PJRT_SLOT_ROW(NAME, slot, text) PJRT_##NAME = slot,
   PJRT_SLOT_LIST(PJRT_SLOT_ROW)
 #undef PJRT_SLOT_ROW
-      PJRT_SLOT_COUNT = 100 /* what the smallest table that we can use is asked for */
+      PJRT_SLOT_COUNT = 101 /* what the smallest table that we can use is asked for */
 } pjrt_slot;
 
 enum { PJRT_MAJOR = 0 };
@@ -113,6 +118,20 @@ typedef struct {
   PJRT_HEAD;
   void *object;
 } pjrt_object_args;
+
+typedef struct {
+  PJRT_HEAD;
+  pjrt_event *event;
+  bool is_ready; /* out */
+} pjrt_is_ready_args;
+
+/* The callback owns the error; it comes on a thread of the plugin's. */
+typedef struct {
+  PJRT_HEAD;
+  pjrt_event *event;
+  void (*callback)(pjrt_error *error, void *user);
+  void *user;
+} pjrt_on_ready_args;
 
 typedef struct {
   PJRT_HEAD;
@@ -333,6 +352,14 @@ typedef struct {
 
 typedef struct {
   PJRT_HEAD;
+  pjrt_buffer *buffer;
+  void *host;
+  int64_t offset, size;
+  pjrt_event *event; /* out */
+} pjrt_copy_raw_args;
+
+typedef struct {
+  PJRT_HEAD;
   pjrt_loaded *loaded;
   pjrt_executable *executable; /* out, to be destroyed */
 } pjrt_executable_args;
@@ -342,6 +369,21 @@ typedef struct {
   pjrt_executable *executable;
   size_t count; /* out */
 } pjrt_output_count_args;
+
+typedef struct {
+  PJRT_HEAD;
+  pjrt_executable *executable;
+  const int *types; /* out: pjrt_type */
+  size_t count;     /* out */
+} pjrt_output_types_args;
+
+typedef struct {
+  PJRT_HEAD;
+  pjrt_executable *executable;
+  size_t count;
+  const int64_t *dims; /* out: of all outputs, one after the other */
+  const size_t *ranks; /* out */
+} pjrt_output_dims_args;
 
 typedef struct {
   PJRT_HEAD;
@@ -423,6 +465,11 @@ _Static_assert(sizeof(void *) != 8 || offsetof(pjrt_api, slot) == 40, "pjrt_api 
 PJRT_CHECK(pjrt_object_args, object, 24);
 PJRT_CHECK(pjrt_error_message_args, message_size, 40);
 PJRT_CHECK(pjrt_error_code_args, code, 28);
+PJRT_CHECK(pjrt_is_ready_args, is_ready, 25);
+PJRT_CHECK(pjrt_on_ready_args, user, 40);
+PJRT_CHECK(pjrt_output_types_args, count, 40);
+PJRT_CHECK(pjrt_output_dims_args, ranks, 48);
+PJRT_CHECK(pjrt_copy_raw_args, event, 56);
 PJRT_CHECK(pjrt_named_value, value_size, 56);
 PJRT_CHECK(pjrt_plain_args, extensions, 16);
 PJRT_CHECK(pjrt_attributes_args, count, 32);

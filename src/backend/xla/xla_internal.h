@@ -4,6 +4,7 @@
 #define MICA_XLA_INTERNAL_H
 #include "backend/backend_internal.h"
 #include "backend/xla/pjrt.h"
+#include "backend/xla/wire.h"
 
 /* ---- plugins (plugin.c, discovery.c) --------------------------------------------------------- */
 
@@ -38,6 +39,15 @@ const pjrt_extension *mica_xla_extension(const xla_plugin *plugin, int type, siz
 
 enum { XLA_PLATFORM_SIZE = 48, XLA_TARGET_SIZE = 48, XLA_HOST_MOST = 32 };
 
+/* Compiled programs on the disk (cache.c). */
+typedef struct {
+  bool on;
+  char folder[XLA_PATH_SIZE];
+  uint64_t limit;    /* bytes of the folder */
+  char identity[65]; /* hash of all but the program */
+  _Atomic int64_t compiled, loaded, stored;
+} xla_cache;
+
 /* The state of an open device: one client, of which one device computes. */
 typedef struct {
   mica_allocator allocator;
@@ -49,8 +59,10 @@ typedef struct {
   int64_t device_index;
   char platform[XLA_PLATFORM_SIZE]; /* "cpu", "cuda", .. */
   char kind[64];                    /* of the device */
-  bool on_host; /* the device computes in the host's memory: buffers may share it */
-  bool exact;   /* products of f32 in full precision */
+  bool on_host;  /* the device computes in the host's memory: buffers may share it */
+  bool exact;    /* products of f32 in full precision */
+  bool resident; /* values stay on the device between calls (resident.c) */
+  xla_cache cache;
   char host_target
       [XLA_TARGET_SIZE]; /* the function by which programs call the host; "": they cannot */
 } xla_client;
@@ -70,6 +82,9 @@ void mica_xla_close(void *state);
 void mica_xla_describe(void *state, char *text, size_t size);
 
 int mica_xla_type(mica_dtype dtype); /* pjrt_type; 0: there is none */
+mica_dtype mica_xla_dtype(int type); /* of a pjrt_type; MICA_DTYPE_NONE: there is none */
+/* The client of a device of this backend. */
+mica_status mica_xla_client_of(mica_device *device, xla_client **out_client, mica_error *error);
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
@@ -106,11 +121,106 @@ mica_type mica_xla_boundary_type(mica_type type);
 mica_status mica_xla_module_begin(xla_module *module, mica_arena *arena, mica_error *error);
 mica_status mica_xla_module_write(const xla_module *module, mica_text *text, mica_error *error);
 
+/* ---- buffers (buffer.c) ---------------------------------------------------------------------- */
+
+/* Values that the plugin holds; 4-bit elements are a byte each there. */
+mica_status mica_xla_upload(const xla_client *client, mica_type type, const void *data,
+                            pjrt_host_semantics semantics, pjrt_buffer **out_buffer,
+                            mica_error *error);
+/* The plugin reads `data` until *out_done. */
+mica_status mica_xla_upload_lent(const xla_client *client, mica_type type, const void *data,
+                                 pjrt_buffer **out_buffer, pjrt_event **out_done,
+                                 mica_error *error);
+/* Waits for the values and copies them to `host`, row-major. */
+mica_status mica_xla_fetch(const xla_client *client, mica_type type, pjrt_buffer *buffer,
+                           void *host, size_t size, mica_error *error);
+/* Where the values lie; NULL if the plugin does not tell. */
+void *mica_xla_buffer_memory(const xla_client *client, pjrt_buffer *buffer);
+/* Whether they lie there dense and row-major. */
+bool mica_xla_lies_plainly(const xla_client *client, pjrt_buffer *buffer, mica_type type);
+void mica_xla_destroy_buffers(const xla_client *client, pjrt_buffer **buffers, size_t count);
+size_t mica_xla_byte_size(mica_type type);
+
+/* ---- compiling (compile.c, cache.c) ----------------------------------------------------------- */
+
+/* What a compiler is told beside the module: a CompileOptionsProto. */
+enum { XLA_OPTIONS_SIZE = 64 };
+/* One replica of one partition on the client's device. */
+mica_status mica_xla_compile_options(const xla_client *client, unsigned char out[XLA_OPTIONS_SIZE],
+                                     size_t *out_size, mica_error *error);
+/* Compiles a module, or takes it from the disk where it was compiled before. `portable`: it means the
+ * same in another process. */
+mica_status mica_xla_obtain(xla_client *client, const char *code, size_t code_size,
+                            const unsigned char *options, size_t options_size, bool portable,
+                            pjrt_loaded **out_loaded, mica_error *error);
+/* `option`: a folder, "off", or "" for what the environment says. */
+void mica_xla_cache_open(xla_client *client, const char *option, int64_t limit_mib);
+void mica_xla_cache_key(const xla_client *client, const char *code, size_t code_size,
+                        const unsigned char *options, size_t options_size, char out_key[65]);
+pjrt_loaded *mica_xla_cache_load(xla_client *client, const char *key); /* NULL: it is not there */
+void mica_xla_cache_store(xla_client *client, const char *key, pjrt_loaded *loaded);
+
 /* ---- programs (program.c) -------------------------------------------------------------------- */
+
+typedef struct xla_context xla_context;
+
+typedef struct {
+  mica_allocator allocator;
+  xla_client *client;
+  mica_arena memory;
+  mica_text text;   /* of the module */
+  mica_graph graph; /* lowered: what nodes of the host are run from */
+  pjrt_loaded *loaded;
+  mica_type *in_types, *out_types;
+  int32_t *call_index, *alias; /* as in xla_module */
+  pjrt_buffer **constants;
+  _Atomic int32_t readable; /* outputs can be read where they lie: 1; they cannot: -1; unknown: 0 */
+  size_t in_count, out_count, constant_count;
+  _Atomic(xla_context *) spare; /* of the last call that has ended */
+} xla_program;
 
 mica_status mica_xla_compile(void *state, mica_device *device, const mica_graph *graph,
                              uint64_t donate, void **out_program, mica_error *error);
+/* An empty one, and the end of one: mica_xla_program_destroy. NULL without memory. */
+xla_program *mica_xla_program_create(xla_client *client);
 mica_status mica_xla_execute(void *state, void *program, const mica_call *call, mica_error *error);
+
+/* The arrays of a call (call.c): one for each call that runs at a time, used again by later ones. */
+struct xla_context {
+  size_t allocation_size;
+  pjrt_buffer **in;    /* [in_count + constant_count] */
+  const void **memory; /* [in_count] that in[i] is lent; NULL: in[i] is of this call only */
+  pjrt_buffer **out;   /* [out_count] NULL between calls */
+  int64_t *kept;       /* [in_count + constant_count] inputs that are not donated */
+  size_t kept_count;
+  bool donates;
+};
+xla_context *mica_xla_context_take(xla_program *program); /* NULL without memory */
+/* Destroys what is in it, but for lent inputs unless the call failed. */
+void mica_xla_context_give(xla_program *program, xla_context *context, bool failed);
+void mica_xla_context_destroy(const xla_program *program, xla_context *context);
+/* Starts the program on context->in; out_done NULL: nobody waits for all of it. */
+mica_status mica_xla_launch(const xla_program *program, xla_context *context, pjrt_event **out_done,
+                            mica_error *error);
+
+/* ---- values on the device (resident.c) --------------------------------------------------------- */
+
+mica_status mica_xla_execute_tensors(void *state, void *program, const mica_tensor_call *call,
+                                     mica_error *error);
+mica_status mica_xla_place(void *state, mica_tensor *tensor, bool borrow, mica_tensor **out_tensor,
+                           mica_error *error);
+
+/* ---- what the plugin knows (analysis.c) -------------------------------------------------------- */
+
+/* MICA_OUT_OF_MEMORY, with the sizes that the plugin tells behind the message that *error holds. */
+mica_status mica_xla_upload_error(const xla_client *client, mica_type type, mica_error *error);
+mica_status mica_xla_call_error(const xla_program *program, mica_error *error);
+/* XLA's form of the program, to be freed with the program's allocator. */
+mica_status mica_xla_optimized_bytes(const xla_program *program, char **out_bytes, size_t *out_size,
+                                     mica_error *error);
+/* The types of what it takes: up to `limit` into types[]; false where it does not tell (hlo.c). */
+bool mica_xla_hlo_inputs(xla_wire program, mica_type *types, size_t limit, size_t *out_count);
+void mica_xla_print_hlo(xla_wire program, mica_text *out);
 void mica_xla_program_destroy(void *state, void *program);
 size_t mica_xla_program_arena_bytes(void *state, const void *program);
 int64_t mica_xla_program_format(void *state, const void *program, char *text, size_t size);

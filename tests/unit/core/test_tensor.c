@@ -171,7 +171,7 @@ static mica_status fake_read(void *buffer, void *host, size_t byte_size, mica_er
   return MICA_OK;
 }
 static void fake_release(void *buffer) { ((fake_buffer *)buffer)->released++; }
-static const mica_tensor_device fake_device = {fake_read, fake_release};
+static const mica_tensor_device fake_device = {.read = fake_read, .release = fake_release};
 
 TEST(device_tensors) {
   fake_buffer buffer = {.values = {1, 2, 3, 4, 5, 6}};
