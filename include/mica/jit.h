@@ -44,6 +44,14 @@ MICA_API mica_status mica_jit_call(mica_jit *jit, mica_tensor *const *in, size_t
 /* Traces and compiles without running: ahead of time. *out_executable, if wanted, is retained. */
 MICA_API mica_status mica_jit_compile(mica_jit *jit, const mica_type *in, size_t count,
                                       mica_executable **out_executable, mica_error *error);
+/* The trace for these input types as a StableHLO module in MLIR's text form, as mica_stablehlo_format
+ * (mica/xla.h) writes one: for JAX, IREE and others that read it. Needs no plugin, compiles nothing and caches
+ * nothing. @main takes the inputs that something reads, then the variables that are read in the order in
+ * which the trace met them, and gives the outputs, then the assigned variables' new values in that order.
+ * MICA_UNSUPPORTED in a library that was built without the backend xla. */
+MICA_API mica_status mica_jit_stablehlo(mica_jit *jit, const mica_type *in, size_t count,
+                                        char *text, size_t size, size_t *out_length,
+                                        mica_error *error);
 /* Another value of the key's variant for later calls; NULL: none. Not while calls run. */
 MICA_API mica_status mica_jit_set_variant(mica_jit *jit, const char *variant, mica_error *error);
 MICA_API size_t mica_jit_cache_count(const mica_jit *jit);

@@ -14,6 +14,10 @@ mica_allocator mica_device_allocator(const mica_device *device);
 /* MICA_OK, or why nothing can run on it: NULL, or opened before a fork. */
 mica_status mica_device_check(const mica_device *device, mica_error *error);
 
+/* mica_stablehlo_format, or MICA_UNSUPPORTED where the library is built without it. */
+mica_status mica_backend_stablehlo(mica_graph *graph, char *text, size_t size, size_t *out_length,
+                                   mica_error *error);
+
 /* An empty graph for one trace, and its end. The graphs are the device's and stay until it closes, so
  * that a value that somebody keeps past its trace is recognized by its epoch. Any thread. */
 mica_status mica_device_trace_begin(mica_device *device, mica_graph **out_trace, mica_error *error);

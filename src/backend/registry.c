@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* registry.c: the list of backends. A backend is one row here and its folder. */
 #include "backend/backend_internal.h"
+#include "mica/xla.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,18 @@ const mica_backend *mica_backend_find(const char *name, size_t length) {
     if (strlen(known) == length && memcmp(known, name, length) == 0) return registered_backends[i];
   }
   return NULL;
+}
+
+mica_status mica_backend_stablehlo(mica_graph *graph, char *text, size_t size, size_t *out_length,
+                                   mica_error *error) {
+#ifdef MICA_XLA
+  return mica_stablehlo_format(graph, text, size, out_length, error);
+#else
+  (void)graph, (void)text, (void)size, (void)out_length;
+  return mica_error_set(error, MICA_UNSUPPORTED,
+                        "this library was built without the backend 'xla' (CMake: -DMICA_XLA=ON), "
+                        "which writes StableHLO");
+#endif
 }
 
 const mica_backend *mica_backend_default(void) { return registered_backends[0]; }

@@ -130,8 +130,7 @@ static mica_status check_output(const mica_executable *executable, mica_tensor *
   mica_tensor *tensor = out[index];
   if (!mica_type_equal(tensor->type, executable->output_types[index]))
     return type_error("output", index, tensor->type, executable->output_types[index], error);
-  bool swapped = executable->device->backend.execute_tensors != NULL &&
-                 tensor->storage == MICA_TENSOR_DEVICE; /* gets other values as a whole */
+  bool swapped = tensor->storage == MICA_TENSOR_DEVICE; /* gets other values as a whole, or moves */
   if (mica_tensor_mutable_data(tensor) == NULL && !swapped)
     return mica_error_set(error, MICA_INVALID,
                           "output %zu cannot be overwritten: its memory is not the tensor's own",
@@ -338,9 +337,10 @@ static mica_status enter_outputs(const mica_executable *executable, call_frame *
     int32_t forward = executable->forward[i];
     if (tensor != NULL) {
       status = mica_run_check_not_value(executable, frame, tensor, i, error);
+      if (status == MICA_OK) status = mica_tensor_to_host(tensor, error);
       /* Where it is an input too, check_output has found that input donated. */
       for (size_t k = 0; k < executable->input_count; k++)
-        if (in[k] == tensor) frame->donated[k] = true;
+        if (in[k] == tensor) frame->donated[k] = true, frame->in[k] = tensor->data;
     } else if (forward >= 0 && frame->donated[forward] && in[forward]->byte_size > 0) {
       bool taken = false;
       for (size_t k = 0; k < executable->output_count && !taken; k++) taken = out[k] == in[forward];

@@ -353,6 +353,23 @@ static mica_status own_values(mica_tensor *tensor, mica_error *error) {
   return MICA_OK;
 }
 
+mica_status mica_tensor_to_host(mica_tensor *tensor, mica_error *error) {
+  if (tensor->storage != MICA_TENSOR_DEVICE) return MICA_OK;
+  void *pages = mica_pages_map(tensor->byte_size);
+  if (pages == NULL) return out_of_memory(tensor->type, tensor->byte_size, error);
+  mica_status status = mica_tensor_read(tensor, pages, tensor->byte_size, error);
+  if (status != MICA_OK) {
+    mica_pages_unmap(pages, tensor->byte_size);
+    return status;
+  }
+  release_values(tensor);
+  tensor->storage = MICA_TENSOR_PAGES;
+  tensor->data = pages;
+  tensor->device = NULL;
+  tensor->device_buffer = NULL;
+  return MICA_OK;
+}
+
 mica_status mica_tensor_write(mica_tensor *tensor, const void *host, size_t byte_size,
                               mica_error *error) {
   mica_status status = check_size(tensor, host, byte_size, error);

@@ -66,6 +66,9 @@ mica_status mica_tensor_create_on_device(const mica_allocator *allocator, mica_t
 void *mica_tensor_mutable_data(mica_tensor *tensor);
 void mica_tensor_touch(mica_tensor *tensor); /* counts the version up */
 
+/* Moves a tensor's values from a device to host memory of its own; one on the host stays as it is. No other
+ * thread may use it meanwhile. */
+mica_status mica_tensor_to_host(mica_tensor *tensor, mica_error *error) MICA_MUST_CHECK;
 /* Gives `tensor`, on a device, the values of `from`, one on a device too that nobody else sees, and
  * releases that. The types are equal. */
 void mica_tensor_take(mica_tensor *tensor, mica_tensor *from);

@@ -31,10 +31,10 @@ mica_value mica_jit_parameter(mica_graph *trace, size_t index) {
   return mica_value_of(trace, trace->parameters[index]);
 }
 
-mica_status mica_jit_trace_build(mica_device *device, const jit_key *key, mica_build *build,
-                                 void *user, size_t outputs, uint64_t donate,
-                                 mica_executable **out_executable, mica_error *error) {
-  *out_executable = NULL;
+/* The whole trace; on success it is to be ended. */
+static mica_status build_trace(mica_device *device, const jit_key *key, mica_build *build,
+                               void *user, size_t outputs, mica_graph **out_graph,
+                               mica_error *error) {
   mica_graph *graph;
   mica_status status = mica_jit_trace_begin(device, key, &graph, error);
   if (status != MICA_OK) return status;
@@ -44,16 +44,44 @@ mica_status mica_jit_trace_build(mica_device *device, const jit_key *key, mica_b
   if (mica_size_add(key->count, outputs, &count))
     values = mica_allocate_zeroed(&allocator, count, sizeof(mica_value));
   if (values == NULL) {
-    status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a trace");
-  } else {
-    for (size_t i = 0; i < key->count; i++) values[i] = mica_jit_parameter(graph, i);
-    build(graph, values, values + key->count, user);
-    graph->caller = (const void *)(uintptr_t)build; /* what is found missing now is missing there */
-    mica_graph_set_outputs(graph, values + key->count, outputs);
-    status = mica_compile(device, graph, donate, out_executable, error);
-    mica_free(&allocator, values, count * sizeof(mica_value));
+    mica_device_trace_end(device, graph);
+    return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a trace");
   }
+  for (size_t i = 0; i < key->count; i++) values[i] = mica_jit_parameter(graph, i);
+  build(graph, values, values + key->count, user);
+  graph->caller = (const void *)(uintptr_t)build; /* what is found missing now is missing there */
+  mica_graph_set_outputs(graph, values + key->count, outputs);
+  mica_free(&allocator, values, count * sizeof(mica_value));
+  *out_graph = graph;
+  return MICA_OK;
+}
+
+mica_status mica_jit_trace_build(mica_device *device, const jit_key *key, mica_build *build,
+                                 void *user, size_t outputs, uint64_t donate,
+                                 mica_executable **out_executable, mica_error *error) {
+  *out_executable = NULL;
+  mica_graph *graph;
+  mica_status status = build_trace(device, key, build, user, outputs, &graph, error);
+  if (status != MICA_OK) return status;
+  status = mica_compile(device, graph, donate, out_executable, error);
   mica_device_trace_end(device, graph);
+  return status;
+}
+
+mica_status mica_jit_stablehlo(mica_jit *jit, const mica_type *in, size_t count, char *text,
+                               size_t size, size_t *out_length, mica_error *error) {
+  jit_key key = {.types = in, .count = count};
+  mica_graph *graph;
+  if (out_length != NULL) *out_length = 0;
+  if (size > 0) text[0] = '\0';
+  mica_status status = mica_jit_check(jit, &key, error);
+  if (status != MICA_OK) return status;
+  if (jit->build == NULL) return mica_null_error(error, "the function that builds");
+  status = build_trace(jit->device, &key, jit->build, jit->user, jit->outputs, &graph, error);
+  if (status != MICA_OK) return status;
+  status = mica_graph_status(graph, error);
+  if (status == MICA_OK) status = mica_backend_stablehlo(graph, text, size, out_length, error);
+  mica_device_trace_end(jit->device, graph);
   return status;
 }
 

@@ -93,6 +93,7 @@ mica_status mica_xla_upload_error(const xla_client *client, mica_type type, mica
   char reason[400], memory[160], name[160];
   if (error == NULL) return MICA_OUT_OF_MEMORY;
   snprintf(reason, sizeof(reason), "%.390s", error->message);
+  error->status = MICA_OK; /* the new message stands in the place of the old one */
   memory_text(client, memory, sizeof(memory));
   mica_type_format(type, name, sizeof(name));
   return mica_error_set(error, MICA_OUT_OF_MEMORY,
@@ -179,6 +180,7 @@ mica_status mica_xla_call_error(const xla_program *program, mica_error *error) {
   mica_xla_cost cost;
   if (error == NULL) return MICA_OUT_OF_MEMORY;
   snprintf(reason, sizeof(reason), "%.390s", error->message);
+  error->status = MICA_OK; /* the new message stands in the place of the old one */
   memory_text(program->client, memory, sizeof(memory));
   if (read_cost(program, &cost, NULL) != MICA_OK || cost.arguments < 0)
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory on the device for a call%s (%s)",

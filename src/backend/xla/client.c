@@ -234,6 +234,7 @@ mica_status mica_xla_open(mica_device *device, const char *options, void **out_s
 void mica_xla_close(void *state) {
   xla_client *client = state;
   if (client == NULL) return;
+  mica_xla_profile_drop(client);
   if (client->client != NULL)
     mica_xla_destroy(&client->plugin, PJRT_CLIENT_DESTROY, client->client);
   mica_allocator allocator = client->allocator;

@@ -63,6 +63,7 @@ typedef struct {
   bool exact;    /* products of f32 in full precision */
   bool resident; /* values stay on the device between calls (resident.c) */
   xla_cache cache;
+  void *profile; /* the profiler's session; NULL: none is under way */
   char host_target
       [XLA_TARGET_SIZE]; /* the function by which programs call the host; "": they cannot */
 } xla_client;
@@ -220,6 +221,8 @@ mica_status mica_xla_optimized_bytes(const xla_program *program, char **out_byte
                                      mica_error *error);
 /* The types of what it takes: up to `limit` into types[]; false where it does not tell (hlo.c). */
 bool mica_xla_hlo_inputs(xla_wire program, mica_type *types, size_t limit, size_t *out_count);
+/* Gives up a profile that is under way (profile.c). */
+void mica_xla_profile_drop(xla_client *client);
 void mica_xla_print_hlo(xla_wire program, mica_text *out);
 void mica_xla_program_destroy(void *state, void *program);
 size_t mica_xla_program_arena_bytes(void *state, const void *program);

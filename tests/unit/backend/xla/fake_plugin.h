@@ -15,15 +15,22 @@ typedef struct {
   int slots;         /* how many the table has */
   int major, minor;
   bool no_table, no_devices, no_client, no_buffer, no_executable, no_output;
-  bool failing_events; /* waiting for any event gives an error */
-  size_t outputs;      /* how many a program says it has */
-  unsigned char fill;  /* the bytes of every output */
+  bool failing_events;  /* waiting for any event gives an error */
+  size_t outputs;       /* how many a program says it has */
+  bool never_ready;     /* an event is asked */
+  bool full_memory;     /* programs do not start for want of memory */
+  bool consumes;        /* .. but take what was donated to them */
+  bool refuses_entries; /* no serialized program is taken back */
+  bool no_profiler;
+  unsigned char fill; /* the bytes of every output */
   /* What it saw. */
   int64_t calls;
   int64_t errors, events, clients, buffers, executables, loaded; /* alive */
   int64_t host_semantics[4];                                     /* uploads of each kind */
+  int64_t serialized, profiles;                                  /* alive, too */
   int64_t kept;                                                  /* inputs of the last call */
-  char text[1 << 16];                                            /* of the last module */
+  int64_t compiled, deserialized;
+  char text[1 << 16]; /* of the last module */
 } fake_control;
 
 /* The plugin's, found by dlsym. */

@@ -9,6 +9,7 @@
 #include "backend/xla/pjrt.h"
 #include "check.h"
 #include "mica/jit.h"
+#include "mica/xla.h"
 #include "unit/backend/xla/fake_plugin.h"
 
 static char backend[1200];
@@ -34,7 +35,8 @@ static fake_control *plugin(void) {
 }
 
 static int64_t alive(const fake_control *f) {
-  return f->errors + f->events + f->clients + f->buffers + f->executables + f->loaded;
+  return f->errors + f->events + f->clients + f->buffers + f->executables + f->loaded +
+         f->serialized + f->profiles;
 }
 
 /* An allocator that fails at the n-th request. */
@@ -192,6 +194,7 @@ TEST(names_and_options) {
   expect_open_error("xla:/no/such/plugin.so", MICA_NOT_FOUND, "does not load: /no/such/plugin.so");
   expect_open_error("xla:/dev/null", MICA_NOT_FOUND, "does not load");
   expect_open_error("cpu:fast", MICA_INVALID, "':fast'");
+  setenv("MICA_XLA_CACHE", "off", 1);
   setenv("MICA_XLA_PLUGIN_DIR", "/none/one:/none/two", 1);
   setenv("XDG_DATA_HOME", "/none/data", 1);
   expect_open_error("xla:tpu", MICA_NOT_FOUND,
@@ -224,6 +227,244 @@ TEST(describes_itself) {
   CHECK_EQ_INT(alive(f), 0);
 }
 
+/* ---- values on the device, the disk, profiles --------------------------------------------------- */
+
+static mica_status twice(mica_status first, mica_status second) {
+  return first == MICA_OK ? second : first;
+}
+
+/* All that this backend offers beside graphs: a variable on the device, an upload, waiting, parts, a module
+ * of somebody else's, what programs say, a profile. */
+static mica_status resident_story(const char *options, const mica_allocator *allocator,
+                                  mica_error *error) {
+  char name[1400];
+  snprintf(name, sizeof name, "%s,device=1,resident=true%s", backend, options);
+  mica_device_options how = {.struct_size = sizeof how, .backend = name};
+  if (allocator) how.allocator = *allocator;
+  mica_device *device = mica_device_open(&how, error);
+  if (!device) return error->status;
+  mica_tensor *host = mica_tensor_from(MICA_F32, MICA_DIMS(4), (float[]){1, 2, 3, 4});
+  mica_variable *variable = mica_variable_create("state", host);
+  mica_graph *graph = mica_graph_create(NULL);
+  mica_value x = mica_parameter(graph, mica_tensor_type(host));
+  mica_value y = mica_add(mica_variable_read(graph, variable), x);
+  mica_variable_assign(variable, y);
+  mica_graph_set_outputs(graph, &y, 1);
+  mica_executable *executable = NULL, *module = NULL;
+  mica_tensor *in = NULL, *out = NULL, *second[2] = {NULL, NULL};
+  mica_status status = mica_xla_profile_begin(device, error);
+  status = twice(status, mica_compile(device, graph, 0, &executable, error));
+  if (!status) status = mica_tensor_to_device(device, host, &in, error);
+  for (int i = 0; i < 2 && !status; i++)
+    status = mica_executable_run(executable, i ? &in : &host, 1, &out, 1, error);
+  float part[2];
+  if (!status) status = mica_tensor_wait(out, error);
+  if (!status) status = mica_tensor_read_part(out, 8, part, sizeof part, error);
+  if (!status) (void)mica_tensor_is_ready(out), (void)mica_tensor_data(out);
+  if (!status) status = mica_executable_run(executable, &in, 1, &host, 1, error);
+  if (!status) status = mica_stablehlo_compile(device, "module {}", 9, &module, error);
+  if (!status) status = mica_executable_run(module, &in, 1, second, 2, error);
+  char text[200];
+  mica_xla_cost cost = {.struct_size = sizeof cost};
+  mica_xla_memory memory = {.struct_size = sizeof memory};
+  if (!status) status = mica_xla_executable_cost(executable, &cost, error);
+  if (!status) status = mica_xla_optimized_format(module, text, sizeof text, NULL, error);
+  if (!status) status = mica_xla_device_memory(device, &memory, error);
+  if (!status) status = mica_xla_profile_end(device, check_temporary_path("profile.json"), error);
+  mica_tensor_release(in);
+  mica_tensor_release(out);
+  mica_tensor_release(second[0]);
+  mica_tensor_release(second[1]);
+  mica_tensor_release(host);
+  mica_executable_release(executable);
+  mica_executable_release(module);
+  mica_graph_destroy(graph);
+  mica_variable_release(variable);
+  mica_device_release(device);
+  return status;
+}
+
+static fake_control *two_outputs(void) {
+  fake_control *f = plugin();
+  f->outputs = 2;
+  return f;
+}
+
+TEST(resident_values_fail_at_each_call) {
+  mica_error error = {0};
+  fake_control *f = two_outputs();
+  if (!CHECK_EQ_INT(resident_story(",cache=off", NULL, &error), MICA_OK))
+    CHECK_EQ_STR(error.message, "");
+  CHECK_EQ_INT(alive(f), 0);
+  int64_t calls = f->calls, failed = 0;
+  CHECK(calls > 30);
+  for (int from = 0; from < 2; from++) {
+    for (int64_t n = 1; n <= calls; n++) {
+      f = two_outputs();
+      *(from ? &f->fail_from : &f->fail_at) = n;
+      f->code = PJRT_CODE_RESOURCE_EXHAUSTED;
+      error = (mica_error){0};
+      mica_status status = resident_story(",cache=off", NULL, &error);
+      failed += status != MICA_OK;
+      if (status != MICA_OK) CHECK_STR_CONTAINS(error.message, "told to fail");
+      if (!CHECK_EQ_INT(alive(f), 0)) printf("call %d\n", (int)n);
+    }
+  }
+  CHECK(failed > calls);
+  f = two_outputs(), f->failing_events = true;
+  CHECK(resident_story(",cache=off", NULL, &error) != MICA_OK);
+  CHECK_EQ_INT(alive(f), 0);
+}
+
+TEST(resident_values_without_memory) {
+  fake_control *f = two_outputs();
+  counting counter = {0};
+  mica_allocator allocator = {count_allocate, &counter};
+  mica_error error = {0};
+  CHECK_EQ_INT(resident_story(",cache=off", &allocator, &error), MICA_OK);
+  int64_t requests = counter.requests;
+  for (int64_t n = 1; n <= requests; n++) {
+    f = two_outputs();
+    counter = (counting){.fail_at = n};
+    mica_status status = resident_story(",cache=off", &allocator, &error);
+    CHECK(status == MICA_OUT_OF_MEMORY || status == MICA_OK);
+    CHECK_EQ_INT(alive(f), 0);
+  }
+}
+
+TEST(resident_values_without_slots) {
+  mica_error error = {0};
+  for (int slot = 0; slot < PJRT_SLOT_COUNT; slot++) {
+    fake_control *f = two_outputs();
+    f->missing_slot = slot + 1;
+    mica_status status = resident_story(",cache=off", NULL, &error);
+    if (status != MICA_OK) CHECK_EQ_INT(status, MICA_UNSUPPORTED);
+    CHECK_EQ_INT(alive(f), 0);
+  }
+}
+
+TEST(what_a_program_says) {
+  fake_control *f = two_outputs();
+  char name[1400], text[400];
+  mica_error error = {0};
+  snprintf(name, sizeof name, "%s,resident=true,cache=off", backend);
+  mica_device *device = mica_device_open(
+      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = name}, &error);
+  mica_executable *module = NULL;
+  CHECK_OK_ERROR(mica_stablehlo_compile(device, "module {}", 9, &module, &error), &error);
+  CHECK_EQ_INT(mica_executable_input_count(module), 1);
+  mica_type_format(mica_executable_input_type(module, 0), text, sizeof text);
+  CHECK_EQ_STR(text, "f32[4]");
+  mica_xla_cost cost = {.struct_size = sizeof cost};
+  CHECK_OK(mica_xla_executable_cost(module, &cost, &error));
+  CHECK(cost.flops == 8 && cost.bytes_accessed == -1 && cost.temporary == 24);
+  size_t length = 0;
+  CHECK_OK(mica_xla_optimized_format(module, text, sizeof text, &length, &error));
+  CHECK_EQ_STR(text, "@7 main\n  %2 = f32[4] negate(%1)\n");
+  CHECK_EQ_INT(length, strlen(text));
+  mica_xla_memory memory = {.struct_size = sizeof memory};
+  CHECK_OK(mica_xla_device_memory(device, &memory, &error));
+  CHECK(memory.in_use == 900 && memory.limit == 1000 && memory.peak == -1);
+  /* A profile, as a trace and as it comes. */
+  CHECK_EQ_INT(mica_xla_profile_end(device, "x", &error), MICA_INVALID);
+  for (int json = 0; json < 2; json++) {
+    const char *path = check_temporary_path(json ? "trace.json" : "host.xplane.pb");
+    CHECK_OK(mica_xla_profile_begin(device, &error));
+    CHECK_EQ_INT(mica_xla_profile_begin(device, &error), MICA_INVALID);
+    CHECK_OK(mica_xla_profile_end(device, path, &error));
+    FILE *stream = fopen(path, "rb");
+    size_t size = stream ? fread(text, 1, sizeof text - 1, stream) : 0;
+    if (stream) fclose(stream);
+    text[size] = '\0';
+    if (json)
+      CHECK_STR_CONTAINS(text, "\"tid\":1,\"ts\":3.000000,\"dur\":3.000000,\"name\":\"a\\\"dot\"}");
+    else
+      CHECK_EQ_INT(text[0], 10);
+  }
+  CHECK_OK(mica_xla_profile_begin(device, &error)); /* given up with the device */
+  mica_executable_release(module);
+  mica_device_release(device);
+  CHECK_EQ_INT(alive(f), 0);
+  f = two_outputs(), f->no_profiler = true;
+  device = mica_device_open(
+      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = name}, &error);
+  CHECK_EQ_INT(mica_xla_profile_begin(device, &error), MICA_UNSUPPORTED);
+  mica_device_release(device);
+}
+
+/* The device's memory is full: sizes in the error, the variable as it was, the next call works; a plugin that took
+ * the variable's memory all the same leaves it lost. */
+TEST(no_memory_on_the_device) {
+  for (int consumed = 0; consumed < 2; consumed++) {
+    fake_control *f = two_outputs();
+    char name[1400];
+    mica_error error = {0};
+    snprintf(name, sizeof name, "%s,resident=true,cache=off", backend);
+    mica_device *device = mica_device_open(
+        &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = name},
+        &error);
+    mica_tensor *one = mica_tensor_from(MICA_F32, MICA_DIMS(4), (float[]){1, 2, 3, 4});
+    mica_variable *variable = mica_variable_create("state", one);
+    mica_tensor *copy = mica_tensor_from(MICA_F32, MICA_DIMS(4), (float[]){1, 2, 3, 4}),
+                *out = NULL;
+    mica_tensor_release(one);
+    mica_graph *graph = mica_graph_create(NULL);
+    mica_value x = mica_parameter(graph, mica_tensor_type(copy));
+    mica_value y = mica_add(mica_variable_read(graph, variable), x);
+    mica_variable_assign(variable, y);
+    mica_graph_set_outputs(graph, &y, 1);
+    mica_executable *executable = NULL;
+    CHECK_OK_ERROR(mica_compile(device, graph, 0, &executable, &error), &error);
+    f->full_memory = true, f->consumes = consumed, f->code = PJRT_CODE_RESOURCE_EXHAUSTED;
+    CHECK_EQ_INT(mica_executable_run(executable, &copy, 1, &out, 1, &error), MICA_OUT_OF_MEMORY);
+    CHECK_STR_CONTAINS(
+        error.message,
+        "no memory on the device for a call: 16 bytes of inputs, 20 of outputs and 24 "
+        "between them; of the device's 1000 bytes 900 are in use (xla:plugin: "
+        "PJRT_LoadedExecutable_Execute: told to fail)");
+    if (consumed) CHECK_STR_CONTAINS(error.message, "lost while it was overwritten: 'state'");
+    f->full_memory = false;
+    mica_status next = mica_executable_run(executable, &copy, 1, &out, 1, &error);
+    CHECK_EQ_INT(next, consumed ? MICA_INVALID : MICA_OK);
+    mica_tensor_release(copy);
+    mica_tensor_release(out);
+    mica_executable_release(executable);
+    mica_graph_destroy(graph);
+    mica_variable_release(variable);
+    mica_device_release(device);
+    CHECK_EQ_INT(alive(f), 0);
+  }
+}
+
+/* Entries that the plugin does not take back are compiled again; failures while storing are nobody's. */
+TEST(programs_on_the_disk) {
+  char options[1300], command[1300];
+  mica_error error = {0};
+  snprintf(command, sizeof command, "rm -rf '%s'", check_temporary_path("fake_cache"));
+  CHECK_EQ_INT(system(command), 0);
+  snprintf(options, sizeof options, ",cache=%s", check_temporary_path("fake_cache"));
+  fake_control *f = plugin();
+  CHECK_OK_ERROR(story(options, NULL, &error), &error);
+  CHECK(f->compiled == 1 && f->deserialized == 0);
+  CHECK_OK_ERROR(story(options, NULL, &error), &error);
+  CHECK(f->compiled == 1 && f->deserialized == 1);
+  f->refuses_entries = true;
+  CHECK_OK_ERROR(story(options, NULL, &error), &error);
+  CHECK(f->compiled == 2 && f->deserialized == 1);
+  CHECK_EQ_INT(alive(f), 0);
+  int64_t calls = f->calls;
+  for (int64_t n = 1; n <= calls; n++) {
+    f = plugin();
+    f->fail_at = n;
+    (void)story(options, NULL, &error);
+    if (n % 2) CHECK_EQ_INT(system(command), 0); /* now stored, now loaded */
+    CHECK_EQ_INT(alive(f), 0);
+  }
+}
+
 TEST_MAIN(TEST_CASE(works), TEST_CASE(fails_at_each_call), TEST_CASE(no_memory_at_each_request),
           TEST_CASE(lies), TEST_CASE(missing_slots), TEST_CASE(names_and_options),
-          TEST_CASE(describes_itself))
+          TEST_CASE(describes_itself), TEST_CASE(resident_values_fail_at_each_call),
+          TEST_CASE(resident_values_without_memory), TEST_CASE(resident_values_without_slots),
+          TEST_CASE(what_a_program_says), TEST_CASE(no_memory_on_the_device),
+          TEST_CASE(programs_on_the_disk))
