@@ -24,8 +24,13 @@ struct bench_model {
   bench_parameter p[MOST_PARAMETERS];
   int32_t count;
   mica_variable *step; /* Adam: f32 [], steps done */
+  int layers;          /* of gpt2: 12, or what "gpt2-N" says */
   bool failed;
 };
+
+static bool is_gpt2(const char *name) {
+  return !strcmp(name, "gpt2") || !strncmp(name, "gpt2-", 5);
+}
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
@@ -74,7 +79,7 @@ static void gpt2_parameters(bench_model *m) {
   weights(m, "tokens", 51, dims(2, 50257, 768, 0, 0), 0.02),
       weights(m, "positions", 52, dims(2, 64, 768, 0, 0), 0.02);
   filled(m, "norm_scale", 768, 1), filled(m, "norm_bias", 768, 0);
-  for (uint32_t layer = 0; layer < 12; layer++) {
+  for (uint32_t layer = 0; layer < (uint32_t)m->layers; layer++) {
     uint32_t s = 100 + 10 * layer;
     filled(m, "norm1_scale", 768, 1), filled(m, "norm1_bias", 768, 0);
     weights(m, "qkv", s, dims(2, 768, 3 * 768, 0, 0), 0.02), filled(m, "qkv_bias", 3 * 768, 0);
@@ -107,7 +112,9 @@ bench_model *bench_model_create(const char *name, mica_error *error) {
       filled(m, "scale", resnet9[i].out, 1), filled(m, "bias", resnet9[i].out, 0);
     }
     weights(m, "head", 40, dims(2, 512, 10, 0, 0), pow(512, -0.5)), filled(m, "head_bias", 10, 0);
-  } else if (!strcmp(name, "gpt2")) {
+  } else if (is_gpt2(name)) {
+    m->layers = name[4] == '-' ? atoi(name + 5) : 12;
+    if (m->layers < 1 || m->layers > 12) m->failed = true, m->layers = 0;
     m->optimizer = ADAMW, m->rate = 3e-4;
     gpt2_parameters(m);
   } else if (!strcmp(name, "lstm")) {
@@ -147,11 +154,11 @@ int32_t bench_model_inputs(const bench_model *m, mica_tensor **in) {
   else if (!strcmp(m->name, "resnet9"))
     in[0] = bench_normal(41, dims(4, 64, 32, 32, 3), 1),
     in[1] = bench_integers(42, 10, dims(1, 64, 0, 0, 0));
-  else if (!strcmp(m->name, "gpt2"))
+  else if (is_gpt2(m->name))
     in[0] = bench_integers(53, 50257, dims(2, 4, 65, 0, 0));
   else
     in[0] = bench_normal(63, dims(3, 128, 32, 256, 0), 1);
-  return !strcmp(m->name, "gpt2") || !strcmp(m->name, "lstm") ? 1 : 2;
+  return is_gpt2(m->name) || !strcmp(m->name, "lstm") ? 1 : 2;
 }
 
 int32_t bench_model_magnitudes(const bench_model *m, double *out, int32_t capacity,
@@ -206,11 +213,11 @@ static mica_value resnet9_loss(const mica_value *p, const mica_value *in) {
 static mica_value heads(mica_value x) { /* [4, 64, 768] -> [4, 12, 64, 64] */
   return mica_transpose(mica_reshape(x, MICA_DIMS(4, 64, 12, 64)), MICA_AXES(0, 2, 1, 3));
 }
-static mica_value gpt2_loss(const mica_value *p, const mica_value *in) {
+static mica_value gpt2_loss(const mica_value *p, const mica_value *in, int layers) {
   mica_value tokens = mica_slice_axis(in[0], 1, 0, 64, 1),
              targets = mica_slice_axis(in[0], 1, 1, 65, 1);
   mica_value x = mica_add(mica_take(p[0], tokens, 0), p[1]);
-  for (int layer = 0; layer < 12; layer++) {
+  for (int layer = 0; layer < layers; layer++) {
     const mica_value *b = p + 4 + 12 * layer;
     mica_value h = mica_add(mica_matmul(mica_layer_norm(x, b[0], b[1], 1e-5), b[2]), b[3]), qkv[3];
     mica_split(h, -1, 3, qkv);
@@ -284,8 +291,8 @@ void bench_model_step(mica_graph *graph, const mica_value *in, mica_value *out, 
     out[0] = cnn_loss(p, in);
   else if (!strcmp(m->name, "resnet9"))
     out[0] = resnet9_loss(p, in);
-  else if (!strcmp(m->name, "gpt2"))
-    out[0] = gpt2_loss(p, in);
+  else if (is_gpt2(m->name))
+    out[0] = gpt2_loss(p, in, m->layers);
   else
     out[0] = mica_reduce_mean(mica_square(bench_lstm_outputs(p, in[0])), MICA_ALL);
   mica_gradients(out[0], p, (size_t)m->count, g);

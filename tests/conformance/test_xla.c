@@ -2,7 +2,8 @@
 /* The table of cases on XLA's CPU plugins against the reference: of each operator its first case on one
  * dtype, or with MICA_TEST_ALL=1 every case on every dtype. Runs on each folder of $MICA_XLA_PLUGIN_DIR
  * (one plugin each), on the first one whole, on the others every fourth operator. $MICA_TEST_BACKEND names
- * another device, such as xla:cuda,exact=true, and MICA_TEST_PART=K/N takes every N-th case from the K-th on. */
+ * another device, such as xla:cuda,exact=true, MICA_TEST_PART=K/N takes every N-th case from the K-th on, and
+ * MICA_TEST_TRACE=1 names each case before it runs, for compilers that end the process. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 static void one_case(mica_device *device, const conformance_case *c, mica_dtype dtype) {
   mica_error error = {0};
+  if (getenv("MICA_TEST_TRACE")) fprintf(stderr, "%s %s\n", c->name, mica_dtype_name(dtype));
   mica_tensor *in[CASE_INPUTS] = {NULL}, *wanted[CASE_OUTPUTS] = {NULL},
               *got[CASE_OUTPUTS] = {NULL};
   size_t outputs = (size_t)c->output_count, inputs = (size_t)c->input_count;

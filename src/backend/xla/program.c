@@ -122,13 +122,13 @@ mica_status mica_xla_compile(void *state, mica_device *device, const mica_graph 
   if (!mica_graph_init(&program->graph, &device->allocator))
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
   if (status == MICA_OK)
-    status = mica_xla_lower(graph, &program->graph, (xla_lowering){marks, !client->on_host}, error);
+    status = mica_xla_lower(graph, &program->graph, (xla_lowering){marks, client->resident}, error);
   xla_module module = {.graph = &program->graph,
                        .allocator = device->allocator,
                        .hoist_from = HOIST_FROM,
                        .donate = donate,
                        .exact = client->exact,
-                       .float_convolutions = !client->on_host,
+                       .float_convolutions = client->resident,
                        .host_target = client->host_target};
   if (status == MICA_OK && hosted) status = list_host_nodes(program, &module, error);
   if (status == MICA_OK) status = mica_xla_module_begin(&module, &program->memory, error);

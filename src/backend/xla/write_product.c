@@ -2,7 +2,8 @@
 /* write_product.c: dot_general, convolution, Fourier transforms.
  *
  * Narrow floats are multiplied with an f32 result that is rounded once, as everywhere in Mica; f8 and
- * 4-bit operands are widened first. Precision HIGHEST keeps an accelerator from rounding f32 operands
+ * 4-bit operands are widened first, and the other operand with them, since accelerators round a mixed pair to
+ * the narrower one. Precision HIGHEST keeps an accelerator from rounding f32 operands
  * (TF32), where the device was opened with `exact`. */
 #include "backend/xla/writer_internal.h"
 
@@ -35,12 +36,13 @@ static void precision_attribute(xla_writer *w) {
 
 /* Operands that a wider result is made of: integers are widened, since they would wrap before. */
 static void factors(xla_writer *w, uint32_t id, mica_dtype result, xla_ref in[2]) {
+  bool keep = true;
   for (uint32_t i = 0; i < 2; i++) {
     in[i] = mica_xla_operand(w, id, i);
     mica_dtype dtype = in[i].type.dtype;
-    bool keep = is_factor(dtype) && (mica_dtype_is_float(dtype) || dtype == result);
-    if (!keep) in[i] = mica_xla_convert(w, in[i], result);
+    keep = keep && is_factor(dtype) && (mica_dtype_is_float(dtype) || dtype == result);
   }
+  for (uint32_t i = 0; i < 2 && !keep; i++) in[i] = mica_xla_convert(w, in[i], result);
 }
 
 static void emit_dot(xla_writer *w, uint32_t id) {
@@ -60,14 +62,8 @@ static void emit_dot(xla_writer *w, uint32_t id) {
   mica_xla_define(w, id, mica_xla_convert(w, out, type.dtype));
 }
 
-static void emit_convolution(xla_writer *w, uint32_t id) {
+static xla_ref convolve(xla_writer *w, uint32_t id, mica_dtype dtype, const xla_ref in[2]) {
   const mica_convolution_attr *attr = mica_node_at(w->graph, id)->attr;
-  mica_type type = mica_xla_type_of(w, id);
-  mica_dtype dtype = product_dtype(type.dtype);
-  bool whole = mica_dtype_is_integer(type.dtype) && w->module->float_convolutions;
-  if (whole) dtype = MICA_F64; /* exact below 2^53 */
-  xla_ref in[2];
-  factors(w, id, dtype, in);
   char spatial[64] = "";
   for (int32_t i = 0; i < attr->stride.count; i++)
     snprintf(spatial + 3 * i, sizeof(spatial) - 3 * (size_t)i, "%d, ", (int)(i % 10));
@@ -81,7 +77,38 @@ static void emit_convolution(xla_writer *w, uint32_t id) {
   mica_xla_attribute_i64(w, "feature_group_count", attr->groups);
   mica_xla_attribute_i64(w, "batch_group_count", attr->batch_groups);
   precision_attribute(w);
-  xla_ref out = mica_xla_emit(w, "stablehlo.convolution", xla_shaped(dtype, type.shape), in, 2);
+  return mica_xla_emit(w, "stablehlo.convolution", xla_shaped(dtype, mica_xla_type_of(w, id).shape),
+                       in, 2);
+}
+
+/* (a + bi)(c + di) by four real ones. */
+static xla_ref convolve_complex(xla_writer *w, uint32_t id, const xla_ref in[2]) {
+  mica_type type = mica_xla_type_of(w, id);
+  mica_dtype part = type.dtype == MICA_C64 ? MICA_F32 : MICA_F64;
+  mica_type half = xla_shaped(part, type.shape);
+  xla_ref re[2], im[2];
+  for (int i = 0; i < 2; i++) {
+    mica_type of = xla_shaped(part, in[i].type.shape);
+    re[i] = mica_xla_emit_1(w, "stablehlo.real", of, in[i]);
+    im[i] = mica_xla_emit_1(w, "stablehlo.imag", of, in[i]);
+  }
+  xla_ref product[4];
+  for (int i = 0; i < 4; i++)
+    product[i] = convolve(w, id, part, (xla_ref[]){i & 1 ? im[0] : re[0], i & 2 ? im[1] : re[1]});
+  xla_ref real = mica_xla_emit_2(w, "stablehlo.subtract", half, product[0], product[3]);
+  xla_ref imaginary = mica_xla_emit_2(w, "stablehlo.add", half, product[1], product[2]);
+  return mica_xla_emit_2(w, "stablehlo.complex", type, real, imaginary);
+}
+
+static void emit_convolution(xla_writer *w, uint32_t id) {
+  mica_type type = mica_xla_type_of(w, id);
+  mica_dtype dtype = product_dtype(type.dtype);
+  bool whole = mica_dtype_is_integer(type.dtype) && w->module->float_convolutions;
+  if (whole) dtype = MICA_F64; /* exact below 2^53 */
+  xla_ref in[2];
+  factors(w, id, dtype, in);
+  bool parts = mica_dtype_is_complex(dtype) && w->module->float_convolutions;
+  xla_ref out = parts ? convolve_complex(w, id, in) : convolve(w, id, dtype, in);
   if (whole) out = mica_xla_convert(w, out, MICA_I64); /* then narrower ones wrap */
   mica_xla_define(w, id, mica_xla_convert(w, out, type.dtype));
 }

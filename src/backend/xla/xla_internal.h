@@ -104,7 +104,7 @@ typedef struct {
   size_t hoist_from; /* bytes from which a constant is an argument; 0: none is */
   uint64_t donate;   /* bit i: input i may be overwritten */
   bool exact;
-  bool float_convolutions;    /* the device has none of integers */
+  bool float_convolutions;    /* the device has none of integers and complex numbers */
   const char *host_target;    /* "" or NULL: nothing runs on the host */
   xla_host_node *host_nodes;  /* [graph->count], out: filled for those that do */
   uint32_t *inputs, *outputs; /* out: ids; parameters and variables; outputs and assigned values */
