@@ -71,9 +71,9 @@ typedef struct {
   mica_trainer *trainer;
   const char *const *measures;
   size_t measure_count;
-  int64_t epoch_steps; /* by example_batches; 0: not known */
-  double save_seconds; /* between checkpoints; 0: 60 */
-  int32_t keep;        /* how many checkpoints; 0: 2 */
+  int64_t epoch_steps;             /* by example_batches; 0: not known */
+  double save_seconds;             /* between checkpoints; 0: 60 */
+  mica_training_checkpoints saved; /* folder and, where it is 0, keep (2) are filled in */
 
   /* Made by example_begin, destroyed by example_end. */
   mica_device *device;
@@ -83,8 +83,6 @@ typedef struct {
   double seconds;   /* of training */
   bool interrupted; /* by Ctrl-C: evaluations are left out */
   bool help;
-  mica_dataset *dataset; /* borrowed, of example_train */
-  mica_batch batch;
   mica_training_loop *loop;
   mica_training_view *view;
 } example;
@@ -222,102 +220,6 @@ static inline int64_t example_total_steps(const example *ex) {
   return ex->steps ? ex->steps : ex->epochs * ex->epoch_steps;
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------------ */
-
-static inline size_t example_variables(const mica_store *store, mica_named_variable **out) {
-  size_t count = mica_store_count(store);
-  mica_store_entry entry;
-  *out = calloc(count + 1, sizeof **out);
-  for (size_t i = 0; *out && i < count && mica_store_get(store, i, &entry); i++)
-    (*out)[i].variable = entry.variable;
-  return *out ? count : 0;
-}
-
-static inline mica_status example_save(mica_training_state *state, void *user, mica_error *error) {
-  example *ex = user;
-  mica_named_variable *model = NULL, *optimizer = NULL;
-  size_t model_count = example_variables(mica_trainer_store(ex->trainer), &model),
-         optimizer_count = example_variables(mica_trainer_state(ex->trainer), &optimizer);
-  int64_t size = ex->dataset ? mica_dataset_save(ex->dataset, NULL, 0) : 0;
-  char *position = malloc((size_t)(size < 0 ? 0 : size) + 256);
-  mica_status status = MICA_OK;
-  if (!model || !optimizer || !position || size < 0) {
-    status = mica_error_set(error, MICA_OUT_OF_MEMORY, "out of memory");
-  } else {
-    int head = snprintf(position, 128, "{\"epoch\": %lld, \"data\": ", (long long)state->epoch);
-    if (ex->dataset)
-      mica_dataset_save(ex->dataset, position + head, (size_t)size + 1);
-    else
-      strcpy(position + head, "null");
-    strcat(position, "}");
-    const mica_checkpoint_part parts[] = {
-        {.file = "model", .variables = model, .variable_count = model_count},
-        {.file = "optimizer", .variables = optimizer, .variable_count = optimizer_count}};
-    mica_checkpoint_save_options options = {.struct_size = sizeof options,
-                                            .folder = ex->checkpoint,
-                                            .step = state->step,
-                                            .parts = parts,
-                                            .part_count = 2,
-                                            .state = position,
-                                            .keep = ex->keep ? ex->keep : 2};
-    status = mica_checkpoint_save(&options, error);
-  }
-  free(model), free(optimizer), free(position);
-  return status;
-}
-
-/* The values of a checkpoint become variables, which the model finds when it is built. */
-static inline mica_status example_put(mica_store *store, const char *name, const mica_tensor *value,
-                                      mica_error *error) {
-  char path[1024];
-  mica_type type = mica_tensor_type(value);
-  snprintf(path, sizeof path, "%s", name);
-  for (char *at = path; *at; at++)
-    if (*at == '.') *at = '/';
-  mica_tensor *copy = mica_tensor_from(type.dtype, type.shape, mica_tensor_data(value));
-  if (!copy) return mica_error_set(error, MICA_OUT_OF_MEMORY, "out of memory");
-  mica_status status = mica_store_put(store, path, copy, true, error);
-  mica_tensor_release(copy);
-  return status;
-}
-
-static inline mica_status example_restore(example *ex, mica_error *error) {
-  mica_checkpoint *checkpoint = NULL;
-  mica_status status =
-      mica_checkpoint_open(ex->checkpoint, MICA_CHECKPOINT_NEWEST, &checkpoint, error);
-  if (status != MICA_OK) return status;
-  if (*mica_checkpoint_warning(checkpoint))
-    fprintf(stderr, "%s: %s\n", ex->name, mica_checkpoint_warning(checkpoint));
-  for (int64_t i = 0; i < mica_checkpoint_count(checkpoint) && status == MICA_OK; i++) {
-    bool model = !strcmp(mica_checkpoint_file(checkpoint, i), "model");
-    status = example_put(model ? mica_trainer_store(ex->trainer) : mica_trainer_state(ex->trainer),
-                         mica_checkpoint_name(checkpoint, i), mica_checkpoint_tensor(checkpoint, i),
-                         error);
-  }
-  const char *state = mica_checkpoint_state(checkpoint), *data = strstr(state, "\"data\": ");
-  long long epoch = 0;
-  if (status == MICA_OK && (sscanf(state, "{\"epoch\": %lld", &epoch) != 1 || !data))
-    status = mica_error_set(error, MICA_DATA_LOSS, "%s: the state is not one of an example",
-                            ex->checkpoint);
-  if (status == MICA_OK && ex->dataset) {
-    size_t size = strlen(data) - strlen("\"data\": }");
-    char *position = malloc(size + 1);
-    if (!position) {
-      status = mica_error_set(error, MICA_OUT_OF_MEMORY, "out of memory");
-    } else {
-      memcpy(position, data + strlen("\"data\": "), size);
-      position[size] = 0;
-      status = mica_dataset_restore(ex->dataset, position, error);
-    }
-    free(position);
-  }
-  mica_training_loop_resume(ex->loop, mica_checkpoint_step(checkpoint), epoch);
-  if (status == MICA_OK && !ex->quiet)
-    printf("resumed at step %lld\n", (long long)mica_checkpoint_step(checkpoint));
-  mica_checkpoint_destroy(checkpoint);
-  return status;
-}
-
 /* ---- training --------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t example_stopped; /* by Ctrl-C */
@@ -334,23 +236,32 @@ static inline mica_status example_watch(mica_training_state *state, void *user, 
   return MICA_OK;
 }
 
-static inline mica_status example_next(void *user, mica_tensor **batch, size_t count, bool *out_end,
-                                       mica_error *error) {
-  example *ex = user;
-  mica_status status = mica_dataset_next(ex->dataset, &ex->batch, error);
-  *out_end = status == MICA_OK && ex->batch.count == 0;
-  if (status == MICA_OK && !*out_end && (size_t)ex->batch.count != count)
-    status = mica_error_set(error, MICA_INVALID, "the data set has %d arrays, the model takes %zu",
-                            (int)ex->batch.count, count);
-  for (size_t i = 0; status == MICA_OK && !*out_end && i < count; i++)
-    batch[i] = mica_tensor_retain(ex->batch.tensor[i]);
-  return status;
-}
-
 /* The loop of the run, to which the example may add hooks before example_train. */
 static inline mica_training_loop *example_loop(example *ex) {
   if (!ex->loop && ex->trainer) ex->loop = mica_training_loop_create(ex->trainer);
   return ex->loop;
+}
+
+static inline mica_status example_checkpoints(example *ex, mica_dataset *data, bool again) {
+  double seconds = ex->save_seconds > 0 ? ex->save_seconds : 60;
+  bool found = false;
+  ex->saved.struct_size = sizeof ex->saved, ex->saved.folder = ex->checkpoint;
+  if (ex->saved.keep == 0) ex->saved.keep = 2;
+  mica_status status = MICA_OK;
+  if (!again)
+    status = mica_training_loop_on(ex->loop, MICA_ON_STEP, mica_training_save_hook, &ex->saved,
+                                   .every_seconds = seconds, .name = "checkpoint");
+  if (status == MICA_OK && !again)
+    status = mica_training_loop_on(ex->loop, MICA_ON_END, mica_training_save_hook, &ex->saved,
+                                   .name = "checkpoint");
+  if (status == MICA_OK && ex->resume && !again)
+    status = mica_training_restore(ex->loop, data, &ex->saved, MICA_CHECKPOINT_NEWEST, &found,
+                                   &ex->error);
+  if (status == MICA_OK && ex->resume && !again && found)
+    printf("resumed at step %lld\n", (long long)mica_training_loop_state(ex->loop)->step);
+  else if (status == MICA_OK && ex->resume && !again)
+    printf("there is no checkpoint yet: from the beginning\n");
+  return status;
 }
 
 /* Trains until ex->steps or ex->epochs are made, with all that the command line asks for. True if it came to that end. */
@@ -358,7 +269,6 @@ static inline bool example_train(example *ex, mica_dataset *data) {
   if (!example_good(ex)) return false;
   bool again = ex->view != NULL; /* its hooks are there */
   mica_training_loop *loop = example_loop(ex);
-  ex->dataset = data;
   mica_training_view_options view = {.struct_size = sizeof view,
                                      .title = ex->name,
                                      .measures = ex->measures,
@@ -371,18 +281,11 @@ static inline bool example_train(example *ex, mica_dataset *data) {
     status = mica_training_view_open(loop, &view, &ex->view, &ex->error);
   if (status == MICA_OK && !again)
     status = mica_training_loop_on(loop, MICA_ON_STEP, example_watch, ex, .priority = 1000);
-  if (status == MICA_OK && !again && ex->checkpoint) {
-    double seconds = ex->save_seconds > 0 ? ex->save_seconds : 60;
-    status = mica_training_loop_on(loop, MICA_ON_STEP, example_save, ex, .every_seconds = seconds,
-                                   .name = "checkpoint");
-    if (status == MICA_OK)
-      status = mica_training_loop_on(loop, MICA_ON_END, example_save, ex, .name = "checkpoint");
-    if (status == MICA_OK && ex->resume) status = example_restore(ex, &ex->error);
-  }
+  if (status == MICA_OK && ex->checkpoint) status = example_checkpoints(ex, data, again);
   if (status == MICA_OK) {
     void (*before)(int) = signal(SIGINT, example_stop);
-    status = mica_training_loop_run(loop, example_next, ex, example_total_steps(ex),
-                                    ex->steps ? 0 : ex->epochs, &ex->error);
+    status = mica_training_loop_run_dataset(loop, data, example_total_steps(ex),
+                                            ex->steps ? 0 : ex->epochs, &ex->error);
     signal(SIGINT, before == SIG_ERR ? SIG_DFL : before);
     ex->seconds = mica_training_loop_state(loop)->seconds;
   }
@@ -420,26 +323,27 @@ static inline bool example_picture(example *ex, mica_trainer_model *model, void 
   return status == MICA_OK && example_good(ex);
 }
 
-/* Loss and measures over all batches of a data set, which begins anew; printed, and written to the log. */
+/* Loss, measures and metrics over all batches of a data set; printed, and written to the log. */
 static inline bool example_evaluate(example *ex, mica_dataset *data, const char *set) {
-  mica_batch batch = {0};
   if (!example_good(ex) || ex->interrupted) return false;
-  mica_trainer_clear_evaluation(ex->trainer);
-  mica_status status =
-      data ? mica_dataset_begin(data, 0, &ex->error)
-           : mica_error_set(&ex->error, MICA_INVALID, "there is no data to evaluate on");
-  while (status == MICA_OK && (status = mica_dataset_next(data, &batch, &ex->error)) == MICA_OK &&
-         batch.count)
-    status = mica_trainer_evaluate(ex->trainer, batch.tensor, (size_t)batch.count, &ex->error);
-  mica_batch_clear(&batch);
+  if (!data)
+    return mica_error_set(&ex->error, MICA_INVALID, "there is no data to evaluate on") == MICA_OK;
+  if (mica_trainer_evaluate_dataset(ex->trainer, data, &ex->error) != MICA_OK) return false;
   mica_trainer_result result = mica_trainer_evaluation(ex->trainer);
-  mica_metric metrics[MICA_TRAINER_MOST_MEASURES + 1] = {{"loss", result.loss}};
+  mica_metric metrics[MICA_TRAINER_MOST_MEASURES + MICA_TRAINER_MOST_METRICS + 1] = {
+      {"loss", result.loss}};
+  double numbers[MICA_TRAINER_MOST_METRICS];
+  size_t count = 1, more = mica_trainer_metric_count(ex->trainer);
   for (size_t i = 0; i < ex->measure_count; i++)
-    metrics[i + 1] = (mica_metric){ex->measures[i], result.measures[i]};
-  if (status == MICA_OK) mica_report_metrics(stdout, set, metrics, ex->measure_count + 1);
-  if (status == MICA_OK && ex->view)
-    status = mica_training_view_report(ex->view, set, metrics, ex->measure_count + 1, &ex->error);
-  return status == MICA_OK;
+    metrics[count++] = (mica_metric){ex->measures[i], result.measures[i]};
+  if (more && mica_trainer_metric_numbers(ex->trainer, false, numbers, more, &ex->error) != MICA_OK)
+    return false;
+  for (size_t i = 0; i < more; i++)
+    if (!isnan(numbers[i]))
+      metrics[count++] = (mica_metric){mica_trainer_metric_name(ex->trainer, i), numbers[i]};
+  mica_report_metrics(stdout, set, metrics, count);
+  if (ex->view) mica_training_view_report(ex->view, set, metrics, count, &ex->error);
+  return example_good(ex);
 }
 
 /* Destroys what is left and says what went wrong; the exit code. */
@@ -450,7 +354,6 @@ static inline int example_end(example *ex) {
     ex->error = later;
   mica_training_loop_destroy(ex->loop);
   mica_trainer_destroy(ex->trainer);
-  mica_batch_clear(&ex->batch);
   mica_store_destroy(ex->store);
   mica_device_release(ex->device);
   if (ex->error.status != MICA_OK) fprintf(stderr, "%s: %s\n", ex->name, ex->error.message);

@@ -191,37 +191,30 @@ static inline void example_accuracy(mica_value logits, const mica_value *targets
 }
 static const char *const example_accuracy_names[] = {"accuracy"};
 
-/* Predicts all batches and counts: confusion [classes, classes], row: true class. The accuracy in percent, or NaN. */
-static inline double example_confusion(example *ex, mica_dataset *data, int64_t classes,
-                                       int64_t *confusion) {
-  mica_batch batch = {0};
-  int64_t right = 0, all = 0;
+/* Predicts all rows of a data set in their order and counts: confusion [classes, classes], row: true class. The accuracy in percent,
+ * or NaN. */
+static inline double example_confusion(example *ex, mica_dataset *data, const example_images *set,
+                                       int64_t classes, int64_t *confusion) {
+  int64_t right = 0;
+  mica_tensor *logits = NULL;
   if (!example_good(ex) || ex->interrupted || !data) return NAN;
   memset(confusion, 0, sizeof *confusion * (size_t)(classes * classes));
-  mica_status status = mica_dataset_begin(data, 0, &ex->error);
-  while (status == MICA_OK && (status = mica_dataset_next(data, &batch, &ex->error)) == MICA_OK &&
-         batch.count) {
-    mica_tensor *logits = NULL;
-    status = mica_trainer_predict(ex->trainer, batch.tensor, 1, &logits, &ex->error);
-    int64_t rows = mica_shape_count(mica_tensor_type(batch.tensor[1]).shape);
-    const int32_t *labels = mica_tensor_data(batch.tensor[1]);
-    double *scores = malloc(sizeof *scores * (size_t)(rows * classes));
-    if (status == MICA_OK && !scores)
-      status = mica_error_set(&ex->error, MICA_OUT_OF_MEMORY, "out of memory");
-    if (status == MICA_OK)
-      status = mica_tensor_read_doubles(logits, scores, rows * classes, &ex->error);
-    for (int64_t i = 0; status == MICA_OK && i < rows; i++) {
-      int64_t best = 0;
-      for (int64_t c = 1; c < classes; c++)
-        if (scores[i * classes + c] > scores[i * classes + best]) best = c;
-      confusion[labels[i] * classes + best]++;
-      right += labels[i] == best, all++;
-    }
-    free(scores);
-    mica_tensor_release(logits);
+  double *scores = malloc(sizeof *scores * (size_t)(set->count * classes));
+  mica_status status = scores ? mica_trainer_predict_dataset(ex->trainer, data, &logits, &ex->error)
+                              : mica_error_set(&ex->error, MICA_OUT_OF_MEMORY, "out of memory");
+  if (status == MICA_OK)
+    status = mica_tensor_read_doubles(logits, scores, set->count * classes, &ex->error);
+  const int32_t *labels = mica_tensor_data(set->labels);
+  for (int64_t i = 0; status == MICA_OK && i < set->count; i++) {
+    int64_t best = 0;
+    for (int64_t c = 1; c < classes; c++)
+      if (scores[i * classes + c] > scores[i * classes + best]) best = c;
+    confusion[labels[i] * classes + best]++;
+    right += labels[i] == best;
   }
-  mica_batch_clear(&batch);
-  return status == MICA_OK && all ? 100.0 * (double)right / (double)all : NAN;
+  free(scores);
+  mica_tensor_release(logits);
+  return status == MICA_OK && set->count ? 100.0 * (double)right / (double)set->count : NAN;
 }
 
 #endif

@@ -190,7 +190,7 @@ static int run(int count, char **arguments) {
   }
   int64_t confusion[CLASSES * CLASSES] = {0};
   if (example_train(&ex, train) && example_evaluate(&ex, test, "test")) {
-    double accuracy = example_confusion(&ex, test, CLASSES, confusion);
+    double accuracy = example_confusion(&ex, test, &testing, CLASSES, confusion);
     mica_report_classes(stdout, real ? cifar_classes : example_fashion_classes, confusion, CLASSES);
     printf("cifar: %s on %s, %lld parameters, test accuracy %.2f %%, %.1f s\n", name,
            real ? "CIFAR-10" : "Fashion-MNIST",

@@ -172,7 +172,8 @@ static int run(int count, char **arguments) {
     example_picture(&ex, model, NULL, &(mica_type){MICA_U8, {4, {BATCH, SIDE, SIDE, 1}}}, 1);
   }
   int64_t confusion[CLASSES * CLASSES] = {0};
-  if (example_train(&ex, train)) accuracy = example_confusion(&ex, test, CLASSES, confusion);
+  if (example_train(&ex, train))
+    accuracy = example_confusion(&ex, test, &testing, CLASSES, confusion);
   if (!isnan(accuracy)) {
     printf("\n");
     mica_report_classes(stdout, example_fashion_classes, confusion, CLASSES);

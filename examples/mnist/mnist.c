@@ -59,7 +59,7 @@ static int run(int count, char **arguments) {
   }
   int64_t confusion[CLASSES * CLASSES] = {0};
   if (example_train(&ex, train) && example_evaluate(&ex, test, "test")) {
-    double accuracy = example_confusion(&ex, test, CLASSES, confusion);
+    double accuracy = example_confusion(&ex, test, &testing, CLASSES, confusion);
     mica_report_classes(stdout, digits, confusion, CLASSES);
     printf("mnist: %s, test accuracy %.2f %%, %.1f s\n", name, accuracy, ex.seconds);
   }
