@@ -300,6 +300,39 @@ MICA_API mica_dataset *mica_dataset_from_npz(const char *path, const char *const
                                              int32_t count, const mica_memory_options *options,
                                              mica_error *error);
 
+/* ---- words of texts -------------------------------------------------------------------------------- */
+
+enum { MICA_TEXT_WORD = 64 };
+/* The next word of a text from byte *at on (0 first), which moves on; false at the end. A word is a run of ASCII letters,
+ * digits and bytes above 127, in lower case (of ASCII), cut after 64 bytes; or one other byte that is no blank and no
+ * control character. */
+MICA_API bool mica_text_next(const void *text, size_t size, size_t *at,
+                             char word[MICA_TEXT_WORD + 1], size_t *out_size);
+/* Adds the words of a text to a vocabulary; `once`: each of them once, so that uses count texts. */
+MICA_API mica_status mica_vocabulary_add_text(mica_vocabulary *vocabulary, const void *text,
+                                              size_t size, bool once, mica_error *error);
+
+/* Callbacks for maps whose user is a mica_text_options * that outlives the data set: tensor `key`, a text u8 [bytes] as
+ * mica_dataset_from_lines gives it, becomes numbers; the others are passed on. Threads: a vocabulary that is not
+ * changed may be read by many. */
+typedef struct {
+  size_t struct_size;
+  int32_t key;
+  const mica_vocabulary *vocabulary; /* borrowed */
+  int64_t length;                    /* ids: cut or padded to it; 0: as long as the text */
+  /* Of bags. texts: how many the vocabulary has counted, each word once a text: numbers are then multiplied by the
+   * word's inverse frequency 1 + log((1 + texts) / (1 + uses)) (Sparck Jones 1972; as scikit-learn). 0: not. */
+  int64_t texts;
+  bool logarithm; /* 1 + log of how often a word is there, in place of that */
+  bool normalize; /* to a sum of squares of 1 */
+} mica_text_options;
+/* i32 [length]: 2 + the number of each word, 1 for one that is not in the vocabulary, 0 behind the end. */
+MICA_API mica_status mica_text_ids(void *user, mica_map_position position, const mica_batch *in,
+                                   mica_batch *out, mica_error *error);
+/* f32 [words of the vocabulary]: how often each is in the text. */
+MICA_API mica_status mica_text_bag(void *user, mica_map_position position, const mica_batch *in,
+                                   mica_batch *out, mica_error *error);
+
 /* ---- images --------------------------------------------------------------------------------------- */
 
 /* Augmentations of images on the host: elements [h, w, c] of u8 or f32, c at most 4. What is drawn depends on
