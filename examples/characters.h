@@ -155,8 +155,8 @@ static inline void character_step(mica_graph *graph, const mica_value *in, mica_
 /* Prints `prompt` and what the model makes of it. A temperature below 1 makes likely characters likelier. */
 static inline bool character_sample(example *ex, const char *prompt, int64_t count,
                                     double temperature) {
-  mica_jit *step = mica_jit_create(ex->device, character_step, .inputs = 3, .outputs = 1,
-                                   .user = ex);
+  mica_jit *step =
+      mica_jit_create(ex->device, character_step, .inputs = 3, .outputs = 1, .user = ex);
   size_t given = strlen(prompt);
   int32_t next = 0;
   mica_status status = ex->error.status;

@@ -37,8 +37,8 @@ static int run(int count, char **arguments) {
       ex.store, character_model, character_loss,
       .optimizer =
           mica_optimizer_adamw(.weight_decay = mica_store_get_number(ex.store, "weight_decay", 0)),
-      .rate = mica_schedule_rate, .rate_user = rate, .clip_norm = 1,
-      .measures = character_measures, .measure_count = 1);
+      .rate = mica_schedule_rate, .rate_user = rate, .clip_norm = 1, .measures = character_measures,
+      .measure_count = 1);
   if (example_train(&ex, text.training) &&
       example_evaluate(&ex, text.testing, validate ? "valid" : "test")) {
     printf("characters: %s %.4f bits a character after %.0f s, %lld parameters\n\n",

@@ -21,11 +21,21 @@ typedef struct {
   int32_t count;
 } table;
 
-static const char *const adult_names[] = {"age",           "workclass",    "fnlwgt",
-                                          "education",     "education_num", "marital_status",
-                                          "occupation",    "relationship", "race",
-                                          "sex",           "capital_gain", "capital_loss",
-                                          "hours_per_week", "native_country", "income"};
+static const char *const adult_names[] = {"age",
+                                          "workclass",
+                                          "fnlwgt",
+                                          "education",
+                                          "education_num",
+                                          "marital_status",
+                                          "occupation",
+                                          "relationship",
+                                          "race",
+                                          "sex",
+                                          "capital_gain",
+                                          "capital_loss",
+                                          "hours_per_week",
+                                          "native_country",
+                                          "income"};
 static const table tables[] = {
     {.name = "income",
      .label = "income",
@@ -81,9 +91,9 @@ typedef struct {
   mica_csv *train; /* its vocabularies number the words of the others */
   int32_t categories, numbers;
   int64_t words[MOST];
-  mica_tensor *keypoints;         /* f32 [numbers, KEYPOINTS] */
-  mica_tensor *rows[3][3];        /* of train, valid, test: categories, numbers, labels */
-  int64_t *order, begin[3];       /* a split of the training, where there is no file */
+  mica_tensor *keypoints;   /* f32 [numbers, KEYPOINTS] */
+  mica_tensor *rows[3][3];  /* of train, valid, test: categories, numbers, labels */
+  int64_t *order, begin[3]; /* a split of the training, where there is no file */
 } survey;
 
 /* Columns of one kind side by side, and the label as 0 and 1. */
@@ -124,11 +134,14 @@ static bool read_file(example *ex, survey *s, const char *folder, const char *fi
   options.struct_size = sizeof options, options.columns = columns;
   for (int32_t i = 0; i < s->table->count; i++) {
     const column *c = &s->table->columns[i];
-    columns[i] = (mica_csv_column){
-        c->name, c->left_out ? MICA_CSV_SKIP : c->number ? MICA_CSV_FLOAT : MICA_CSV_CATEGORY,
-        c->left_out || c->number || part == 0
-            ? NULL
-            : mica_csv_vocabulary(s->train, mica_csv_index(s->train, c->name))};
+    columns[i] =
+        (mica_csv_column){c->name,
+                          c->left_out ? MICA_CSV_SKIP
+                          : c->number ? MICA_CSV_FLOAT
+                                      : MICA_CSV_CATEGORY,
+                          c->left_out || c->number || part == 0
+                              ? NULL
+                              : mica_csv_vocabulary(s->train, mica_csv_index(s->train, c->name))};
   }
   columns[s->table->count] = (mica_csv_column){s->table->label, MICA_CSV_CATEGORY, NULL};
   options.column_count = s->table->count + 1;
@@ -171,8 +184,9 @@ static bool find_keypoints(example *ex, survey *s) {
 static bool read_survey(example *ex, survey *s, const char *folder) {
   if (!read_file(ex, s, folder, s->table->train, 0) || !find_keypoints(ex, s)) return false;
   int64_t rows = mica_csv_row_count(s->train);
-  if (s->table->valid) return read_file(ex, s, folder, s->table->valid, 1) &&
-                              read_file(ex, s, folder, s->table->test, 2);
+  if (s->table->valid)
+    return read_file(ex, s, folder, s->table->valid, 1) &&
+           read_file(ex, s, folder, s->table->test, 2);
   s->order = malloc((size_t)rows * sizeof *s->order);
   if (!s->order) return false;
   mica_split_rows(7, rows, (double[]){0.9, 0.1}, 2, s->order, s->begin, &ex->error);
@@ -195,7 +209,8 @@ static mica_dataset *rows_of(example *ex, survey *s, int part, int64_t *out_rows
     count = options.row_count = s->begin[part + 1] - s->begin[part];
   }
   int64_t *first = NULL;
-  if (ex->limit && ex->limit < count && !split && (first = malloc((size_t)ex->limit * sizeof *first))) {
+  if (ex->limit && ex->limit < count && !split &&
+      (first = malloc((size_t)ex->limit * sizeof *first))) {
     for (int64_t i = 0; i < ex->limit; i++) first[i] = i;
     options.rows = first;
     count = options.row_count = ex->limit;
@@ -249,8 +264,8 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
 static mica_value loss(mica_value prediction, const mica_value *targets, void *user) {
   (void)user;
   mica_shape shape = mica_shape_of(prediction);
-  mica_value target = mica_broadcast_to(mica_expand_dims(targets[0], 1),
-                                        MICA_DIMS(shape.dim[0], shape.dim[1]));
+  mica_value target =
+      mica_broadcast_to(mica_expand_dims(targets[0], 1), MICA_DIMS(shape.dim[0], shape.dim[1]));
   return mica_mul(mica_loss_cross_entropy_logits(prediction, target), (double)shape.dim[1]);
 }
 

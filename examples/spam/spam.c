@@ -29,10 +29,9 @@ static mica_value cnn_model(mica_scope *scope, mica_value ids) {
   mica_value x = words_of(scope, ids), found[3];
   mica_value behind = mica_expand_dims(mica_equal(ids, mica_zeros_like(ids)), -1);
   for (int i = 0; i < 3; i++) {
-    mica_value y =
-        mica_relu(mica_nn_conv(mica_scope_in_index(scope, "conv", i), x,
-                               .channels = mica_scope_get_integer(scope, "channels", 0),
-                               .kernel = {i + 1}));
+    mica_value y = mica_relu(mica_nn_conv(mica_scope_in_index(scope, "conv", i), x,
+                                          .channels = mica_scope_get_integer(scope, "channels", 0),
+                                          .kernel = {i + 1}));
     y = mica_select(behind, mica_zeros_like(y), y);
     found[i] = mica_reduce_max(y, MICA_AXES(1));
   }
@@ -45,12 +44,12 @@ static mica_value transformer_model(mica_scope *scope, mica_value ids) {
   mica_value x = words_of(scope, ids), there = mica_not_equal(ids, mica_zeros_like(ids));
   int64_t layers = mica_scope_get_integer(scope, "layers", 0);
   for (int64_t i = 0; i < layers; i++)
-    x = mica_nn_transformer_block(
-        mica_scope_in_index(scope, "block", i), x,
-        .attention = {.heads = mica_scope_get_integer(scope, "heads", 0),
-                      .key_mask = there,
-                      .rope = {.use = true}},
-        .hidden = 2 * mica_dim_of(x, -1), .dropout = mica_scope_get_number(scope, "dropout", 0));
+    x = mica_nn_transformer_block(mica_scope_in_index(scope, "block", i), x,
+                                  .attention = {.heads = mica_scope_get_integer(scope, "heads", 0),
+                                                .key_mask = there,
+                                                .rope = {.use = true}},
+                                  .hidden = 2 * mica_dim_of(x, -1),
+                                  .dropout = mica_scope_get_number(scope, "dropout", 0));
   /* The mean over the words that are there. */
   mica_value weight = mica_expand_dims(mica_convert(there, MICA_F32), -1);
   mica_value sum = mica_reduce_sum(mica_mul(x, weight), MICA_AXES(1)),
@@ -81,8 +80,8 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
 static mica_value loss(mica_value prediction, const mica_value *targets, void *user) {
   (void)user;
   mica_shape shape = mica_shape_of(prediction);
-  mica_value target = mica_broadcast_to(mica_expand_dims(targets[0], 1),
-                                        MICA_DIMS(shape.dim[0], shape.dim[1]));
+  mica_value target =
+      mica_broadcast_to(mica_expand_dims(targets[0], 1), MICA_DIMS(shape.dim[0], shape.dim[1]));
   mica_value mean = mica_loss_cross_entropy_logits(prediction, target);
   return mica_mul(mean, (double)shape.dim[1]);
 }
@@ -175,7 +174,8 @@ static mica_dataset *mails_of(example *ex, const char *folder, const char *part,
   d = mica_dataset_cache(d, &ex->error);
   if (training) d = mica_dataset_shuffle(d, SHUFFLE, ex->seed, &ex->error);
   d = mica_dataset_map(d, mica_text_bag, &r->bag, &ex->error);
-  mica_batch_options options = {.struct_size = sizeof options, .size = BATCH, .drop_last = training};
+  mica_batch_options options = {
+      .struct_size = sizeof options, .size = BATCH, .drop_last = training};
   d = mica_dataset_batch(d, &options, &ex->error);
   return mica_dataset_prefetch(d, 4, &ex->error);
 }
@@ -209,7 +209,8 @@ static int run(int count, char **arguments) {
 
   char folder[600];
   if (!example_find(&ex, "MICA_SPAM", NULL, "spam", "train.tsv", folder, sizeof folder)) {
-    mica_error_set(&ex.error, MICA_NOT_FOUND, "there are no mails: tools/fetch_data spam gets them");
+    mica_error_set(&ex.error, MICA_NOT_FOUND,
+                   "there are no mails: tools/fetch_data spam gets them");
     return example_end(&ex);
   }
   reading r = {.mails = 0};
@@ -220,10 +221,10 @@ static int run(int count, char **arguments) {
   mica_schedule *rate =
       mica_schedule_one_cycle(.start = mica_store_get_number(ex.store, "lr", 0),
                               .steps = example_total_steps(&ex), .error = &ex.error);
-  ex.trainer = mica_trainer_create(ex.store, model, loss, .inputs = 2,
-                                   .optimizer = mica_optimizer_adam(), .rate = mica_schedule_rate,
-                                   .rate_user = rate, .clip_norm = 1, .measures = measures,
-                                   .measure_count = 1);
+  ex.trainer =
+      mica_trainer_create(ex.store, model, loss, .inputs = 2, .optimizer = mica_optimizer_adam(),
+                          .rate = mica_schedule_rate, .rate_user = rate, .clip_norm = 1,
+                          .measures = measures, .measure_count = 1);
   if (example_train(&ex, training) && example_evaluate(&ex, testing, validate ? "valid" : "test"))
     printf("spam: %s accuracy %.2f %% after %.0f s\n", validate ? "validation" : "test",
            100 * mica_trainer_evaluation(ex.trainer).measures[0], ex.seconds);

@@ -43,8 +43,7 @@ mica_status mica_vocabulary_add_text(mica_vocabulary *vocabulary, const void *te
   if (vocabulary == NULL || (text == NULL && size > 0))
     return mica_error_set(error, MICA_INVALID, "vocabulary: it is NULL, or the text");
   mica_vocabulary *to = once ? mica_vocabulary_create() : vocabulary;
-  if (to == NULL)
-    return mica_error_set(error, MICA_OUT_OF_MEMORY, "vocabulary: out of memory");
+  if (to == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "vocabulary: out of memory");
   mica_status status = MICA_OK;
   char word[MICA_TEXT_WORD + 1];
   size_t at = 0, length = 0;
@@ -79,9 +78,8 @@ static mica_status text_of(const mica_text_options *o, const mica_batch *in, con
   return MICA_OK;
 }
 
-static mica_status text_deliver(const mica_text_options *o, const mica_batch *in,
-                                mica_tensor *made, mica_batch *out, const char *who,
-                                mica_error *error) {
+static mica_status text_deliver(const mica_text_options *o, const mica_batch *in, mica_tensor *made,
+                                mica_batch *out, const char *who, mica_error *error) {
   if (made == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "%s: out of memory", who);
   out->count = in->count;
   for (int32_t i = 0; i < in->count; i++)
@@ -132,8 +130,8 @@ mica_status mica_text_bag(void *user, mica_map_position position, const mica_bat
     if (bag[i] == 0) continue;
     double x = o->logarithm ? 1 + log((double)bag[i]) : (double)bag[i];
     if (o->texts > 0)
-      x *= 1 + log((1.0 + (double)o->texts) /
-                   (1.0 + (double)mica_vocabulary_uses(o->vocabulary, i)));
+      x *= 1 +
+           log((1.0 + (double)o->texts) / (1.0 + (double)mica_vocabulary_uses(o->vocabulary, i)));
     bag[i] = (float)x;
     squares += x * x;
   }
