@@ -108,20 +108,12 @@ def graded_matrix(operator, n, decades):
 def graded_figures(operator, x):
     n = len(x)
     exact = [a.astype(L) for a in (x, numbers(n * COLUMNS, 1).reshape(n, COLUMNS).astype(x.dtype))]
-    # Of LAPACK's two accurate ways the one that is Mica's too, QR iteration, where it is the worse: divide and conquer has
-    # down to half of its errors at n = 190. (SciPy's own choice for eigh, evr, has ten times more.)
-    if operator == "eigh":
-        found = []
-        for driver in ("evd", "ev"):
-            w, v = (a.astype(L) for a in eigh(x, driver=driver))
-            found.append(figures(x, (v * w) @ v.T, [v]))
-        return np.max(found, 0)
-    if operator == "svd":
-        found = []
-        for driver in ("gesdd", "gesvd"):
-            u, s, vt = (a.astype(L) for a in svd(x, full_matrices=False, lapack_driver=driver))
-            found.append(figures(x, (u * s) @ vt, [u, vt.T]))
-        return np.max(found, 0)
+    if operator == "eigh":  # divide and conquer, as in numpy and JAX; SciPy's own choice, evr, has ten times its errors
+        w, v = (a.astype(L) for a in eigh(x, driver="evd"))
+        return figures(x, (v * w) @ v.T, [v])
+    if operator == "svd":  # divide and conquer, too
+        u, s, vt = (a.astype(L) for a in svd(x, full_matrices=False, lapack_driver="gesdd"))
+        return figures(x, (u * s) @ vt, [u, vt.T])
     if operator == "qr":
         q, r = (a.astype(L) for a in qr(x, mode="economic"))
         return figures(x, q @ r, [q])

@@ -212,11 +212,6 @@ static void hold_to_lapack(const char *backend, double factor_allowed) {
         if (!x || !figures) continue;
         double wanted[2], got[2];
         CHECK_OK(mica_tensor_read_doubles(figures, wanted, 2, NULL));
-        if (!strcmp(matrices[k], "ones")) {
-          /* What is left of ones after a step is exactly 0 in LAPACK, so that it stops, and errors of
-           * rounding elsewhere, which take as many steps as any matrix: one n epsilon is enough. */
-          wanted[1] = fmax(wanted[1], 0.5);
-        }
         figures_of(device, what, x, got);
         found++;
         check_figures(backend, figures_name, got, wanted, factor_allowed, 32);
