@@ -56,8 +56,10 @@ typedef struct {
    * independent examples: vmap then is one call. Otherwise it is a scan over the examples. */
   bool batched;
   /* Runs even where nobody uses the results, once for each time its place is reached, in the order
-   * in which such nodes were built. Has no derivative; a derivative through a block (call, switch,
-   * while, scan, recompute) builds the block again and may run its effects once more. */
+   * in which such nodes were built. Has no derivative. What a derivative builds of a block (call,
+   * switch, while, scan, recompute) runs none of its effects again, but one whose results the block
+   * reads: that one runs once in forward mode, and again in the backward pass of reverse mode and
+   * where forward mode is nested in forward mode. */
   bool effect;
 } mica_custom_options;
 

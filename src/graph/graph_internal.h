@@ -187,7 +187,8 @@ typedef struct {
   uint32_t scope;                        /* offset into graph->scopes; 0 is "" */
   uint32_t
       /* a later node of the same region with the same meaning and more results, or 0 */
-      superseded_by;
+      superseded_by,
+      stacked_by; /* of a loop the one that also gives all of its states (control_reverse.c), or 0 */
   const void *attr; /* in the arena; NULL when the operator has none */
   mica_type type;   /* of this result */
 } mica_node;

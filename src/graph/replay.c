@@ -16,6 +16,9 @@ typedef struct {
   mica_replay_rule *rule;
   void *context;
   mica_value *in, *out; /* scratch for the widest node */
+  /* replay_early: nodes that wait for their operands, and which ones ever did; NULL: none */
+  uint32_t *early;
+  bool *waited;
 } replay;
 
 static bool copy_scope(mica_graph *to, const mica_graph *from, uint32_t scope) {
@@ -98,15 +101,55 @@ uint32_t mica_stand_in(const mica_graph *graph, uint32_t id) {
   return owner + index;
 }
 
-/* A node that stands in for an earlier one is rebuilt in its place, and before it the little
- * that it needs and the earlier one did not: counters and empty buffers, made of constants. */
-static void replay_early(replay *r, uint32_t id) {
-  for (uint32_t i = 0; i < r->from->nodes[id].operand_count; i++) {
-    uint32_t index, operand = mica_owner_of_result(
-                        r->from, mica_node_operands(r->from, &r->from->nodes[id])[i], &index);
-    if (!r->map[operand + index - r->begin].id) replay_early(r, operand);
+/* Takes what stands in for node `id` as its results. */
+static void take_stand_in(replay *r, uint32_t id, uint32_t better) {
+  for (uint32_t i = 0; i < r->from->nodes[id].result_count; i++)
+    r->map[id + i - r->begin] = r->map[better + i - r->begin];
+}
+
+/* What has to be there before node `id` and was not waited for yet: what stands in for it, or the node that
+ * gives its first missing operand; 0: none. */
+static uint32_t missing_node(const replay *r, uint32_t id) {
+  const mica_node *node = &r->from->nodes[id];
+  uint32_t better = mica_stand_in(r->from, id);
+  if (better != id)
+    return r->map[better - r->begin].id || r->waited[better - r->begin] ? 0 : better;
+  for (uint32_t i = 0; i < node->operand_count; i++) {
+    uint32_t index, operand = mica_node_operands(r->from, node)[i],
+                    owner = mica_owner_of_result(r->from, operand, &index);
+    if (!r->map[operand - r->begin].id && !r->waited[owner - r->begin]) return owner;
   }
-  if (!r->map[id - r->begin].id) replay_one(r, id);
+  return 0;
+}
+
+/* A node that stands in for an earlier one is rebuilt in its place, and before it what it needs and the
+ * earlier one did not: counters and empty buffers of loops, tangents. What a pass leaves out stays missing. */
+static void replay_early(replay *r, uint32_t id) {
+  size_t nodes = (size_t)(r->end - r->begin) + 1;
+  uint32_t count = 0;
+  if (!r->early) {
+    r->early = mica_arena_allocate(&r->to->arena, nodes * sizeof *r->early);
+    r->waited = mica_arena_allocate_zeroed(&r->to->arena, nodes, sizeof *r->waited);
+  }
+  if (!r->early || !r->waited) {
+    mica_fail(r->to, MICA_OUT_OF_MEMORY, "out of memory");
+    return;
+  }
+  r->early[count++] = id;
+  while (count && r->to->status == MICA_OK) {
+    uint32_t at = r->early[count - 1], missing = missing_node(r, at),
+             better = mica_stand_in(r->from, at);
+    if (missing) {
+      r->waited[missing - r->begin] = true;
+      r->early[count++] = missing;
+      continue;
+    }
+    if (better != at)
+      take_stand_in(r, at, better);
+    else if (!r->map[at - r->begin].id)
+      replay_one(r, at);
+    count--;
+  }
 }
 
 static void replay_nodes(replay *r) {
@@ -115,11 +158,10 @@ static void replay_nodes(replay *r) {
     if (node->region != r->region || node->op == MICA_OP_ARGUMENT || node->op == MICA_OP_RESULT)
       continue;
     if (r->map[id - r->begin].id) continue; /* stood in for an earlier node already */
-    uint32_t better = mica_stand_in(r->from, id), results = node->result_count;
+    uint32_t better = mica_stand_in(r->from, id);
     if (better != id) {
       replay_early(r, better);
-      for (uint32_t i = 0; i < results; i++)
-        r->map[id + i - r->begin] = r->map[better + i - r->begin];
+      take_stand_in(r, id, better);
     } else {
       replay_one(r, id);
     }

@@ -173,7 +173,8 @@ mica_dtype random_dtype(generator *g, uint32_t mask) {
 int64_t random_size(generator *g) { return head_size(g->tape, &g->at, g->plan); }
 bool random_has_room(const generator *g, mica_shape shape) {
   int64_t count = mica_shape_count(shape);
-  return shape.rank <= 6 && count >= 0 && count * g->batch <= 4 * g->plan->most;
+  return shape.rank <= 6 && shape.rank + g->vmaps < MICA_MAX_RANK && count >= 0 &&
+         count * g->batch <= 4 * g->plan->most;
 }
 mica_shape random_shape(generator *g, int32_t least, int32_t most) {
   return head_shape(g->tape, &g->at, g->plan, least, most, g->plan->most / g->batch + 1);
@@ -205,6 +206,9 @@ static size_t choose(generator *g, const size_t *from, size_t count) {
 static pool_entry pick_where(generator *g, uint32_t mask, int32_t least, int32_t most,
                              bool *out_found) {
   size_t fitting[POOL_ENTRIES], count = 0;
+  int32_t room =
+      MICA_MAX_RANK - 1 - g->vmaps; /* each block adds an axis, and the check's own one */
+  if (most > room) most = room;
   for (size_t i = g->base; i < g->count; i++) {
     mica_type type = mica_type_of(g->pool[i].value);
     if (mask & DTYPE_BIT(type.dtype) && type.shape.rank >= least && type.shape.rank <= most)

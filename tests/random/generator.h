@@ -84,6 +84,7 @@ typedef struct generator {
   int depth, derivatives, made;
   bool closed_gradient; /* inside a custom gradient: what it holds is differentiated in reverse */
   int64_t batch;        /* examples of the vmap blocks that are open */
+  int32_t vmaps;        /* how many are */
   mica_value key;       /* u32 [2] */
 } generator;
 

@@ -471,6 +471,16 @@ static void widen(noise_output *o, const double *up, const double *down, bool co
     }
   }
 }
+/* Where noise makes some element finite or not, an element that never is may be so for two reasons at once, of which an
+ * engine meets neither: no element that is not finite is compared then. */
+static void forget_infinite(noise_result *result) {
+  bool unsteady = false;
+  for (size_t j = 0; j < result->count; j++)
+    for (int64_t k = 0; k < result->out[j].count; k++) unsteady |= result->out[j].tolerance[k] < 0;
+  for (size_t j = 0; j < result->count && unsteady; j++)
+    for (int64_t k = 0; k < result->out[j].count; k++)
+      if (!isfinite(result->out[j].value[k])) result->out[j].tolerance[k] = -1;
+}
 /* Noises may cancel in an element: it gets a part of its neighbors' tolerance, and what one rounding is. What
  * noise moves by a large part stands at a jump (a quotient of differences, a whole number that was a float, the
  * bits of one): there an engine may be on the other side of it with less noise or more. */
@@ -525,6 +535,7 @@ mica_status noise_run(noise_probe *probe, mica_tensor *const *in, size_t in_coun
       free(values[0][j]), free(values[1][j]);
     }
   }
+  if (status == MICA_OK) forget_infinite(result);
   for (size_t j = 0; j < probe->out_count && status == MICA_OK; j++)
     finish(&result->out[j], probe->coarse);
   return status;

@@ -259,6 +259,7 @@ static bool make_vmap(generator *g) {
   mica_region each = mica_vmap_begin(g->graph, in, axis, count);
   frame f = enter(g);
   g->batch *= size;
+  g->vmaps++;
   for (size_t i = 0; i < count; i++) random_push(g, mica_argument(each, i), bound[i]);
   body(g);
   size_t results = 1 + random_draw(g, 2);
@@ -270,6 +271,7 @@ static bool make_vmap(generator *g) {
     result[i] = y.value, result_bound[i] = y.bound;
   }
   g->batch = kept;
+  g->vmaps--;
   mica_vmap_end(each, result, results, out);
   leave(g, f);
   for (size_t i = 0; i < results; i++) random_push(g, out[i], result_bound[i]);

@@ -21,6 +21,19 @@ void mica_custom_gradient_vjp(const mica_rule *rule, const mica_value *cotangent
 void mica_custom_gradient_batch(const mica_rule *rule, const bool *batched, int64_t size,
                                 mica_value *out);
 
+/* control_effects.c. A rule of replay for copies of a block: without the effects whose results nobody reads. */
+bool mica_leave_out_effects(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
+                            const mica_value *in, size_t in_count, mica_value *out);
+/* Whether the block that forward mode builds for the rule's node has to take its place, and can: the node's results
+ * come from those of an effect, and no tangent is made of them. */
+bool mica_takes_the_place(const mica_rule *rule, const mica_value *tangents);
+
+/* Region r of the rule's node, built again here on `declared` arguments, with its effects or without
+ * (control_reverse.c). */
+bool mica_replay_body(const mica_rule *rule, uint32_t r, const mica_value *declared, bool effects,
+                      mica_value **arguments, size_t *argument_count, mica_value **results,
+                      uint32_t *floor);
+
 /* A growing list of values in the graph's arena, for owners that are rebuilt with more operands. */
 typedef struct {
   mica_graph *graph;

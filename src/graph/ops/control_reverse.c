@@ -4,7 +4,7 @@
  * A body is rebuilt inside a new region and differentiated there. Loops save their carries: the
  * forward loop is built once more with the carries as further results, and takes the place of
  * the first one (superseded_by), so that nothing runs twice but the bodies, which the backward
- * loop computes again. */
+ * loop computes again, without their effects. */
 #include <string.h>
 
 #include "graph/attributes.h"
@@ -43,7 +43,7 @@ typedef struct {
   uint32_t floor;
 } replayed_body;
 
-bool mica_replay_body(const mica_rule *rule, uint32_t r, const mica_value *declared,
+bool mica_replay_body(const mica_rule *rule, uint32_t r, const mica_value *declared, bool effects,
                       mica_value **arguments, size_t *argument_count, mica_value **results,
                       uint32_t *floor) {
   mica_graph *graph = rule->graph;
@@ -67,17 +67,18 @@ bool mica_replay_body(const mica_rule *rule, uint32_t r, const mica_value *decla
     (*arguments)[k] = mica_value_of(graph, id);
   }
   *floor = graph->count;
-  mica_replay(graph, graph, index, *arguments, NULL, NULL, *results);
+  mica_replay(graph, graph, index, *arguments, effects ? NULL : mica_leave_out_effects, NULL,
+              *results);
   return graph->status == MICA_OK;
 }
 
-static bool rebuild(const mica_rule *rule, uint32_t r, const mica_value *declared,
+static bool rebuild(const mica_rule *rule, uint32_t r, const mica_value *declared, bool effects,
                     replayed_body *body) {
   const mica_region_data *region = mica_node_region(rule->graph, &rule->graph->nodes[rule->id], r);
   body->declared = region->declared_count;
   body->result_count = region->result_count;
-  return mica_replay_body(rule, r, declared, &body->arguments, &body->count, &body->results,
-                          &body->floor);
+  return mica_replay_body(rule, r, declared, effects, &body->arguments, &body->count,
+                          &body->results, &body->floor);
 }
 
 /* Cotangents of the body's arguments; cotangents[j].id == 0: zero. */
@@ -120,7 +121,7 @@ static void reverse_inline(const mica_rule *rule, const mica_value *in,
   mica_rule mapped = *rule;
   mapped.in = in;
   replayed_body body;
-  if (!rebuild(&mapped, 0, in, &body)) return;
+  if (!rebuild(&mapped, 0, in, false, &body)) return;
   mica_value *given = reverse_body(&mapped, &body, cotangents);
   for (size_t i = 0; given && i < rule->in_count; i++) out[i] = given[i];
 }
@@ -157,7 +158,7 @@ void mica_custom_gradient_vjp(const mica_rule *rule, const mica_value *cotangent
   for (size_t j = 0; j < rule->out_count; j++)
     arguments[declared + j] = or_zeros(cotangents[j], rule->out[j]);
   replayed_body body;
-  if (!rebuild(rule, 1, arguments, &body)) return;
+  if (!rebuild(rule, 1, arguments, true, &body)) return; /* not a copy */
   for (size_t i = 0; i < declared; i++)
     if (is_float(rule->in[i])) out[i] = body.results[i];
 }
@@ -180,7 +181,7 @@ void mica_switch_vjp(const mica_rule *rule, const mica_value *cotangents, mica_v
   mica_value *results = values_for(graph, unique.count);
   for (uint32_t r = 0; r < regions && results && graph->status == MICA_OK; r++) {
     replayed_body body;
-    if (!mica_block_enter(graph, block, NULL, 0) || !rebuild(rule, r, NULL, &body)) return;
+    if (!mica_block_enter(graph, block, NULL, 0) || !rebuild(rule, r, NULL, false, &body)) return;
     mica_value *given = reverse_body(rule, &body, cotangents);
     mica_value *captured = values_for(graph, body.count);
     if (!given || !captured) return;
@@ -210,8 +211,9 @@ void mica_switch_vjp(const mica_rule *rule, const mica_value *cotangents, mica_v
  * region. */
 static uint32_t scan_with_carries(const mica_rule *rule) {
   mica_graph *graph = rule->graph;
-  uint32_t better = graph->nodes[rule->id].superseded_by;
-  if (better) return better;
+  if (graph->nodes[rule->id].stacked_by) return graph->nodes[rule->id].stacked_by;
+  bool instead =
+      !graph->nodes[rule->id].superseded_by && graph->current == graph->nodes[rule->id].region;
   const mica_scan_attr *attr = rule->attr;
   size_t declared = graph->nodes[rule->id].declared_count, carries = (size_t)attr->carry_count;
   uint32_t block = mica_block_open(graph, MICA_OP_SCAN, rule->in, declared, attr);
@@ -226,7 +228,7 @@ static uint32_t scan_with_carries(const mica_rule *rule) {
   if (!mica_block_enter(graph, block, types, declared)) return 0;
   for (size_t i = 0; i < declared; i++) arguments[i] = mica_block_argument(graph, block, i);
   replayed_body body;
-  if (!rebuild(rule, 0, arguments, &body)) return 0;
+  if (!rebuild(rule, 0, arguments, instead, &body)) return 0;
   mica_value_list results = {.graph = graph};
   for (size_t j = 0; j < body.result_count; j++) mica_list_add(&results, body.results[j]);
   for (size_t j = 0; j < carries; j++) mica_list_add(&results, arguments[j]);
@@ -236,7 +238,8 @@ static uint32_t scan_with_carries(const mica_rule *rule) {
   mica_block_close(graph, block, made, results.count);
   if (graph->status != MICA_OK) return 0;
   if (graph->current == graph->nodes[rule->id].region)
-    graph->nodes[rule->id].superseded_by = made[0].id;
+    graph->nodes[rule->id].stacked_by = made[0].id;
+  if (instead) graph->nodes[rule->id].superseded_by = made[0].id;
   return made[0].id;
 }
 
@@ -288,7 +291,7 @@ void mica_scan_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
     given_out[carries + e] =
         cotangents[carries + e].id ? mica_block_argument(graph, block, at++) : mica_no_value(graph);
   replayed_body body;
-  if (!rebuild(rule, 0, arguments, &body)) return;
+  if (!rebuild(rule, 0, arguments, false, &body)) return;
   mica_value *given = reverse_body(rule, &body, given_out);
   if (!given) return;
   mica_value_list results = {.graph = graph};
@@ -321,8 +324,9 @@ void mica_scan_vjp(const mica_rule *rule, const mica_value *cotangents, mica_val
 /* The loop with a counter and, for each state, a buffer [max_iterations, ...] of its values. */
 static uint32_t while_with_states(const mica_rule *rule) {
   mica_graph *graph = rule->graph;
-  uint32_t better = graph->nodes[rule->id].superseded_by;
-  if (better) return better;
+  if (graph->nodes[rule->id].stacked_by) return graph->nodes[rule->id].stacked_by;
+  bool instead =
+      !graph->nodes[rule->id].superseded_by && graph->current == graph->nodes[rule->id].region;
   const mica_while_attr *attr = rule->attr;
   size_t count = graph->nodes[rule->id].declared_count;
   mica_value_list in = {.graph = graph};
@@ -346,11 +350,11 @@ static uint32_t while_with_states(const mica_rule *rule) {
   replayed_body condition, body;
   if (!mica_block_enter(graph, block, types, in.count)) return 0;
   for (size_t i = 0; i < count; i++) arguments[i] = mica_block_argument(graph, block, i);
-  if (!rebuild(rule, 0, arguments, &condition)) return 0;
+  if (!rebuild(rule, 0, arguments, instead, &condition)) return 0;
   mica_block_leave(graph, block, condition.results, 1);
   if (!mica_block_enter(graph, block, types, in.count)) return 0;
   for (size_t i = 0; i < in.count; i++) arguments[i] = mica_block_argument(graph, block, i);
-  if (!rebuild(rule, 1, arguments, &body)) return 0;
+  if (!rebuild(rule, 1, arguments, instead, &body)) return 0;
   mica_value_list results = {.graph = graph};
   for (size_t i = 0; i < count; i++) mica_list_add(&results, body.results[i]);
   mica_list_add(&results, mica_add_number(arguments[count], 1));
@@ -363,7 +367,8 @@ static uint32_t while_with_states(const mica_rule *rule) {
   mica_block_close(graph, block, made, results.count);
   if (graph->status != MICA_OK) return 0;
   if (graph->current == graph->nodes[rule->id].region)
-    graph->nodes[rule->id].superseded_by = made[0].id;
+    graph->nodes[rule->id].stacked_by = made[0].id;
+  if (instead) graph->nodes[rule->id].superseded_by = made[0].id;
   return made[0].id;
 }
 
@@ -406,7 +411,7 @@ void mica_while_vjp(const mica_rule *rule, const mica_value *cotangents, mica_va
         is_float(rule->in[i]) ? mica_block_argument(graph, block, at++) : mica_no_value(graph);
   }
   replayed_body body;
-  if (!rebuild(rule, 1, states, &body)) return;
+  if (!rebuild(rule, 1, states, false, &body)) return;
   mica_value *given = reverse_body(rule, &body, given_out);
   if (!given) return;
   mica_value_list results = {.graph = graph};

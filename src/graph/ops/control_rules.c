@@ -6,10 +6,6 @@
 #include "graph/attributes.h"
 #include "graph/ops/control.h"
 
-bool mica_replay_body(const mica_rule *rule, uint32_t r, const mica_value *declared,
-                      mica_value **arguments, size_t *argument_count, mica_value **results,
-                      uint32_t *floor); /* control_reverse.c */
-
 static bool has_tangent_type(mica_value value) {
   mica_dtype dtype = mica_dtype_of(value);
   return mica_dtype_is_float(dtype) || mica_dtype_is_complex(dtype);
@@ -32,12 +28,13 @@ static size_t body_results(const mica_rule *rule, uint32_t r) {
  * tangents are those of the rule's operands, of which the captured ones are used. */
 static bool forward_body(const mica_rule *rule, uint32_t r, const mica_value *declared,
                          const mica_value *declared_tangents, const mica_value *tangents,
-                         mica_value **out_results, mica_value **out_tangents) {
+                         bool effects, mica_value **out_results, mica_value **out_tangents) {
   mica_graph *graph = rule->graph;
   size_t count = 0, own = body_declared(rule, r), results = body_results(rule, r);
   mica_value *arguments;
   uint32_t floor;
-  if (!mica_replay_body(rule, r, declared, &arguments, &count, out_results, &floor)) return false;
+  if (!mica_replay_body(rule, r, declared, effects, &arguments, &count, out_results, &floor))
+    return false;
   mica_value *given = scratch_values(graph, count);
   *out_tangents = scratch_values(graph, results);
   if (!given || !*out_tangents) return false;
@@ -51,11 +48,22 @@ static mica_value tangent_or_zeros(mica_value tangent, mica_value like) {
   return tangent.id ? tangent : mica_zeros(like.graph, mica_type_of(like));
 }
 
+/* The values take the place of the rule's node, by a node of as many results. */
+static void put_in_place(const mica_rule *rule, const mica_value *values) {
+  mica_graph *graph = rule->graph;
+  mica_value *behind = scratch_values(graph, rule->out_count);
+  if (!behind || graph->status != MICA_OK) return;
+  mica_emit_results(graph, MICA_OP_BARRIER, values, rule->out_count, NULL, behind, rule->out_count);
+  if (graph->status == MICA_OK) graph->nodes[rule->id].superseded_by = behind[0].id;
+}
+
 /* ---- forward mode ---------------------------------------------------------------------------- */
 
 void mica_call_jvp(const mica_rule *rule, const mica_value *tangents, mica_value *out) {
   mica_value *results, *made;
-  if (!forward_body(rule, 0, rule->in, tangents, tangents, &results, &made)) return;
+  bool instead = mica_takes_the_place(rule, tangents);
+  if (!forward_body(rule, 0, rule->in, tangents, tangents, instead, &results, &made)) return;
+  if (instead) put_in_place(rule, results);
   for (size_t j = 0; j < rule->out_count; j++) out[j] = made[j];
 }
 
@@ -66,22 +74,26 @@ void mica_switch_jvp(const mica_rule *rule, const mica_value *tangents, mica_val
   for (size_t j = 0; j < rule->out_count; j++)
     if (has_tangent_type(rule->out[j])) mica_list_add(&like, rule->out[j]);
   if (!like.count) return;
+  bool instead = mica_takes_the_place(rule, tangents); /* the values too, then */
+  size_t values = instead ? rule->out_count : 0;
   uint32_t block = mica_block_open(graph, MICA_OP_SWITCH, rule->in, 1, NULL);
   for (uint32_t r = 0; r < regions && graph->status == MICA_OK; r++) {
     mica_value *results, *made;
     if (!mica_block_enter(graph, block, NULL, 0) ||
-        !forward_body(rule, r, NULL, NULL, tangents, &results, &made))
+        !forward_body(rule, r, NULL, NULL, tangents, instead, &results, &made))
       return;
     mica_value_list given = {.graph = graph};
+    for (size_t j = 0; j < values; j++) mica_list_add(&given, results[j]);
     for (size_t j = 0; j < rule->out_count; j++)
       if (has_tangent_type(rule->out[j]))
         mica_list_add(&given, tangent_or_zeros(made[j], results[j]));
     mica_block_leave(graph, block, given.at, given.count);
   }
-  mica_value *made = scratch_values(graph, like.count);
+  mica_value *made = scratch_values(graph, values + like.count);
   if (!made) return;
-  mica_block_close(graph, block, made, like.count);
-  size_t at = 0;
+  mica_block_close(graph, block, made, values + like.count);
+  if (instead) put_in_place(rule, made);
+  size_t at = values;
   for (size_t j = 0; j < rule->out_count && graph->status == MICA_OK; j++)
     if (has_tangent_type(rule->out[j])) out[j] = made[at++];
 }
@@ -99,6 +111,7 @@ static size_t tangent_arguments(mica_graph *graph, uint32_t block, size_t at,
 void mica_while_jvp(const mica_rule *rule, const mica_value *tangents, mica_value *out) {
   mica_graph *graph = rule->graph;
   size_t count = graph->nodes[rule->id].declared_count;
+  bool instead = mica_takes_the_place(rule, tangents);
   mica_value_list in = {.graph = graph};
   for (size_t i = 0; i < count; i++) mica_list_add(&in, rule->in[i]);
   for (size_t i = 0; i < count; i++)
@@ -117,12 +130,13 @@ void mica_while_jvp(const mica_rule *rule, const mica_value *tangents, mica_valu
   uint32_t floor;
   if (!mica_block_enter(graph, block, types, in.count)) return;
   for (size_t i = 0; i < count; i++) state[i] = mica_block_argument(graph, block, i);
-  if (!mica_replay_body(rule, 0, state, &arguments, &argument_count, &results, &floor)) return;
+  if (!mica_replay_body(rule, 0, state, instead, &arguments, &argument_count, &results, &floor))
+    return;
   mica_block_leave(graph, block, results, 1);
   if (!mica_block_enter(graph, block, types, in.count)) return;
   for (size_t i = 0; i < count; i++) state[i] = mica_block_argument(graph, block, i);
   tangent_arguments(graph, block, count, state, count, moving);
-  if (!forward_body(rule, 1, state, moving, tangents, &results, &made)) return;
+  if (!forward_body(rule, 1, state, moving, tangents, instead, &results, &made)) return;
   mica_value_list next = {.graph = graph};
   for (size_t i = 0; i < count; i++) mica_list_add(&next, results[i]);
   for (size_t i = 0; i < count; i++)
@@ -131,6 +145,7 @@ void mica_while_jvp(const mica_rule *rule, const mica_value *tangents, mica_valu
   mica_value *final = scratch_values(graph, next.count);
   if (!final) return;
   mica_block_close(graph, block, final, next.count);
+  if (instead) put_in_place(rule, final);
   size_t at = count;
   for (size_t i = 0; i < count && graph->status == MICA_OK; i++)
     if (has_tangent_type(rule->in[i])) out[i] = final[at++];
@@ -141,6 +156,7 @@ void mica_scan_jvp(const mica_rule *rule, const mica_value *tangents, mica_value
   const mica_scan_attr *attr = rule->attr;
   size_t declared = graph->nodes[rule->id].declared_count, carries = (size_t)attr->carry_count;
   size_t emits = rule->out_count - carries;
+  bool instead = mica_takes_the_place(rule, tangents);
   mica_value_list in = {.graph = graph};
   for (size_t i = 0; i < carries; i++) mica_list_add(&in, rule->in[i]);
   for (size_t i = 0; i < carries; i++)
@@ -176,12 +192,14 @@ void mica_scan_jvp(const mica_rule *rule, const mica_value *tangents, mica_value
   for (size_t i = carries; i < declared; i++)
     moving[i] = tangents[i].id ? mica_block_argument(graph, block, at++) : mica_no_value(graph);
   mica_value *results, *made;
-  if (!forward_body(rule, 0, arguments, moving, tangents, &results, &made)) return;
+  if (!forward_body(rule, 0, arguments, moving, tangents, instead, &results, &made)) return;
   mica_value_list next = {.graph = graph};
   for (size_t i = 0; i < carries; i++) mica_list_add(&next, results[i]);
   for (size_t i = 0; i < carries; i++)
     if (has_tangent_type(arguments[i]))
       mica_list_add(&next, tangent_or_zeros(made[i], arguments[i]));
+  size_t values = instead ? emits : 0;
+  for (size_t e = 0; e < values; e++) mica_list_add(&next, results[carries + e]);
   for (size_t e = 0; e < emits; e++)
     if (has_tangent_type(results[carries + e]))
       mica_list_add(&next, tangent_or_zeros(made[carries + e], results[carries + e]));
@@ -190,9 +208,16 @@ void mica_scan_jvp(const mica_rule *rule, const mica_value *tangents, mica_value
   if (!final) return;
   mica_block_close(graph, block, final, next.count);
   if (graph->status != MICA_OK) return;
+  if (instead) {
+    mica_value_list all = {.graph = graph};
+    for (size_t i = 0; i < carries; i++) mica_list_add(&all, final[i]);
+    for (size_t e = 0; e < emits; e++) mica_list_add(&all, final[all_carries + e]);
+    put_in_place(rule, all.at);
+  }
   at = carries;
   for (size_t i = 0; i < carries; i++)
     if (has_tangent_type(rule->in[i])) out[i] = final[at++];
+  at = all_carries + values;
   for (size_t e = 0; e < emits; e++)
     if (has_tangent_type(rule->out[carries + e])) out[carries + e] = final[at++];
 }

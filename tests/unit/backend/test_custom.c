@@ -244,7 +244,95 @@ TEST(assertions_end_the_call) {
   mica_graph_destroy(graph), mica_tensor_release(in), mica_tensor_release(small);
 }
 
-TEST_MAIN(TEST_CASE(options_are_checked), TEST_CASE(the_graph_keeps_it_alive),
-          TEST_CASE(only_effects_run_unused_and_in_order), TEST_CASE(errors_name_the_operator),
-          TEST_CASE(text_binds_by_name), TEST_CASE(callbacks_see_each_step_and_example),
-          TEST_CASE(assertions_end_the_call))
+/* ---- derivatives through blocks ------------------------------------------------------------------------- */
+
+typedef enum { IN_CALL, IN_SWITCH, IN_WHILE, IN_SCAN, IN_CALL_OF_SCAN, BLOCKS } block_kind;
+static const char *const block_names[] = {"call", "switch", "while", "scan", "scan in a call"};
+
+/* x sin(x) once (in a while and scan: three times), with an effect beside it, or one whose result it takes. */
+static mica_value effective_step(mica_custom_operator *custom, mica_value x, bool read) {
+  mica_value seen;
+  mica_custom(custom, &x, 1, NULL, &seen, 1);
+  mica_assert(mica_less_number(x, 1e6), "x is small");
+  return mica_mul(mica_sin(x), read ? mica_add(mica_mul_number(seen, 0), x) : x);
+}
+static mica_value in_scan(mica_custom_operator *custom, mica_value x, bool read) {
+  mica_region each = mica_scan_begin_count(x.graph, &x, 1, NULL, 0, 3, false);
+  mica_value y = effective_step(custom, mica_argument(each, 0), read), out = {0};
+  mica_scan_end(each, &y, NULL, 0, &out, NULL);
+  return out;
+}
+static mica_value in_block(block_kind kind, mica_custom_operator *custom, mica_value x, bool read) {
+  mica_value y, out = {0};
+  if (kind == IN_CALL || kind == IN_CALL_OF_SCAN) {
+    mica_region body = mica_call_begin(x.graph, &x, 1);
+    mica_value inside = mica_argument(body, 0);
+    y = kind == IN_CALL ? effective_step(custom, inside, read) : in_scan(custom, inside, read);
+    mica_call_end(body, &y, 1, &out);
+  } else if (kind == IN_SWITCH) {
+    mica_region cases = mica_switch_begin(mica_scalar(x.graph, MICA_I32, 1));
+    mica_switch_next(cases, &x, 1);
+    y = effective_step(custom, x, read);
+    mica_switch_end(cases, &y, 1, &out);
+  } else if (kind == IN_WHILE) {
+    mica_value state[2] = {x, mica_scalar(x.graph, MICA_I32, 0)}, last[2];
+    mica_region loop = mica_while_begin(x.graph, state, 2, 3);
+    mica_while_body(loop, mica_less_number(mica_argument(loop, 1), 3));
+    mica_value next[2] = {effective_step(custom, mica_argument(loop, 0), read),
+                          mica_add_number(mica_argument(loop, 1), 1)};
+    mica_while_end(loop, next, last);
+    out = last[0];
+  } else {
+    out = in_scan(custom, x, read);
+  }
+  return out;
+}
+
+typedef enum { FORWARD, REVERSE, FORWARD_TWICE, OF_ITSELF, ORDERS } derivative_order;
+static const char *const order_names[] = {"forward", "reverse", "forward twice", "of its tangent"};
+
+/* How often the effect of one block runs in a program that gives the block's result and its derivative. */
+static int runs_of(block_kind kind, derivative_order order, bool read) {
+  record r = {0};
+  mica_custom_operator *custom = make("watch", &r, true);
+  mica_graph *graph = mica_graph_create(NULL);
+  mica_value x = mica_parameter(graph, row), y = in_block(kind, custom, x, read), out[3] = {y};
+  mica_value one = mica_ones_like(x);
+  mica_error error = {0};
+  mica_tensor *in = numbers();
+  if (order == REVERSE)
+    mica_vjp(&y, &one, 1, &x, 1, &out[1]);
+  else if (order == OF_ITSELF) /* a tangent that is made of the block's result */
+    mica_jvp(&y, 1, &x, &y, 1, &out[1]);
+  else
+    mica_jvp(&y, 1, &x, &one, 1, &out[1]);
+  out[2] = out[1];
+  if (order == FORWARD_TWICE) mica_jvp(&out[1], 1, &x, &one, 1, &out[2]);
+  mica_status status = run_graph(graph, out, 3, in, &error);
+  if (status != MICA_OK)
+    CHECK_FAIL("%s, %s: %s", block_names[kind], order_names[order], error.message);
+  mica_tensor_release(in);
+  mica_graph_destroy(graph);
+  mica_custom_release(custom);
+  return r.runs;
+}
+
+TEST(derivatives_do_not_run_effects_again) {
+  for (int kind = 0; kind < BLOCKS; kind++)
+    for (int order = 0; order < ORDERS; order++) {
+      int once = kind == IN_CALL || kind == IN_SWITCH ? 1 : 3;
+      int unread = runs_of((block_kind)kind, (derivative_order)order, false);
+      int read = runs_of((block_kind)kind, (derivative_order)order, true);
+      if (unread != once)
+        CHECK_FAIL("%s, %s: %d runs of an effect, expected %d", block_names[kind],
+                   order_names[order], unread, once);
+      if (order == FORWARD ? read != once : read < once)
+        CHECK_FAIL("%s, %s: %d runs of an effect whose result is read, expected %d",
+                   block_names[kind], order_names[order], read, once);
+    }
+}
+
+TEST_MAIN(TEST_CASE(options_are_checked), TEST_CASE(derivatives_do_not_run_effects_again),
+          TEST_CASE(the_graph_keeps_it_alive), TEST_CASE(only_effects_run_unused_and_in_order),
+          TEST_CASE(errors_name_the_operator), TEST_CASE(text_binds_by_name),
+          TEST_CASE(callbacks_see_each_step_and_example), TEST_CASE(assertions_end_the_call))
