@@ -157,6 +157,8 @@ typedef struct {
   mica_value count;               /* t [], from 1 */
   mica_value learning_rate;       /* [], times the rate_factor */
   double decay_factor;
+  mica_value
+      apply; /* bool [], {0}: true. Whoever calls a rule keeps what it replaces where this is false */
 } mica_optimizer_step;
 struct mica_optimizer_rule {
   const char *name;

@@ -63,7 +63,7 @@ static mica_value adafactor_update(const mica_optimizer *o, const mica_optimizer
                  mica_expand_dims(mica_rsqrt(column), small));
     used = 2;
   } else {
-    slots[0] = blend(slots[0], square, rest);
+    slots[0] = mica_next_slot(step, blend(slots[0], square, rest), slots[0]);
     u = mica_mul(g, mica_rsqrt(slots[0]));
   }
   double threshold = mica_option(o, MICA_OPTION_CLIPPING_THRESHOLD);
@@ -72,7 +72,9 @@ static mica_value adafactor_update(const mica_optimizer *o, const mica_optimizer
   if (mica_option(o, MICA_OPTION_NO_PARAMETER_SCALE) == 0)
     u = mica_mul(u, mica_max(root_mean_square(step->parameter), 1e-3));
   double momentum = mica_option(o, MICA_OPTION_MOMENTUM);
-  if (momentum != 0) u = slots[used] = mica_running_mean(slots[used], u, momentum);
+  if (momentum != 0)
+    u = slots[used] =
+        mica_next_slot(step, mica_running_mean(slots[used], u, momentum), slots[used]);
   return mica_sub(step->parameter, mica_add_decay(o, step, u));
 }
 static const mica_optimizer_rule adafactor_rule = {"adafactor", adafactor_slots, adafactor_update};

@@ -25,7 +25,8 @@ static mica_value adam_direction(const mica_optimizer *o, const mica_optimizer_s
   adam_kind kind = kind_of(o);
   double beta1 = mica_option(o, MICA_OPTION_BETA1), beta2 = mica_option(o, MICA_OPTION_BETA2);
   double epsilon = mica_option(o, MICA_OPTION_EPSILON);
-  mica_value mean = slots[0] = mica_running_mean(slots[0], g, beta1);
+  mica_value mean = slots[0] =
+      mica_next_slot(step, mica_running_mean(slots[0], g, beta1), slots[0]);
   mica_value correction = mica_reciprocal(mica_bias_correction(step->count, beta1));
   if (kind == KIND_NADAM) {
     mica_value next = mica_reciprocal(mica_bias_correction(mica_add(step->count, 1), beta1));
@@ -35,12 +36,14 @@ static mica_value adam_direction(const mica_optimizer *o, const mica_optimizer_s
     mean = mica_mul(mean, correction);
   }
   if (kind == KIND_ADAMAX) {
-    slots[1] = mica_max(mica_add(mica_abs(g), epsilon), mica_mul(slots[1], beta2));
+    mica_value largest = mica_max(mica_add(mica_abs(g), epsilon), mica_mul(slots[1], beta2));
+    slots[1] = mica_next_slot(step, largest, slots[1]);
     return mica_div(mean, slots[1]);
   }
-  slots[1] = mica_running_mean(slots[1], mica_square(g), beta2);
+  slots[1] = mica_next_slot(step, mica_running_mean(slots[1], mica_square(g), beta2), slots[1]);
   mica_value square = mica_mul(slots[1], mica_reciprocal(mica_bias_correction(step->count, beta2)));
-  if (kind == KIND_AMSGRAD) square = slots[2] = mica_max(slots[2], square);
+  if (kind == KIND_AMSGRAD)
+    square = slots[2] = mica_next_slot(step, mica_max(slots[2], square), slots[2]);
   return mica_div(mean, mica_add(mica_sqrt(square), epsilon));
 }
 
@@ -112,7 +115,7 @@ static mica_value muon_update(const mica_optimizer *o, const mica_optimizer_step
     return mica_stepped(step, mica_add_decay(o, step, adam_direction(&nadam, step, g, slots)));
   }
   double beta = mica_option(o, MICA_OPTION_BETA1);
-  slots[0] = mica_running_mean(slots[0], g, beta);
+  slots[0] = mica_next_slot(step, mica_running_mean(slots[0], g, beta), slots[0]);
   mica_value next = mica_bias_correction(mica_add(step->count, 1), beta);
   mica_value now = mica_bias_correction(step->count, beta);
   mica_value mean =

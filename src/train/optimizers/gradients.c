@@ -37,7 +37,8 @@ static mica_value norm_of_all(const mica_value *x, size_t count) {
     if (mica_dtype_of(x[i]) == MICA_F64) dtype = MICA_F64;
   mica_value sum = {0};
   for (size_t i = 0; i < count; i++) {
-    mica_value square = mica_reduce_sum(mica_square(mica_widen(x[i])), MICA_ALL);
+    /* Of |x|: the square of x itself may be one that an optimizer takes as well, and what two steps read is stored. */
+    mica_value square = mica_reduce_sum(mica_square(mica_abs(mica_widen(x[i]))), MICA_ALL);
     sum = mica_add_values(sum, mica_convert(square, dtype));
   }
   return mica_sqrt(sum);

@@ -39,6 +39,9 @@ static inline double mica_option(const mica_optimizer *optimizer, mica_optimizer
   return optimizer->number[which];
 }
 
+/* The new value of a slot, or the old one where the step does not apply. Rules that go on from the slot take this one, so that it
+ * is computed and written where it is read: chosen behind the rule it would be stored twice. */
+mica_value mica_next_slot(const mica_optimizer_step *step, mica_value next, mica_value old);
 /* beta old + (1 - beta) x */
 mica_value mica_running_mean(mica_value old, mica_value x, double beta);
 /* 1 - beta^count, without cancellation; [] */

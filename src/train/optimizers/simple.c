@@ -17,15 +17,16 @@ static size_t sgd_slots(const mica_optimizer *o, mica_type type, mica_optimizer_
   return zero_slots(type, out, count, (const char *const[]){"momentum"});
 }
 /* x, or with momentum what it has grown to in *slot. */
-static mica_value with_momentum(const mica_optimizer *o, mica_value x, mica_value *slot) {
+static mica_value with_momentum(const mica_optimizer *o, const mica_optimizer_step *step,
+                                mica_value x, mica_value *slot) {
   double momentum = mica_option(o, MICA_OPTION_MOMENTUM);
   if (momentum == 0) return x;
-  *slot = mica_add(x, mica_mul(*slot, momentum));
+  *slot = mica_next_slot(step, mica_add(x, mica_mul(*slot, momentum)), *slot);
   return mica_option(o, MICA_OPTION_NESTEROV) != 0 ? mica_add(x, mica_mul(*slot, momentum)) : *slot;
 }
 static mica_value sgd_update(const mica_optimizer *o, const mica_optimizer_step *step,
                              mica_value *slots) {
-  return mica_stepped(step, with_momentum(o, mica_decayed_gradient(o, step), slots));
+  return mica_stepped(step, with_momentum(o, step, mica_decayed_gradient(o, step), slots));
 }
 static const mica_optimizer_rule sgd_rule = {"sgd", sgd_slots, sgd_update};
 static const mica_optimizer_standard sgd_standard = {MICA_TAKES(MOMENTUM) | MICA_TAKES(NESTEROV),
@@ -48,13 +49,14 @@ static mica_value rmsprop_update(const mica_optimizer *o, const mica_optimizer_s
   mica_value g = mica_decayed_gradient(o, step);
   double rho = mica_option(o, MICA_OPTION_RHO);
   bool centered = mica_option(o, MICA_OPTION_CENTERED) != 0;
-  mica_value square = slots[0] = mica_running_mean(slots[0], mica_square(g), rho);
+  mica_value square = slots[0] =
+      mica_next_slot(step, mica_running_mean(slots[0], mica_square(g), rho), slots[0]);
   if (centered) {
-    slots[1] = mica_running_mean(slots[1], g, rho);
+    slots[1] = mica_next_slot(step, mica_running_mean(slots[1], g, rho), slots[1]);
     square = mica_sub(square, mica_square(slots[1]));
   }
   mica_value u = mica_mul(g, mica_rsqrt(mica_add(square, mica_option(o, MICA_OPTION_EPSILON))));
-  u = with_momentum(o, mica_mul(u, step->learning_rate), slots + 1 + centered);
+  u = with_momentum(o, step, mica_mul(u, step->learning_rate), slots + 1 + centered);
   return mica_sub(step->parameter, u);
 }
 static const mica_optimizer_rule rmsprop_rule = {"rmsprop", rmsprop_slots, rmsprop_update};
@@ -76,7 +78,7 @@ static size_t adagrad_slots(const mica_optimizer *o, mica_type type, mica_optimi
 static mica_value adagrad_update(const mica_optimizer *o, const mica_optimizer_step *step,
                                  mica_value *slots) {
   mica_value g = mica_decayed_gradient(o, step);
-  slots[0] = mica_add(slots[0], mica_square(g));
+  slots[0] = mica_next_slot(step, mica_add(slots[0], mica_square(g)), slots[0]);
   mica_value scale = mica_rsqrt(mica_add(slots[0], mica_option(o, MICA_OPTION_EPSILON)));
   /* Without an epsilon a gradient that was always 0 moves nothing. */
   scale = mica_select(mica_greater(slots[0], 0), scale, mica_zeros_like(scale));
@@ -100,7 +102,7 @@ static mica_value adadelta_update(const mica_optimizer *o, const mica_optimizer_
                                   mica_value *slots) {
   mica_value g = mica_decayed_gradient(o, step);
   double rho = mica_option(o, MICA_OPTION_RHO), epsilon = mica_option(o, MICA_OPTION_EPSILON);
-  slots[0] = mica_running_mean(slots[0], mica_square(g), rho);
+  slots[0] = mica_next_slot(step, mica_running_mean(slots[0], mica_square(g), rho), slots[0]);
   mica_value ratio =
       mica_div(mica_sqrt(mica_add(slots[1], epsilon)), mica_sqrt(mica_add(slots[0], epsilon)));
   mica_value u = mica_mul(ratio, g);

@@ -73,6 +73,15 @@ mica_optimizer mica_optimizer_make(const mica_optimizer_rule *rule,
 
 /* ---- parts of several rules -------------------------------------------------------------------------- */
 
+mica_value mica_next_slot(const mica_optimizer_step *step, mica_value next, mica_value old) {
+  return step->apply.graph ? mica_select(step->apply, next, old) : next;
+}
+/* Whether a rule has chosen between the new value and the old one itself. */
+static bool is_next_slot(mica_value next, mica_value old) {
+  if (!mica_is_valid(next) || !mica_is_valid(old)) return false;
+  const mica_node *node = mica_node_at(next.graph, next.id);
+  return node->op == MICA_OP_SELECT && mica_node_operands(next.graph, node)[2] == old.id;
+}
 mica_value mica_running_mean(mica_value old, mica_value x, double beta) {
   return mica_add(mica_mul(x, 1 - beta), mica_mul(old, beta));
 }
@@ -247,12 +256,14 @@ static bool update_one(const update_call *call, size_t i, const mica_optimizer_s
       .gradient = mica_convert(gradient, wide),
       .count = mica_convert(mica_add(mica_convert(a->step, MICA_I64), 1), wide),
       .learning_rate = rate,
-      .decay_factor = group.decay_factor};
+      .decay_factor = group.decay_factor,
+      .apply = a->apply};
   mica_value next = call->optimizer->rule->update(call->optimizer, &step, out_slots + master);
   if (master) out_slots[0] = next;
   if (a->apply.graph)
     for (size_t k = 0; k < slot_count; k++)
-      out_slots[k] = mica_select(a->apply, out_slots[k], old[k]);
+      if (!is_next_slot(out_slots[k], old[k]))
+        out_slots[k] = mica_select(a->apply, out_slots[k], old[k]);
   if (master)
     *out_parameter = mica_convert(out_slots[0], type.dtype);
   else
