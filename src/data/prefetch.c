@@ -33,8 +33,8 @@ typedef struct {
 static void upload_slot(prefetch_stage *s, prefetch_slot *slot) {
   mica_batch_clear(&slot->batch);
   for (int32_t i = 0; i < slot->host.count && slot->status == MICA_OK; i++)
-    slot->status =
-        mica_tensor_to_device(s->device, slot->host.tensor[i], &slot->batch.tensor[i], &slot->error);
+    slot->status = mica_tensor_to_device(s->device, slot->host.tensor[i], &slot->batch.tensor[i],
+                                         &slot->error);
   slot->batch.count = slot->host.count;
   bool shared = slot->host.count > 0;
   for (int32_t i = 0; i < slot->host.count; i++)

@@ -26,11 +26,13 @@ static mica_graph_variable *find_variable(mica_graph *graph, mica_variable *vari
   return &graph->variables[graph->variable_count++];
 }
 
-/* The newest value assigned inside a block that is still open, 0 if none. */
+/* The newest value assigned inside a block that is still open, 0 if none. One that has been left and is about to close
+ * takes what it captured from around it, not from within. */
 static uint32_t pending_value(const mica_graph *graph, const mica_variable *variable) {
   for (uint32_t b = graph->block_count; b-- > 0;) {
     const mica_block *block = &graph->blocks[b];
-    for (const mica_pending_assign *p = block->done ? NULL : block->assigns; p; p = p->next)
+    bool open = !block->done && block->current_region;
+    for (const mica_pending_assign *p = open ? block->assigns : NULL; p; p = p->next)
       if (p->variable == variable) return p->value;
   }
   return 0;

@@ -85,7 +85,8 @@ struct nn_trace {
   nn_use *uses;
   uint32_t use_count, use_capacity;
   bool training;
-  bool draws; /* random keys were wanted */
+  bool draws;      /* random keys were wanted */
+  bool recomputes; /* within a part that is computed again */
   mica_value losses;
 };
 

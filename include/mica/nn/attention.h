@@ -98,7 +98,7 @@ typedef struct {
   bool no_bias;
   double dropout;   /* of each branch */
   double drop_path; /* of each branch */
-  bool recompute;   /* compute the block again in the backward pass instead of keeping it */
+  bool recompute;   /* what the setting "recompute" is unless it is set (mica_scope_part_begin) */
 } mica_nn_transformer_args;
 MICA_API mica_value mica_nn_transformer_block_with(const mica_nn_transformer_args *args);
 #define mica_nn_transformer_block(...) \

@@ -165,6 +165,24 @@ MICA_API mica_value mica_scope_key(mica_scope *scope);
 MICA_API void mica_scope_add_loss(mica_scope *scope, mica_value loss);
 MICA_API mica_value mica_scope_losses(mica_scope *scope);
 
+/* A part of a model. Where the setting "recompute" is true at the scope (mica_store_set_flag(store, "encoder/recompute", true)),
+ * the backward pass computes the values within the part again instead of keeping them, which takes less memory and more time;
+ * gradients are the same. Parts within such a part are kept as it has them. Every begin has its end, in the same block.
+ *   mica_scope_part part = mica_scope_part_begin(scope);
+ *   x = layers(scope, x);
+ *   x = mica_scope_part_end(part, x); */
+typedef struct {
+  mica_scope *scope;
+  mica_region region;
+  mica_value losses;
+  bool recomputes;
+} mica_scope_part;
+MICA_API mica_scope_part mica_scope_part_begin(mica_scope *scope);
+MICA_API mica_value mica_scope_part_end(mica_scope_part part, mica_value result);
+/* The same for up to 16 results. */
+MICA_API void mica_scope_part_end_values(mica_scope_part part, const mica_value *result,
+                                         size_t count, mica_value *out);
+
 /* The trainable variables that the trace has read so far. Any of the lists may be NULL; returns how many there
  * are, of which the first `capacity` are stored. */
 MICA_API size_t mica_scope_trainable(mica_scope *scope, size_t capacity, mica_value *out_values,

@@ -31,6 +31,9 @@ mica_value mica_nn_kernel(mica_scope *scope, const char *name, mica_dtype dtype,
 mica_value mica_nn_add_bias(mica_scope *scope, mica_value x, const char *name, bool no_bias,
                             mica_initializer given);
 
+/* mica_scope_part_begin, with what holds where nothing is set. */
+mica_scope_part mica_nn_part_begin(mica_scope *scope, bool otherwise);
+
 /* Options copied, so that a caller of an older header gets zeros for what it does not know. */
 #define MICA_NN_COPY_ARGS(type, args, given) \
   type args;                                 \

@@ -63,9 +63,6 @@ mica_value mica_nn_transformer_block_with(const mica_nn_transformer_args *given)
     return mica_fail(mica_scope_graph(args.scope), MICA_INVALID,
                      "transformer_block \"%s\": expected x [batch, time, width], not rank %d",
                      mica_scope_path(args.scope), (int)mica_rank_of(args.x));
-  if (!args.recompute) return whole_block(&args, args.x);
-  mica_region region = mica_recompute_begin(mica_scope_graph(args.scope), &args.x, 1);
-  mica_value result = whole_block(&args, mica_argument(region, 0)), out = {0};
-  mica_recompute_end(region, &result, 1, &out);
-  return out;
+  mica_scope_part part = mica_nn_part_begin(args.scope, args.recompute);
+  return mica_scope_part_end(part, whole_block(&args, args.x));
 }

@@ -271,6 +271,7 @@ TEST(settings) {
   CHECK_NEAR(mica_store_get_number(store, "dropout", 0), 0.25, 0);
   CHECK_NEAR(mica_store_get_number(store, "decoder/layer1/dropout", 0), 0.75, 0);
   CHECK_EQ_INT(mica_store_get_integer(store, "units", 0), 4);
+  remove(path);
   CHECK_STATUS(mica_store_check_settings(store, &error), MICA_OK);
   CHECK_OK(mica_store_set(store, "decodr/dropout=0", NULL));
   CHECK_STATUS(mica_store_check_settings(store, &error), MICA_INVALID);

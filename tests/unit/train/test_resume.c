@@ -3,9 +3,11 @@
  * equals the run that was not stopped, bit for bit: with shuffling, a parallel map, reading ahead, dropout, batch
  * norm, accumulation, averages, scaled losses of f16, metrics, a plateau and early stopping, all at once. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,7 +105,7 @@ static bool open_run(run *r, const char *folder) {
   }
   mica_tensor *tensors[] = {mica_tensor_from(MICA_F32, MICA_DIMS(ROWS, WIDTH), x),
                             mica_tensor_from(MICA_I32, MICA_DIMS(ROWS), y)};
-  *r = (run){.saved = {.struct_size = sizeof r->saved, .folder = folder, .keep = 2}};
+  *r = (run){.saved = {.struct_size = sizeof r->saved, .folder = folder, .keep = 3}};
   mica_device_options options = {.struct_size = sizeof options, .threads = check_threads(2)};
   r->device = mica_device_open(&options, &error);
   r->store = mica_store_create(r->device, 5);
@@ -280,5 +282,45 @@ TEST(foreign_checkpoints) {
   close_run(&r);
 }
 
-TEST_MAIN(TEST_CASE(resumed_in_another_process), TEST_CASE(resumed_in_new_objects),
-          TEST_CASE(foreign_checkpoints))
+/* The disk is full when a checkpoint is saved: the run ends with what was wrong, the checkpoint before is whole, and the same
+ * objects go on to what the undisturbed run comes to. */
+TEST(full_disk) {
+  const char *folder = check_temporary_path("full");
+  mica_error error = {0};
+  struct rlimit all, few;
+  bool found = false;
+  run whole, r;
+  whole_run(&whole);
+  if (open_run(&r, folder)) {
+    CHECK_OK(mica_training_loop_on(r.loop, MICA_ON_STEP, mica_training_save_hook, &r.saved,
+                                   .name = "checkpoints", .every = STOP, .priority = 1000));
+    CHECK_OK_ERROR(mica_training_loop_run_dataset(r.loop, r.data, STOP, 0, &error), &error);
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_EQ_INT(getrlimit(RLIMIT_FSIZE, &all), 0);
+    few = all;
+    few.rlim_cur = 600;
+    CHECK_EQ_INT(setrlimit(RLIMIT_FSIZE, &few), 0);
+    mica_status status = mica_training_loop_run_dataset(r.loop, r.data, 30, 0, &error);
+    CHECK_EQ_INT(setrlimit(RLIMIT_FSIZE, &all), 0);
+    CHECK_STATUS(status, MICA_IO);
+    CHECK_STR_CONTAINS(error.message, "cannot write");
+    CHECK_EQ_INT(mica_training_loop_state(r.loop)->step, 30);
+    error = (mica_error){0};
+    CHECK_OK_ERROR(mica_training_loop_run_dataset(r.loop, r.data, STEPS, 0, &error), &error);
+    check_runs(&whole, &r, 0);
+    CHECK_OK(mica_checkpoint_delete(folder, STEPS, &error));
+    CHECK_OK(mica_checkpoint_delete(folder, 40, &error));
+    close_run(&r);
+    if (open_run(&r, folder)) {
+      CHECK_OK_ERROR(
+          mica_training_restore(r.loop, r.data, &r.saved, MICA_CHECKPOINT_NEWEST, &found, &error),
+          &error);
+      CHECK(found && mica_training_loop_state(r.loop)->step == STOP);
+    }
+  }
+  close_run(&r);
+  close_run(&whole);
+}
+
+TEST_MAIN(TEST_CASE(resumed_in_another_process), TEST_CASE(full_disk),
+          TEST_CASE(resumed_in_new_objects), TEST_CASE(foreign_checkpoints))
