@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes training.npz: the first 100 losses of a convolutional network (Adam) and of a transformer of two layers (AdamW, clipped
-# gradients) by PyTorch in f64, from weights and data that are a formula (tests/unit/train/test_training_golden.c has the same).
+# gradients) by JAX and optax in f64, from weights and data that are a formula (tests/unit/train/test_training_golden.c has the
+# same). PyTorch has to come to the same losses within 1e-9, or nothing is written.
 import math
 import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+import jax
+import jax.numpy as jnp
+import optax
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 torch.set_default_dtype(torch.float64)
+jax.config.update("jax_enable_x64", True)
 
 
 def mixed(z):  # splitmix64 (Steele et al. 2014)
@@ -49,6 +56,28 @@ def train(parameters, optimizer, loss, clip=None):
     return np.array(losses)
 
 
+def train_jax(parameters, optimizer, loss):
+    p = [jnp.array(q.detach().numpy()) for q in parameters]
+    state = optimizer.init(p)
+
+    @jax.jit
+    def step(p, state, *batch):
+        value, g = jax.value_and_grad(loss)(p, *batch)
+        updates, state = optimizer.update(g, state, p)
+        return optax.apply_updates(p, updates), state, value
+
+    def run(batch):
+        nonlocal p, state
+        p, state, value = step(p, state, *batch)
+        return float(value)
+
+    return run
+
+
+def losses_of(run, batch):
+    return np.array([run([jnp.array(a.numpy()) for a in batch(step)]) for step in range(100)])
+
+
 # ---- the network: conv 8, pool, conv 16, pool, dense 32, logits 10
 shapes = [(3, 3, 1, 8), (8,), (3, 3, 8, 16), (16,), (144, 32), (32,), (32, 10), (10,)]
 p = [weight(i, *s) for i, s in enumerate(shapes)]
@@ -62,7 +91,17 @@ def cnn(step):
     return F.cross_entropy(x @ p[6] + p[7], classes(2000 + step, 10, 16))
 
 
-arrays = {"cnn": train(p, torch.optim.Adam(p, 1e-3), cnn)}
+def cnn_jax(w, x, labels):
+    for k, b in [(w[0], w[1]), (w[2], w[3])]:
+        x = jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")) + b
+        x = jax.lax.reduce_window(jax.nn.relu(x), -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    x = jax.nn.relu(x.reshape(16, -1) @ w[4] + w[5])
+    return optax.softmax_cross_entropy_with_integer_labels(x @ w[6] + w[7], labels).mean()
+
+
+run = train_jax(p, optax.adam(1e-3), cnn_jax)
+arrays = {"cnn": losses_of(run, lambda step: (numbers(1000 + step, 16, 14, 14, 1), classes(2000 + step, 10, 16)))}
+checks = {"cnn": train(p, torch.optim.Adam(p, 1e-3), cnn)}
 
 # ---- the transformer: vocabulary 11, width 16, 2 heads, 12 positions
 block = [(16,), (16,), (16, 16), (16,), (16, 16), (16,), (16, 16), (16,), (16, 16), (16,), (16,), (16,), (16, 64), (64,), (64, 16),
@@ -93,6 +132,32 @@ def transformer(step):
     return F.cross_entropy(x.flatten(0, 1), tokens[:, 1:].flatten())
 
 
-arrays["transformer"] = train(q, torch.optim.AdamW(q, 3e-3, weight_decay=0.1), transformer, 1.0)
+def norm_jax(x, scale, bias):
+    m = x.mean(-1, keepdims=True)
+    return (x - m) / jnp.sqrt(((x - m) ** 2).mean(-1, keepdims=True) + 1e-5) * scale + bias
+
+
+def transformer_jax(w, tokens):
+    x = w[0][tokens[:, :-1]] + w[1]
+    heads = lambda a: a.reshape(4, 12, 2, 8).transpose(0, 2, 1, 3)
+    for v in [w[2:18], w[18:34]]:
+        y = norm_jax(x, v[0], v[1])
+        query, key, value = heads(y @ v[2] + v[3]), heads(y @ v[4] + v[5]), heads(y @ v[6] + v[7])
+        score = jnp.where(jnp.tril(jnp.ones((12, 12), bool)), query @ key.swapaxes(2, 3) / math.sqrt(8), -jnp.inf)
+        y = (jax.nn.softmax(score) @ value).transpose(0, 2, 1, 3).reshape(4, 12, 16)
+        x = x + y @ v[8] + v[9]
+        y = norm_jax(x, v[10], v[11])
+        x = x + jax.nn.gelu(y @ v[12] + v[13], approximate=False) @ v[14] + v[15]
+    x = norm_jax(x, w[34], w[35]) @ w[36] + w[37]
+    return optax.softmax_cross_entropy_with_integer_labels(x, tokens[:, 1:]).mean()
+
+
+run = train_jax(q, optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(3e-3, weight_decay=0.1)), transformer_jax)
+arrays["transformer"] = losses_of(run, lambda step: (classes(3000 + step, 11, 4, 13),))
+checks["transformer"] = train(q, torch.optim.AdamW(q, 3e-3, weight_decay=0.1), transformer, 1.0)
+for name, losses in checks.items():
+    apart = np.max(np.abs(losses / arrays[name] - 1))
+    print(name, "JAX and PyTorch differ by", apart)
+    assert apart < 1e-9
 np.savez(os.path.join(os.path.dirname(os.path.abspath(__file__)), "training.npz"), **arrays)
 print({k: (v[0], v[-1]) for k, v in arrays.items()})

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole runs: the first 100 losses of a convolutional network and of a transformer against PyTorch
- * (tests/golden/training.py), in f64 and f32, from the same weights and data. */
+/* Whole runs: the first 100 losses of a convolutional network and of a transformer against JAX
+ * and optax (tests/golden/training.py), in f64 and f32, from the same weights and data. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
