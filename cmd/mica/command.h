@@ -54,8 +54,8 @@ void cli_json_text(const char *text);
 void cli_json_type(mica_type type);
 void cli_print_type(mica_type type); /* f32[2, 3] */
 
-extern const cli_command cli_run, cli_info, cli_checkpoint, cli_completion, cli_manual, cli_plot,
-    cli_train;
+extern const cli_command cli_run, cli_info, cli_checkpoint, cli_completion, cli_data, cli_manual,
+    cli_plot, cli_train;
 extern const cli_command *const cli_commands[]; /* up to NULL */
 
 #endif
