@@ -294,6 +294,7 @@ static inline bool example_train(example *ex, mica_dataset *data) {
   if (ex->interrupted)
     printf("stopped after step %lld%s\n", (long long)mica_training_loop_state(loop)->step,
            ex->checkpoint ? "; --resume goes on" : "");
+  if (example_stopped) ex->exit_code = 130; /* as shells have it */
   return status == MICA_OK && !ex->interrupted;
 }
 

@@ -4,6 +4,7 @@
 # ends as one that was not; options and settings that do not exist are refused.
 . "$(dirname "$0")/lib.sh"
 run_example linear whole --quiet
+result=$last
 at_most "$(number apart "$last")" 0.01 'the farthest number'
 mica=$MICA_BUILD_DIR/cmd/mica
 "$mica" train linear --quiet >command.txt || fail 'mica train'
@@ -19,6 +20,20 @@ run_example linear second --epochs 4 --checkpoint saved --resume --log log
 grep -q 'resumed at step 100' second.txt || fail 'it does not say from where it goes on'
 for file in metrics.jsonl plot.html model.svg model.html; do [ -s "log/$file" ] || fail "log/$file is missing"; done
 
+# Ctrl-C: it saves, says so, and the run goes on from there.
+rm -rf saved
+"$MICA_BUILD_DIR/examples/linear" --epochs 10000000 --quiet --checkpoint saved >stopped.txt 2>stopped.said &
+process=$!
+sleep 1
+kill -INT $process
+code=0
+wait $process || code=$?
+[ "$code" = 130 ] || fail "after Ctrl-C its exit code is $code"
+step=$(sed -n 's/^stopped after step \([0-9]*\); --resume goes on$/\1/p' stopped.txt)
+[ -n "$step" ] || fail 'it does not say where it stopped'
+run_example linear resumed --epochs 10000000 --stop $((step + 1)) --quiet --checkpoint saved --resume
+grep -q "resumed at step $step" resumed.txt || fail 'it does not go on from there'
+
 refused() { # TEXT ARGUMENTS...: exits with a message that has the text
   text=$1
   shift
@@ -30,4 +45,4 @@ refused '--epochs is not understood with what follows' --epochs 0
 refused 'momentum' --set momentum=1
 refused '--limit leaves less than one batch' --limit 5
 refused '--resume needs --checkpoint' --resume
-echo "linear regression: $last"
+echo "$result"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spiral.c: a network learns to tell two spirals apart: a store of parameters, layers, a trainer, a loop with hooks. The
- * command line sets hyper-parameters: spiral fnn_units=32,lr=0.01 */
+/* training_loop.c: a network learns to tell two spirals apart: a store of parameters, layers, a trainer, a loop with hooks. The
+ * command line sets hyper-parameters: training_loop fnn_units=32,lr=0.01 */
 #include <math.h>
 #include <stdio.h>
 
@@ -89,7 +89,7 @@ int main(int argument_count, char **arguments) {
     mica_store_summary(store, table, sizeof table);
     printf("\n%s", table);
   } else {
-    fprintf(stderr, "spiral: %s\n", error.message);
+    fprintf(stderr, "training_loop: %s\n", error.message);
   }
 
   mica_training_loop_destroy(loop);
