@@ -25,6 +25,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#define EXAMPLES_HAVE_DUP
+#endif
+
 #include "mica/mica.h"
 #include "mica/ui.h"
 #ifdef MICA_HAVE_FETCH
@@ -64,7 +69,7 @@ typedef struct {
   uint64_t seed;
   int32_t threads;
   const char *data, *urls, *set, *checkpoint, *log;
-  bool resume, quiet;
+  bool resume, quiet, json;
   const example_option *options; /* of this example alone, up to one without a name; or NULL */
 
   /* By the example, before it trains: the trainer, which example_end destroys, and names of its measures. */
@@ -83,6 +88,8 @@ typedef struct {
   double seconds;   /* of training */
   bool interrupted; /* by Ctrl-C: evaluations are left out */
   bool help;
+  FILE *result;       /* with --json: where standard output went before */
+  char numbers[2048]; /* what was reported, as members of a JSON object */
   mica_training_loop *loop;
   mica_training_view *view;
 } example;
@@ -138,6 +145,7 @@ static inline bool example_option_of(example *ex, const char *name, const char *
   }
   *out_taken = false;
   if (!strcmp(name, "--quiet")) return ex->quiet = true;
+  if (!strcmp(name, "--json")) return ex->json = true;
   if (!strcmp(name, "--resume")) return ex->resume = true;
   if (!strcmp(name, "--help")) return ex->help = true;
   for (const example_option *o = ex->options; o && o->name; o++)
@@ -160,13 +168,55 @@ static inline void example_usage(const example *ex, FILE *out) {
           "  --checkpoint DIR  save there now and then, at Ctrl-C and at the end\n"
           "  --resume          go on from the newest checkpoint\n"
           "  --log DIR         metrics.jsonl, plot.html and events for TensorBoard\n"
-          "  --quiet           no progress\n",
+          "  --quiet           no progress\n"
+          "  --json            the results as JSON; everything else goes to standard error\n",
           ex->name, ex->summary, (unsigned long long)ex->seed);
   for (const example_option *o = ex->options; o && o->name; o++) {
     char left[48];
     snprintf(left, sizeof left, "%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
     fprintf(out, "  %-17s %s\n", left, o->help);
   }
+}
+
+/* What is printed goes to standard error from here on, and the results to where it went before. */
+static inline bool example_begin_json(example *ex) {
+  int kept = -1;
+#ifdef EXAMPLES_HAVE_DUP
+  fflush(stdout);
+  kept = dup(1);
+  if (kept >= 0 && dup2(2, 1) >= 0) ex->result = fdopen(kept, "w");
+#endif
+  if (!ex->result)
+    mica_error_set(&ex->error, MICA_IO, "--json: standard output cannot be redirected");
+  return ex->result != NULL;
+}
+
+/* A number as JSON has it. */
+static inline void example_json_number(char *text, size_t size, double value) {
+  if (isnan(value) || isinf(value))
+    snprintf(text, size, "null");
+  else
+    snprintf(text, size, "%.9g", value);
+}
+
+/* Numbers of an evaluation on the data called `set`: to the log, the page, --json. */
+static inline bool example_report(example *ex, const char *set, const mica_metric *metrics,
+                                  size_t count) {
+  char number[40];
+  size_t used = strlen(ex->numbers), left = sizeof ex->numbers - used;
+  char *at = ex->numbers + used;
+  int written = snprintf(at, left, ", \"%.60s\": {", set);
+  for (size_t i = 0; i < count && written > 0 && (size_t)written < left; i++) {
+    example_json_number(number, sizeof number, metrics[i].value);
+    written += snprintf(at + written, left - (size_t)written, "%s\"%.60s\": %s", i ? ", " : "",
+                        metrics[i].name, number);
+  }
+  if (written > 0 && (size_t)written + 2 < left)
+    strcat(at, "}");
+  else
+    *at = 0; /* more than fits is left out as a whole */
+  if (ex->view) mica_training_view_report(ex->view, set, metrics, count, &ex->error);
+  return example_good(ex);
 }
 
 /* Reads the command line, opens the device and makes the store. */
@@ -187,6 +237,7 @@ static inline bool example_begin(example *ex, int count, char **arguments) {
     ex->exit_code = 2;
     return false;
   }
+  if (ex->json && !example_begin_json(ex)) return false;
   ex->device = mica_device_open(
       &(mica_device_options){.struct_size = sizeof(mica_device_options), .threads = ex->threads},
       &ex->error);
@@ -273,7 +324,7 @@ static inline bool example_train(example *ex, mica_dataset *data) {
                                      .title = ex->name,
                                      .measures = ex->measures,
                                      .measure_count = ex->measure_count,
-                                     .progress = ex->quiet ? NULL : stdout,
+                                     .progress = ex->quiet || ex->json ? NULL : stdout,
                                      .folder = ex->log};
   mica_status status =
       loop && data ? MICA_OK : mica_error_set(&ex->error, MICA_OUT_OF_MEMORY, "out of memory");
@@ -343,13 +394,13 @@ static inline bool example_evaluate(example *ex, mica_dataset *data, const char 
     if (!isnan(numbers[i]))
       metrics[count++] = (mica_metric){mica_trainer_metric_name(ex->trainer, i), numbers[i]};
   mica_report_metrics(stdout, set, metrics, count);
-  if (ex->view) mica_training_view_report(ex->view, set, metrics, count, &ex->error);
-  return example_good(ex);
+  return example_report(ex, set, metrics, count);
 }
 
 /* Destroys what is left and says what went wrong; the exit code. */
 static inline int example_end(example *ex) {
   mica_error later = {0};
+  int64_t step = ex->loop ? mica_training_loop_state(ex->loop)->step : 0;
   if (ex->view && mica_training_view_close(ex->view, &later) != MICA_OK &&
       ex->error.status == MICA_OK)
     ex->error = later;
@@ -358,6 +409,14 @@ static inline int example_end(example *ex) {
   mica_store_destroy(ex->store);
   mica_device_release(ex->device);
   if (ex->error.status != MICA_OK) fprintf(stderr, "%s: %s\n", ex->name, ex->error.message);
+  if (ex->result && ex->error.status == MICA_OK) {
+    char seconds[40];
+    example_json_number(seconds, sizeof seconds, ex->seconds);
+    fprintf(ex->result,
+            "{\"example\": \"%s\", \"seed\": %llu, \"step\": %lld, \"seconds\": %s%s}\n", ex->name,
+            (unsigned long long)ex->seed, (long long)step, seconds, ex->numbers);
+  }
+  if (ex->result) fclose(ex->result);
   return ex->exit_code ? ex->exit_code : ex->error.status != MICA_OK;
 }
 

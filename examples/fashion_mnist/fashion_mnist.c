@@ -177,8 +177,7 @@ static int run(int count, char **arguments) {
   if (!isnan(accuracy)) {
     printf("\n");
     mica_report_classes(stdout, example_fashion_classes, confusion, CLASSES);
-    mica_training_view_report(ex.view, "test", &(mica_metric){"accuracy", accuracy / 100}, 1,
-                              &ex.error);
+    example_report(&ex, "test", &(mica_metric){"accuracy", accuracy / 100}, 1);
     if (*plot && draw(&ex, &h, plot, accuracy)) printf("\nthe curves are in %s\n", plot);
     if (ex.log) printf("the log, plot.html and model.html are in %s\n", ex.log);
     printf("fashion-mnist: test accuracy %.2f %%, %.1f s\n", accuracy, ex.seconds);

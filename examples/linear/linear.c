@@ -61,7 +61,7 @@ static bool compare(example *ex, const double *weights, double bias) {
     far = fmax(far, fabs(found[i] - expected));
   }
   printf("linear: farthest apart %.4f\n", far);
-  return true;
+  return example_report(ex, "parameters", &(mica_metric){"farthest", far}, 1);
 }
 
 static int run(int count, char **arguments) {

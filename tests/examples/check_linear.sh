@@ -11,6 +11,8 @@ mica=$MICA_BUILD_DIR/cmd/mica
 cmp -s whole.txt command.txt || fail 'mica train linear gives something else'
 "$mica" train | grep -q '^ *linear ' || fail 'mica train does not list it'
 "$mica" train linear --help | grep -q '^noise=' || fail '--help does not list the settings'
+"$mica" train linear --json 2>json.said >json.txt
+grep -q '"parameters": {"farthest": 0.00' json.txt && [ "$(wc -l <json.txt)" = 1 ] || { cat json.txt; fail '--json gives something else'; }
 
 rm -rf saved log
 run_example linear all --epochs 4
