@@ -28,12 +28,19 @@ def load(folder, part, limit):
     return torch.tensor(images), torch.tensor(labels.astype(numpy.int64))
 
 
+class Hidden(nn.Linear):
+    """A hidden layer of the dense network."""
+
+
 def start(module):
-    """He's normal kernels of convolutions, Glorot's uniform ones of dense layers, biases zero: as in cifar.c."""
+    """He's normal kernels of convolutions and hidden layers, Glorot's uniform ones elsewhere, biases zero: as in cifar.c."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
+        if isinstance(module, Hidden):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        else:
+            nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
 
@@ -59,7 +66,7 @@ class Scaled(nn.Linear):
 def fnn(_):
     layers = [nn.Flatten()]
     for inputs in (3072, 256, 256):
-        layers += [nn.Linear(inputs, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.2)]
+        layers += [Hidden(inputs, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.2)]
     return nn.Sequential(*layers, nn.Linear(256, 10))
 
 
