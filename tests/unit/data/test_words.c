@@ -79,8 +79,8 @@ static void check_map(mica_map_callback *map, mica_text_options *options, const 
     mica_batch in = {2, {other, text}}, out = {0};
     mica_error error = {0};
     if (CHECK_OK_ERROR(map(options, (mica_map_position){0, i}, &in, &out, &error), &error)) {
-      mica_tensor *row = mica_tensor_from(
-          type.dtype, MICA_DIMS(width), (const char *)mica_tensor_data(expected) + 4 * width * i);
+      mica_tensor *row = mica_tensor_from(type.dtype, MICA_DIMS(width),
+                                          (const char *)mica_tensor_data(expected) + 4 * width * i);
       mica_closeness close = {0};
       CHECK_EQ_INT(out.count, 2);
       CHECK(out.tensor[0] == other);
