@@ -100,14 +100,24 @@ void mica_xla_cache_key(const xla_client *client, const char *code, size_t code_
 
 /* ---- the folder ------------------------------------------------------------------------------ */
 
+/* CPU plugins between these versions of the API print an error on stderr at each program that they take
+ * back, though nothing is wrong: they do not know two features of the processor that their own compiler
+ * turns on. They use a folder only where one is named. */
+static bool warns_about_entries(const xla_client *client) {
+  int minor = client->plugin.api->version.minor;
+  return client->on_host && minor > 81 && minor < 115;
+}
+
 /* What the option says, else the environment; "off" and "0" turn the cache off. */
-static void choose_folder(xla_cache *cache, const char *option) {
+static void choose_folder(const xla_client *client, xla_cache *cache, const char *option) {
   char base[XLA_PATH_SIZE];
   int length = 0;
   if (option[0] == '\0' && mica_environment("MICA_XLA_CACHE", base, sizeof(base))) option = base;
   if (strcmp(option, "off") == 0 || strcmp(option, "0") == 0) return;
   if (option[0] != '\0')
     length = snprintf(cache->folder, sizeof(cache->folder), "%s", option);
+  else if (warns_about_entries(client))
+    return;
   else if (mica_environment("XDG_CACHE_HOME", base, sizeof(base)) && base[0] == '/')
     length = snprintf(cache->folder, sizeof(cache->folder), "%s/mica/xla", base);
   else if (mica_environment("HOME", base, sizeof(base)) && base[0] == '/')
@@ -121,7 +131,7 @@ void mica_xla_cache_open(xla_client *client, const char *option, int64_t limit_m
   atomic_init(&cache->stored, 0);
   atomic_init(&cache->compiled, 0);
   cache->limit = (uint64_t)limit_mib << 20;
-  choose_folder(cache, option);
+  choose_folder(client, cache, option);
   if (!mica_xla_has(&client->plugin, PJRT_EXECUTABLE_SERIALIZE) ||
       !mica_xla_has(&client->plugin, PJRT_DESERIALIZE))
     cache->on = false;
