@@ -7,7 +7,7 @@
  * mica_bench [--threads N] [--only TEXT] [--seconds S]    times every workload and prints JSON
  * lines
  *
- * Requests: {"command": "prepare", "workload": W}, {"command": "time", "seconds": S}, {"command":
+ * Requests: {"command": "prepare", "workload": W}, "first" for the same without warming up, {"command": "time", "seconds": S}, {"command":
  * "drop"},
  * and for training {"command": "parameters", "steps": N}, which answers the mean magnitudes of all
  * parameters after N steps from the start. Inputs are run-time arguments or variables; nothing is
@@ -225,12 +225,14 @@ static void serve(worker *w) {
   while (fgets(line, sizeof line, stdin)) {
     mica_error error = {0};
     if (!text_member(line, "command", command, sizeof command)) break;
-    if (!strcmp(command, "prepare") && text_member(line, "workload", text, sizeof text)) {
+    bool first = !strcmp(command, "first");
+    if ((first || !strcmp(command, "prepare")) &&
+        text_member(line, "workload", text, sizeof text)) {
       double check = 0, ms;
       long calls;
       if (prepare(w, text, &check, &error) != MICA_OK)
         say_skip(&error);
-      else if (!w->compile_only && measure(w, 0.05, &ms, &calls, &error) != MICA_OK)
+      else if (!first && !w->compile_only && measure(w, 0.05, &ms, &calls, &error) != MICA_OK)
         say_skip(&error);
       else
         printf("{\"ok\": true, \"variant\": \"\", \"check\": %.9g}\n", check);

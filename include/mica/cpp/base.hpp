@@ -165,21 +165,26 @@ class tensor : public detail::shared<mica_tensor, mica_tensor_retain, mica_tenso
   mica::type type() const { return mica_tensor_type(get()); }
   mica::shape shape() const { return type().shape; }
   std::int64_t count() const { return get() ? mica_shape_count(shape()) : 0; }
+  // Of values on a device: waits until they are there; whether that would return at once.
+  mica_status wait(mica_error *details = nullptr) const { return mica_tensor_wait(get(), details); }
+  bool is_ready() const { return mica_tensor_is_ready(get()); }
   // All elements converted to T (empty without memory or tensor); the first one.
   template <class T>
   std::vector<T> values() const {
     static_assert(!std::is_same_v<T, bool>, "std::vector<bool> has no array: read std::uint8_t");
     std::vector<T> out(static_cast<std::size_t>(count()));
-    if (!out.empty())
-      mica_convert_elements(dtype_of<T>(), out.data(), type().dtype, mica_tensor_data(get()),
-                            count());
+    const void *data = out.empty() ? nullptr : mica_tensor_data(get());
+    if (data != nullptr)
+      mica_convert_elements(dtype_of<T>(), out.data(), type().dtype, data, count());
+    else
+      out.clear();
     return out;
   }
   template <class T = double>
   T item() const {
     T out{};
-    if (count() > 0)
-      mica_convert_elements(dtype_of<T>(), &out, type().dtype, mica_tensor_data(get()), 1);
+    const void *data = count() > 0 ? mica_tensor_data(get()) : nullptr;
+    if (data != nullptr) mica_convert_elements(dtype_of<T>(), &out, type().dtype, data, 1);
     return out;
   }
   // Printed like numpy's.

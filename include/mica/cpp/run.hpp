@@ -273,6 +273,20 @@ class jit {
     return mica_jit_set_variant(jit_, name, details);
   }
   std::size_t cache_count() const { return mica_jit_cache_count(jit_); }
+  // The trace as a module of StableHLO; empty on failure.
+  std::string stablehlo(const std::vector<type> &in, mica_error *details = nullptr) const {
+    std::vector<mica_type> types(in.begin(), in.end());
+    std::size_t length = 0;
+    if (mica_jit_stablehlo(jit_, types.data(), types.size(), nullptr, 0, &length, details) !=
+        MICA_OK)
+      return {};
+    std::string text(length + 1, '\0');
+    if (mica_jit_stablehlo(jit_, types.data(), types.size(), text.data(), text.size(), nullptr,
+                           details) != MICA_OK)
+      return {};
+    text.resize(length);
+    return text;
+  }
 
  private:
   jit(const device &on, detail::trace traced, const jit_options &options)
@@ -288,6 +302,13 @@ class jit {
   std::unique_ptr<detail::trace> trace_;  // its address is the callback's user pointer
   mica_jit *jit_ = nullptr;
 };
+
+// The tensor where the device computes; the upload may go on after the call. Empty on failure.
+inline tensor to_device(const device &on, const tensor &x, mica_error *details = nullptr) {
+  mica_tensor *placed = nullptr;
+  mica_tensor_to_device(on.get(), x.get(), &placed, details);
+  return tensor(placed);
+}
 
 // Traces, compiles, runs and forgets.
 template <class F>

@@ -207,6 +207,72 @@ TEST(device_tensors) {
   mica_tensor_release(same);
 }
 
+/* All of what a backend may offer. */
+static const void *fake_host(void *buffer) {
+  fake_buffer *fake = buffer;
+  return fake->broken ? NULL : fake->values;
+}
+static mica_status fake_read_part(void *buffer, size_t offset, void *host, size_t byte_size,
+                                  mica_error *error) {
+  (void)error;
+  memcpy(host, (const char *)((fake_buffer *)buffer)->values + offset, byte_size);
+  return MICA_OK;
+}
+static mica_status fake_wait(void *buffer, mica_error *error) {
+  bool broken = ((fake_buffer *)buffer)->broken;
+  return broken ? mica_error_set(error, MICA_DATA_LOSS, "it failed late") : MICA_OK;
+}
+static bool fake_ready(void *buffer) { return !((fake_buffer *)buffer)->broken; }
+static const mica_tensor_device full_device = {.read = fake_read,
+                                               .release = fake_release,
+                                               .host = fake_host,
+                                               .read_part = fake_read_part,
+                                               .wait = fake_wait,
+                                               .ready = fake_ready};
+
+TEST(device_tensors_that_offer_more) {
+  mica_type type = {MICA_F32, MICA_DIMS(6)};
+  mica_error error = {0};
+  float part[2];
+  for (int full = 0; full < 2; full++) {
+    fake_buffer buffer = {.values = {1, 2, 3, 4, 5, 6}}, other = {.values = {6, 5, 4, 3, 2, 1}};
+    const mica_tensor_device *device = full ? &full_device : &fake_device;
+    mica_tensor *tensor, *from;
+    CHECK_OK(mica_tensor_create_on_device(NULL, type, device, &buffer, &tensor, NULL));
+    CHECK(mica_tensor_data(tensor) == (full ? buffer.values : NULL));
+    CHECK(mica_tensor_is_ready(tensor) && mica_tensor_wait(tensor, NULL) == MICA_OK);
+    CHECK_OK(mica_tensor_read_part(tensor, 12, part, sizeof(part), NULL));
+    CHECK_NEAR(part[1], 5, 0);
+    CHECK_STATUS(mica_tensor_read_part(tensor, 20, part, sizeof(part), NULL), MICA_INVALID);
+    CHECK_STATUS(mica_tensor_read_part(tensor, 25, part, 0, NULL), MICA_INVALID);
+    CHECK_STATUS(mica_tensor_read_part(tensor, 8, NULL, 4, NULL), MICA_INVALID);
+    CHECK_OK(mica_tensor_read_part(tensor, 24, NULL, 0, NULL));
+    /* Other values take their place. */
+    CHECK_OK(mica_tensor_create_on_device(NULL, type, device, &other, &from, NULL));
+    mica_tensor_take(tensor, from);
+    CHECK_EQ_INT(buffer.released, 1);
+    CHECK_OK(mica_tensor_read_part(tensor, 0, part, sizeof(part), NULL));
+    CHECK_NEAR(part[0], 6, 0);
+    other.broken = true;
+    CHECK(mica_tensor_is_ready(tensor) == !full);
+    CHECK_STATUS(mica_tensor_wait(tensor, NULL), full ? MICA_DATA_LOSS : MICA_OK);
+    CHECK_STATUS(mica_tensor_to_host(tensor, &error), MICA_DATA_LOSS);
+    other.broken = false;
+    CHECK_OK(mica_tensor_to_host(tensor, NULL));
+    CHECK_EQ_INT(other.released, 1);
+    CHECK_NEAR(((const float *)mica_tensor_data(tensor))[5], 1, 0);
+    CHECK_OK(mica_tensor_to_host(tensor, NULL));
+    mica_tensor_release(tensor);
+  }
+  CHECK(mica_tensor_is_ready(NULL));
+  CHECK_STATUS(mica_tensor_wait(NULL, NULL), MICA_INVALID);
+  CHECK_STATUS(mica_tensor_read_part(NULL, 0, part, 4, NULL), MICA_INVALID);
+  mica_tensor *host = mica_tensor_from(MICA_F32, MICA_DIMS(6), six);
+  CHECK_OK(mica_tensor_read_part(host, 4, part, sizeof(part), NULL));
+  CHECK_NEAR(part[0], 2, 0);
+  mica_tensor_release(host);
+}
+
 TEST(uninitialized_and_touched) {
   mica_tensor *tensor;
   CHECK_OK(
@@ -246,5 +312,6 @@ TEST(strided_copy) {
 TEST_MAIN(TEST_CASE(from_values), TEST_CASE(zeros_scalars_and_nothing), TEST_CASE(large),
           TEST_CASE(one_encoding_for_each_value), TEST_CASE(references),
           TEST_CASE(null_is_harmless), TEST_CASE(read_and_write), TEST_CASE(wrapped_memory),
-          TEST_CASE(device_tensors), TEST_CASE(uninitialized_and_touched),
-          TEST_CASE(failing_allocations), TEST_CASE(strided_copy))
+          TEST_CASE(device_tensors), TEST_CASE(device_tensors_that_offer_more),
+          TEST_CASE(uninitialized_and_touched), TEST_CASE(failing_allocations),
+          TEST_CASE(strided_copy))
