@@ -362,6 +362,13 @@ TEST(what_a_program_says) {
   CHECK_OK(mica_xla_optimized_format(module, text, sizeof text, &length, &error));
   CHECK_EQ_STR(text, "@7 main\n  %2 = f32[4] negate(%1)\n");
   CHECK_EQ_INT(length, strlen(text));
+  /* An event that never comes: the question is answered at once. */
+  mica_tensor *host = mica_tensor_from(MICA_F32, MICA_DIMS(4), NULL), *there = NULL;
+  CHECK_OK(mica_tensor_to_device(device, host, &there, &error));
+  CHECK(mica_tensor_is_ready(there));
+  f->never_ready = true;
+  CHECK(!mica_tensor_is_ready(there));
+  mica_tensor_release(host), mica_tensor_release(there);
   mica_xla_memory memory = {.struct_size = sizeof memory};
   CHECK_OK(mica_xla_device_memory(device, &memory, &error));
   CHECK(memory.in_use == 900 && memory.limit == 1000 && memory.peak == -1);
