@@ -22,12 +22,14 @@ MICA_API mica_status mica_stablehlo_format(mica_graph *graph, char *text, size_t
 
 /* Compiles a module that another program wrote: MLIR's text, or its bytecode as jax.export serializes it
  * (Exported.mlir_module_serialized). Inputs and outputs are those of @main, with their types; it runs as
- * any executable (mica_executable_run). MICA_UNSUPPORTED for dynamic shapes, tokens and 4-bit inputs;
+ * any executable (mica_executable_run). donate: as of mica_compile, for inputs that the module lets become an
+ * output (donate_argnums in JAX). MICA_UNSUPPORTED for dynamic shapes, tokens and 4-bit inputs;
  * what the plugin has to say about a malformed module is in the error. */
 MICA_API mica_status mica_stablehlo_compile(mica_device *device, const void *module, size_t size,
-                                            mica_executable **out_executable, mica_error *error);
+                                            uint64_t donate, mica_executable **out_executable,
+                                            mica_error *error);
 /* The same from a file. */
-MICA_API mica_status mica_stablehlo_load(mica_device *device, const char *path,
+MICA_API mica_status mica_stablehlo_load(mica_device *device, const char *path, uint64_t donate,
                                          mica_executable **out_executable, mica_error *error);
 
 /* ---- what the plugin knows ------------------------------------------------------------------- */

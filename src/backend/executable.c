@@ -141,7 +141,8 @@ static mica_status make_executable(mica_device *device, mica_executable **out_ex
 mica_status mica_executable_of_program(mica_device *device, void *program,
                                        const mica_type *in_types, size_t in_count,
                                        const mica_type *out_types, size_t out_count,
-                                       mica_executable **out_executable, mica_error *error) {
+                                       uint64_t donate, mica_executable **out_executable,
+                                       mica_error *error) {
   mica_executable *executable = NULL;
   mica_status status = make_executable(device, &executable, error);
   if (status != MICA_OK) return status;
@@ -153,13 +154,16 @@ mica_status mica_executable_of_program(mica_device *device, void *program,
       mica_arena_allocate_zeroed(&executable->arena, out_count, sizeof(mica_type));
   if (executable->input_types == NULL || executable->output_types == NULL)
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
+  for (size_t i = 0; i < in_count && status == MICA_OK; i++)
+    executable->input_types[i] = in_types[i];
+  for (size_t i = 0; i < out_count && status == MICA_OK; i++)
+    executable->output_types[i] = out_types[i];
+  executable->donate = in_count < 64 ? donate & ((UINT64_C(1) << in_count) - 1) : donate;
   if (status == MICA_OK) status = plan_forwards(executable, error);
   if (status != MICA_OK) {
     mica_executable_release(executable);
     return status;
   }
-  for (size_t i = 0; i < in_count; i++) executable->input_types[i] = in_types[i];
-  for (size_t i = 0; i < out_count; i++) executable->output_types[i] = out_types[i];
   executable->program = program;
   *out_executable = executable;
   return MICA_OK;

@@ -52,7 +52,8 @@ struct mica_executable {
 mica_status mica_executable_of_program(mica_device *device, void *program,
                                        const mica_type *in_types, size_t in_count,
                                        const mica_type *out_types, size_t out_count,
-                                       mica_executable **out_executable, mica_error *error);
+                                       uint64_t donate, mica_executable **out_executable,
+                                       mica_error *error);
 
 /* Checks of what is given, and what the two kinds of calls have in common (run.c). */
 bool mica_run_share_memory(const mica_tensor *a, const mica_tensor *b);

@@ -11,6 +11,10 @@ enum { /* numbers of fields */
        CONFIGURED_MODULE = 1,
        MODULE_COMPUTATION = 3,
        MODULE_SHAPE = 4,
+       MODULE_ALIAS = 8,
+       ALIAS_ENTRY = 1,
+       ENTRY_OUTPUT = 1, /* its place in the tuple of outputs; none where there is only one */
+       ENTRY_PARAMETER = 2,
        PROGRAM_PARAMETER = 1,
        SHAPE_TYPE = 2,
        SHAPE_DIMENSION = 3,
@@ -90,6 +94,23 @@ bool mica_xla_hlo_inputs(xla_wire program, mica_type *types, size_t limit, size_
   }
   *out_count = count;
   return true;
+}
+
+void mica_xla_hlo_aliases(xla_wire program, int32_t *alias, size_t in_count, size_t out_count) {
+  xla_wire module;
+  xla_wire_field aliases, entry, field;
+  if (!find_module(program, &module) || !mica_xla_wire_find(module, MODULE_ALIAS, &aliases)) return;
+  while (mica_xla_wire_next(&aliases.bytes, &entry)) {
+    if (entry.number != ALIAS_ENTRY) continue;
+    uint64_t output = 0, parameter = 0; /* numbers that are 0 are left out */
+    while (mica_xla_wire_next(&entry.bytes, &field)) {
+      if (field.number == ENTRY_PARAMETER) parameter = field.value;
+      if (field.number != ENTRY_OUTPUT) continue;
+      output = field.value;
+      if (field.bytes.at < field.bytes.end) (void)mica_xla_wire_varint(&field.bytes, &output);
+    }
+    if (parameter < in_count && output < out_count) alias[parameter] = (int32_t)output;
+  }
 }
 
 /* ---- as text --------------------------------------------------------------------------------- */

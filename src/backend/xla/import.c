@@ -47,6 +47,12 @@ static mica_status read_inputs(xla_program *program, mica_error *error) {
     else
       known = mica_xla_hlo_inputs(code, program->in_types, count, &count);
   }
+  for (size_t i = 0; i < count && known && status == MICA_OK; i++) {
+    program->call_index[i] = (int32_t)i;
+    program->alias[i] = -1;
+  }
+  if (known && status == MICA_OK)
+    mica_xla_hlo_aliases(code, program->alias, count, program->out_count);
   mica_free(&program->allocator, bytes, size);
   if (status != MICA_OK) return status;
   if (!known)
@@ -54,11 +60,8 @@ static mica_status read_inputs(xla_program *program, mica_error *error) {
                           "xla:%s: the plugin does not tell what the module takes",
                           program->client->plugin.name);
   program->in_count = count;
-  for (size_t i = 0; i < count && status == MICA_OK; i++) {
-    program->call_index[i] = (int32_t)i;
-    program->alias[i] = -1;
+  for (size_t i = 0; i < count && status == MICA_OK; i++)
     status = check_import_type("input", i, program->in_types[i], error);
-  }
   return status;
 }
 
@@ -116,15 +119,16 @@ static mica_status import_module(xla_program *program, const void *module, size_
   if (status == MICA_OK)
     status = mica_xla_obtain(program->client, module, size, options, options_size, true,
                              &program->loaded, error);
-  if (status == MICA_OK) status = read_inputs(program, error);
   if (status == MICA_OK) status = read_outputs(program, error);
+  if (status == MICA_OK) status = read_inputs(program, error);
   if (status != MICA_OK) return status;
   if (memchr(module, '\0', size) == NULL) mica_text_append_bytes(&program->text, module, size);
   return program->text.failed ? import_memory(error) : MICA_OK;
 }
 
 mica_status mica_stablehlo_compile(mica_device *device, const void *module, size_t size,
-                                   mica_executable **out_executable, mica_error *error) {
+                                   uint64_t donate, mica_executable **out_executable,
+                                   mica_error *error) {
   xla_client *client = NULL;
   if (out_executable == NULL) return mica_null_error(error, "out_executable");
   *out_executable = NULL;
@@ -135,14 +139,14 @@ mica_status mica_stablehlo_compile(mica_device *device, const void *module, size
   if (program == NULL) return import_memory(error);
   status = import_module(program, module, size, error);
   if (status == MICA_OK)
-    status =
-        mica_executable_of_program(device, program, program->in_types, program->in_count,
-                                   program->out_types, program->out_count, out_executable, error);
+    status = mica_executable_of_program(device, program, program->in_types, program->in_count,
+                                        program->out_types, program->out_count, donate,
+                                        out_executable, error);
   if (status != MICA_OK) mica_xla_program_destroy(client, program);
   return status;
 }
 
-mica_status mica_stablehlo_load(mica_device *device, const char *path,
+mica_status mica_stablehlo_load(mica_device *device, const char *path, uint64_t donate,
                                 mica_executable **out_executable, mica_error *error) {
   const void *bytes;
   size_t size;
@@ -154,7 +158,7 @@ mica_status mica_stablehlo_load(mica_device *device, const char *path,
   if (code != 0)
     return mica_error_set(error, MICA_IO, "%s: %s", path,
                           mica_errno_text(code, reason, sizeof(reason)));
-  mica_status status = mica_stablehlo_compile(device, bytes, size, out_executable, error);
+  mica_status status = mica_stablehlo_compile(device, bytes, size, donate, out_executable, error);
   mica_file_unmap(bytes, size);
   return status;
 }

@@ -223,6 +223,8 @@ mica_status mica_xla_optimized_bytes(const xla_program *program, char **out_byte
 bool mica_xla_hlo_inputs(xla_wire program, mica_type *types, size_t limit, size_t *out_count);
 /* Gives up a profile that is under way (profile.c). */
 void mica_xla_profile_drop(xla_client *client);
+/* alias[i] is set to the output that input i may become, where the program says so. */
+void mica_xla_hlo_aliases(xla_wire program, int32_t *alias, size_t in_count, size_t out_count);
 void mica_xla_print_hlo(xla_wire program, mica_text *out);
 void mica_xla_program_destroy(void *state, void *program);
 size_t mica_xla_program_arena_bytes(void *state, const void *program);

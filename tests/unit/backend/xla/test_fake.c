@@ -262,7 +262,7 @@ static mica_status resident_story(const char *options, const mica_allocator *all
   if (!status) status = mica_tensor_read_part(out, 8, part, sizeof part, error);
   if (!status) (void)mica_tensor_is_ready(out), (void)mica_tensor_data(out);
   if (!status) status = mica_executable_run(executable, &in, 1, &host, 1, error);
-  if (!status) status = mica_stablehlo_compile(device, "module {}", 9, &module, error);
+  if (!status) status = mica_stablehlo_compile(device, "module {}", 9, 1, &module, error);
   if (!status) status = mica_executable_run(module, &in, 1, second, 2, error);
   char text[200];
   mica_xla_cost cost = {.struct_size = sizeof cost};
@@ -351,7 +351,7 @@ TEST(what_a_program_says) {
   mica_device *device = mica_device_open(
       &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = name}, &error);
   mica_executable *module = NULL;
-  CHECK_OK_ERROR(mica_stablehlo_compile(device, "module {}", 9, &module, &error), &error);
+  CHECK_OK_ERROR(mica_stablehlo_compile(device, "module {}", 9, 1, &module, &error), &error);
   CHECK_EQ_INT(mica_executable_input_count(module), 1);
   mica_type_format(mica_executable_input_type(module, 0), text, sizeof text);
   CHECK_EQ_STR(text, "f32[4]");

@@ -32,9 +32,9 @@ static void check_block(mica_device *device, const char *file, bool from_memory)
     FILE *stream = fopen(check_source_path(file), "rb");
     size_t size = stream ? fread(text, 1, sizeof text, stream) : 0;
     if (stream) fclose(stream);
-    CHECK_OK_ERROR(mica_stablehlo_compile(device, text, size, &block, &error), &error);
+    CHECK_OK_ERROR(mica_stablehlo_compile(device, text, size, 0, &block, &error), &error);
   } else {
-    CHECK_OK_ERROR(mica_stablehlo_load(device, check_source_path(file), &block, &error), &error);
+    CHECK_OK_ERROR(mica_stablehlo_load(device, check_source_path(file), 0, &block, &error), &error);
   }
   CHECK_EQ_INT(mica_executable_input_count(block), INPUTS);
   CHECK_EQ_INT(mica_executable_output_count(block), OUTPUTS);
@@ -77,11 +77,44 @@ TEST(a_block_of_jax_runs) {
   }
 }
 
+/* State that the module lets become its output: in place, in host memory and on the device. */
+TEST(imported_state_is_overwritten) {
+  static const char module[] =
+      "module { func.func public @main(%s: tensor<4xf32> {tf.aliasing_output = 1 : i32}, %x: "
+      "tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {\n"
+      "  %0 = stablehlo.add %s, %x : tensor<4xf32>\n"
+      "  %1 = stablehlo.multiply %0, %x : tensor<4xf32>\n"
+      "  return %1, %0 : tensor<4xf32>, tensor<4xf32>\n} }";
+  for (int resident = 0; resident < 2; resident++) {
+    mica_device *device = open_xla(resident ? ",resident=true" : "");
+    if (!device) return;
+    mica_error error = {0};
+    mica_executable *step = NULL;
+    CHECK_OK_ERROR(mica_stablehlo_compile(device, module, strlen(module), 1, &step, &error),
+                   &error);
+    mica_tensor *in[2] = {NULL, four_numbers(1, 2, 3, 4)}, *out[2] = {NULL, NULL};
+    mica_tensor *start = four_numbers(0, 0, 0, 0);
+    CHECK_OK(mica_tensor_to_device(device, start, &in[0], &error));
+    mica_tensor_release(start);
+    out[1] = in[0];
+    const void *memory = resident ? NULL : mica_tensor_data(in[0]);
+    for (int i = 1; i <= 3; i++)
+      CHECK_OK_ERROR(mica_executable_run(step, in, 2, out, 2, &error), &error);
+    CHECK_NEAR(((const float *)mica_tensor_data(in[0]))[3], 12, 0);
+    CHECK_NEAR(((const float *)mica_tensor_data(out[0]))[3], 48, 0);
+    if (!resident) CHECK(mica_tensor_data(in[0]) == memory);
+    mica_tensor_release(in[0]), mica_tensor_release(in[1]), mica_tensor_release(out[0]);
+    mica_executable_release(step);
+    mica_device_release(device);
+  }
+}
+
 static void expect_refused(mica_device *device, const char *module, mica_status status,
                            const char *part) {
   mica_error error = {0};
   mica_executable *executable = NULL;
-  CHECK_EQ_INT(mica_stablehlo_compile(device, module, strlen(module), &executable, &error), status);
+  CHECK_EQ_INT(mica_stablehlo_compile(device, module, strlen(module), 0, &executable, &error),
+               status);
   CHECK_STR_CONTAINS(error.message, part);
   CHECK(executable == NULL);
 }
@@ -95,9 +128,9 @@ TEST(what_cannot_be_imported) {
   expect_refused(device,
                  "module { func.func public @main(%a: tensor<2xi4>) -> tensor<2xi4> { return %a : "
                  "tensor<2xi4> } }",
-                 MICA_UNSUPPORTED, "input 0 of the module has 4-bit elements");
+                 MICA_UNSUPPORTED, "put 0 of the module has 4-bit elements");
   expect_refused(device, "", MICA_INVALID, "the module is NULL");
-  CHECK_EQ_INT(mica_stablehlo_load(device, "/no/such/module", &executable, &error), MICA_IO);
+  CHECK_EQ_INT(mica_stablehlo_load(device, "/no/such/module", 0, &executable, &error), MICA_IO);
   CHECK_STR_CONTAINS(error.message, "/no/such/module: No such file");
   mica_device_release(device);
   device = mica_device_open(
@@ -207,5 +240,5 @@ TEST(a_training_step_runs_in_jax) {
   mica_device_release(device);
 }
 
-TEST_MAIN(TEST_CASE(a_block_of_jax_runs), TEST_CASE(what_cannot_be_imported),
-          TEST_CASE(a_training_step_runs_in_jax))
+TEST_MAIN(TEST_CASE(a_block_of_jax_runs), TEST_CASE(imported_state_is_overwritten),
+          TEST_CASE(what_cannot_be_imported), TEST_CASE(a_training_step_runs_in_jax))
