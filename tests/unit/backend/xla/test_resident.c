@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values that stay on the device, on a real CPU plugin that is treated as one with memory of its own
  * (resident=true): tensors and variables, donation, asynchronous calls and uploads, reads of parts. */
+#include <pthread.h>
+
 #include "core/tensor.h"
 #include "mica/custom.h"
 #include "mica/xla.h"
@@ -200,6 +202,65 @@ TEST(a_late_failure_surfaces) {
   mica_device_release(device);
 }
 
+/* Four threads share one executable and one variable that each call adds to. */
+enum { THREADS = 4, THREAD_CALLS = 200 };
+typedef struct {
+  mica_executable *tripled;
+  mica_jit *counting;
+  float number;
+  int wrong;
+} worker;
+
+static void *work(void *context) {
+  worker *w = context;
+  mica_error error = {0};
+  float n = w->number;
+  mica_tensor *in = four_numbers(n, n, n, n), *out = NULL, *sum = NULL;
+  mica_tensor *one = four_numbers(1, 1, 1, 1);
+  for (int i = 0; i < THREAD_CALLS; i++) {
+    float got[4] = {0};
+    if (mica_executable_run(w->tripled, &in, 1, &out, 1, &error) ||
+        mica_jit_call(w->counting, &one, 1, &sum, 1, &error) ||
+        mica_tensor_read(out, got, sizeof got, &error) || got[2] != 3 * n)
+      w->wrong++;
+  }
+  mica_tensor_release(in);
+  mica_tensor_release(one);
+  mica_tensor_release(out);
+  mica_tensor_release(sum);
+  return NULL;
+}
+
+TEST(threads_share_an_executable) {
+  for (int resident = 0; resident < 2; resident++) {
+    mica_device *device = open_xla(resident ? ",resident=true" : "");
+    if (!device) return;
+    mica_tensor *start = four_numbers(0, 0, 0, 0);
+    mica_variable *variable = mica_variable_create("count", start);
+    mica_tensor_release(start);
+    mica_executable *executable = tripled(device, real_four, 0);
+    mica_jit *jit = mica_jit_create(.device = device, .build = count_up, .user = variable,
+                                    .inputs = 1, .outputs = 1);
+    pthread_t threads[THREADS];
+    worker workers[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+      workers[i] = (worker){executable, jit, (float)i, 0};
+      CHECK_EQ_INT(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+      pthread_join(threads[i], NULL);
+      CHECK_EQ_INT(workers[i].wrong, 0);
+    }
+    mica_tensor *value = mica_variable_snapshot(variable);
+    CHECK_NEAR(((const float *)mica_tensor_data(value))[1], THREADS * THREAD_CALLS, 0);
+    mica_tensor_release(value);
+    mica_jit_destroy(jit);
+    mica_executable_release(executable);
+    mica_variable_release(variable);
+    mica_device_release(device);
+  }
+}
+
 TEST(a_program_tells_about_itself) {
   mica_device *device = open_xla("");
   if (!device) return;
@@ -223,4 +284,5 @@ TEST(a_program_tells_about_itself) {
 
 TEST_MAIN(TEST_CASE(variables_stay_on_the_device), TEST_CASE(outputs_and_donation),
           TEST_CASE(uploads_and_parts), TEST_CASE(calls_do_not_wait),
-          TEST_CASE(a_late_failure_surfaces), TEST_CASE(a_program_tells_about_itself))
+          TEST_CASE(a_late_failure_surfaces), TEST_CASE(threads_share_an_executable),
+          TEST_CASE(a_program_tells_about_itself))

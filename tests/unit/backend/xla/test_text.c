@@ -132,4 +132,40 @@ TEST(no_graph_no_text) {
   CHECK_EQ_STR(text, "");
 }
 
-TEST_MAIN(TEST_CASE(golden), TEST_CASE(no_graph_no_text))
+static void doubled(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
+  (void)graph;
+  out[0] = user ? mica_reshape(in[0], MICA_DIMS(7)) : mica_add(in[0], in[0]);
+}
+
+/* A jit's text without a plugin, and what has none. */
+TEST(text_of_a_jit) {
+  mica_error error = {0};
+  mica_device *device = mica_device_open(
+      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = "cpu"}, &error);
+  mica_jit *jit = mica_jit_create(.device = device, .build = doubled, .inputs = 1, .outputs = 1);
+  mica_type type = vector(MICA_F32, 3);
+  char text[1024] = "";
+  size_t length = 0, again = 0;
+  CHECK_OK(mica_jit_stablehlo(jit, &type, 1, text, sizeof text, &length, &error));
+  CHECK_EQ_INT(length, strlen(text));
+  CHECK_STR_CONTAINS(text, "\"stablehlo.add\"(%0, %0)");
+  CHECK_OK(mica_jit_stablehlo(jit, &type, 1, text, 8, &again, &error));
+  CHECK(again == length && strlen(text) == 7);
+  CHECK_EQ_INT(mica_jit_stablehlo(jit, &type, 0, text, sizeof text, &length, NULL), MICA_INVALID);
+  CHECK_EQ_INT(mica_jit_stablehlo(NULL, &type, 1, text, sizeof text, &length, NULL), MICA_INVALID);
+  CHECK(text[0] == '\0' && length == 0);
+  mica_jit_destroy(jit);
+  jit = mica_jit_create(.device = device, .inputs = 1, .outputs = 1);
+  CHECK_EQ_INT(mica_jit_stablehlo(jit, &type, 1, NULL, 0, NULL, &error), MICA_INVALID);
+  CHECK_STR_CONTAINS(error.message, "the function that builds is NULL");
+  mica_jit_destroy(jit);
+  jit =
+      mica_jit_create(.device = device, .build = doubled, .user = &type, .inputs = 1, .outputs = 1);
+  error = (mica_error){0};
+  CHECK_EQ_INT(mica_jit_stablehlo(jit, &type, 1, NULL, 0, NULL, &error), MICA_INVALID);
+  CHECK_STR_CONTAINS(error.message, "reshape");
+  mica_jit_destroy(jit);
+  mica_device_release(device);
+}
+
+TEST_MAIN(TEST_CASE(golden), TEST_CASE(no_graph_no_text), TEST_CASE(text_of_a_jit))
