@@ -49,13 +49,16 @@ mica_device *cli_device(const cli_arguments *arguments);
     "threads", "N", "threads of the backend; default: all cores"                          \
   }
 
+/* Opens a backend in a process of its own, which has `seconds` for it; its description, or why not, in text[size]. */
+bool cli_probe(const char *backend, int seconds, char *text, size_t size);
+
 /* Text as a JSON string; a type as {"dtype": "f32", "shape": [2, 3]}. */
 void cli_json_text(const char *text);
 void cli_json_type(mica_type type);
 void cli_print_type(mica_type type); /* f32[2, 3] */
 
 extern const cli_command cli_run, cli_info, cli_checkpoint, cli_completion, cli_data, cli_manual,
-    cli_plot, cli_train;
+    cli_plot, cli_plugin, cli_train;
 extern const cli_command *const cli_commands[]; /* up to NULL */
 
 #endif

@@ -6,29 +6,45 @@
 #include <sys/stat.h>
 
 #include "command.h"
+#include "mica/plugin.h"
 
+static void print_backend(const char *name, bool available, const char *text, bool json,
+                          bool first) {
+  if (json) {
+    printf("%s{\"backend\": \"%s\", \"available\": %s, \"description\": ", first ? "" : ", ", name,
+           available ? "true" : "false");
+    cli_json_text(text);
+    putchar('}');
+  } else {
+    printf("  %-10s %s%s\n", name, available ? "" : "not available: ", text);
+  }
+}
+
+/* Each backend and, of those that load plugins, each of them: what it computes on, or why it does not. */
 static int info_library(bool json) {
-  static const char *const backends[] = {"cpu", "reference"};
+  static const char *const backends[] = {"cpu",      "reference",  "xla:cpu", "xla:cuda",
+                                         "xla:rocm", "xla:oneapi", "xla:tpu"};
+  enum { SECONDS = 60 };
   if (json)
     printf("{\"version\": \"%s\", \"devices\": [", mica_version());
   else
     printf("Mica %s\n", mica_version());
   for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+    char text[2048], path[MICA_PLUGIN_PATH];
     mica_error error = {0};
-    mica_device_options options = {.struct_size = sizeof options, .backend = backends[i]};
-    mica_device *device = mica_device_open(&options, &error);
-    const char *text = device != NULL ? mica_device_description(device) : error.message;
-    if (json) {
-      printf("%s{\"backend\": \"%s\", \"available\": %s, \"description\": ", i > 0 ? ", " : "",
-             backends[i], device != NULL ? "true" : "false");
-      cli_json_text(text);
-      putchar('}');
-    } else {
-      printf("%s%s\n", device != NULL ? "" : "not available: ", text);
-    }
-    mica_device_release(device);
+    const char *colon = strchr(backends[i], ':');
+    bool found = colon == NULL || mica_plugin_file(colon + 1, path, sizeof path, &error) == MICA_OK;
+    bool available = found && cli_probe(backends[i], SECONDS, text, sizeof text);
+    if (!found && json) snprintf(text, sizeof text, "%s", error.message);
+    if (!found && !json) snprintf(text, sizeof text, "mica plugin install %s brings it", colon + 1);
+    print_backend(backends[i], available, text, json, i == 0);
+    if (available && colon != NULL && !json) printf("  %-10s %s\n", "", path);
   }
-  if (json) puts("]}");
+  if (json) printf("], \"xla\": ");
+  char path[MICA_PLUGIN_PATH];
+  bool found = mica_plugin_file("", path, sizeof path, NULL) == MICA_OK;
+  if (json) cli_json_text(found ? path : ""), puts("}");
+  if (!json && found) printf("`xla` alone loads %s\n", path);
   return 0;
 }
 

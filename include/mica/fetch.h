@@ -29,12 +29,17 @@ typedef struct {
   int32_t stall_seconds; /* without a byte, or to connect; 0: 30 */
   mica_fetch_progress *progress;
   void *user;
+  const char *accept;       /* the header Accept, for servers with several forms of a page */
+  const char *certificates; /* a file of certificates to trust in place of the system's */
+  char *final_url;          /* where redirects have led, in final_url[final_url_size]; "" if nothing
+                             * was fetched; NULL: not told */
+  size_t final_url_size;
 } mica_fetch_options;
 
 /* The path of the file, in path[size]. One that is there is taken when its SHA-256 is right (or none is given), and
  * fetched again when it is not. Otherwise bytes go to NAME.part beside it, where a later call goes on after whatever ended this
  * one; when they are complete and right they are synced and get their name. What is not right is removed, never
- * given. Redirects are followed, up to 8, but not from https to http.
+ * given. A name and a password in front of an '@' in a url go to the server and into no message. Redirects are followed, up to 8, but not from https to http.
  *
  * MICA_IO: no place gave it (the message names each and its reason); MICA_DATA_LOSS: what came has another SHA-256;
  * MICA_NOT_FOUND: offline and not there. */

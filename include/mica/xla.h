@@ -10,6 +10,20 @@
 extern "C" {
 #endif
 
+/* ---- plugins -------------------------------------------------------------------------------------- */
+
+/* The user's folder of plugins: $XDG_DATA_HOME/mica/plugins, else ~/.local/share/mica/plugins. */
+MICA_API mica_status mica_xla_plugin_folder(char *folder, size_t size, mica_error *error);
+
+/* The file that the device "xla:NAME" loads, in path[size]; nothing is loaded. `name`: "cpu", "cuda", "rocm", "oneapi"
+ * or "tpu"; NULL or "": what "xla" alone means here. `folder`: where to look; NULL: where a device looks, in the
+ * folders of $MICA_XLA_PLUGIN_DIR and the user's. MICA_NOT_FOUND: there is none. */
+MICA_API mica_status mica_xla_plugin_file(const char *name, const char *folder, char *path,
+                                          size_t size, mica_error *error);
+
+/* "cuda" where NVIDIA's driver is loaded, whether or not a plugin is there; else "cpu". */
+MICA_API const char *mica_xla_accelerator(void);
+
 /* ---- StableHLO from and for others ----------------------------------------------------------- */
 
 /* The graph as a StableHLO module in MLIR's text form, into text[size], terminated where size > 0;

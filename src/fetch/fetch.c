@@ -142,12 +142,24 @@ static mica_status fetch_locked(const mica_fetch_options *o, const char *path, b
                         *all ? all : why.message);
 }
 
-mica_status mica_fetch(const mica_fetch_options *options, char *path, size_t size,
+/* The caller's struct, which an older header may have made smaller. */
+static mica_fetch_options own_options(const mica_fetch_options *given) {
+  mica_fetch_options own = {.struct_size = sizeof own};
+  size_t size = given->struct_size;
+  if (size == 0 || size > sizeof own) size = sizeof own;
+  memcpy(&own, given, size);
+  return own;
+}
+
+mica_status mica_fetch(const mica_fetch_options *given, char *path, size_t size,
                        mica_error *error) {
   char folder[FETCH_PATH], name[512], lock_path[FETCH_PATH + 8];
   if (path == NULL || size == 0)
     return mica_error_set(error, MICA_INVALID, "fetch: there is no room for the path");
   path[0] = 0;
+  const mica_fetch_options own = given != NULL ? own_options(given) : (mica_fetch_options){0},
+                           *options = &own;
+  if (own.final_url != NULL && own.final_url_size > 0) own.final_url[0] = 0;
   mica_status status = check_fetch(options, error);
   if (status != MICA_OK) return status;
   if (options->folder != NULL) {

@@ -13,6 +13,9 @@ enum { FETCH_PATH = 4096 };
 mica_status mica_fetch_transfer(const mica_fetch_options *options, const char *url,
                                 const char *part, int64_t have, mica_error *error);
 
+/* A url as a message may show it: without name and password. */
+void mica_fetch_shown_url(const char *url, char *text, size_t size);
+
 /* -1 if it is not there. */
 int64_t mica_fetch_file_size(const char *path);
 mica_status mica_fetch_file_sha256(const char *path, char out_hex[65], mica_error *error);

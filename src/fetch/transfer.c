@@ -84,8 +84,19 @@ static int take_progress(void *user, curl_off_t total, curl_off_t done, curl_off
   return 1;
 }
 
-static mica_status judge(transfer *t, CURLcode code, const char *url, mica_error *error) {
+void mica_fetch_shown_url(const char *url, char *text, size_t size) {
+  const char *host = strstr(url, "://");
+  host = host != NULL ? host + 3 : url;
+  const char *end = host + strcspn(host, "/?#"), *at = end;
+  while (at > host && *at != '@') at--;
+  if (*at != '@') at = host;
+  snprintf(text, size, "%.*s%s", (int)(host - url), url, at > host ? at + 1 : at);
+}
+
+static mica_status judge(transfer *t, CURLcode code, const char *from, mica_error *error) {
   const char *reason = NULL;
+  char url[400];
+  mica_fetch_shown_url(from, url, sizeof url);
   if (t->cancelled) return mica_error_set(error, MICA_CANCELLED, "fetch: cancelled");
   if (t->write_failed)
     return mica_error_set(error, MICA_INTERNAL, "cannot write '%.500s': %s", t->part,
@@ -118,6 +129,9 @@ static void set_options(transfer *t, const char *url) {
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
   curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, stall);
   curl_easy_setopt(curl, CURLOPT_USERAGENT, "mica");
+  curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
+  if (t->options->certificates != NULL)
+    curl_easy_setopt(curl, CURLOPT_CAINFO, t->options->certificates);
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
@@ -138,7 +152,13 @@ mica_status mica_fetch_transfer(const mica_fetch_options *options, const char *u
   t.curl = curl_easy_init();
   if (t.curl == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "fetch: out of memory");
   set_options(&t, url);
-  char range[32];
+  char range[32], accept[256];
+  struct curl_slist *headers = NULL;
+  if (options->accept != NULL) {
+    snprintf(accept, sizeof accept, "Accept: %s", options->accept);
+    headers = curl_slist_append(NULL, accept);
+    curl_easy_setopt(t.curl, CURLOPT_HTTPHEADER, headers);
+  }
   snprintf(range, sizeof range, "%" PRId64 "-", t.have);
   /* By hand: told to resume, libcurl refuses an answer with the whole file. */
   if (t.have > 0) curl_easy_setopt(t.curl, CURLOPT_RANGE, range);
@@ -148,6 +168,11 @@ mica_status mica_fetch_transfer(const mica_fetch_options *options, const char *u
   if (empty && !begin_body(&t)) t.write_failed = t.file == NULL;
   if (t.file != NULL && fclose(t.file) != 0) t.write_failed = true;
   mica_status status = judge(&t, code, url, error);
+  const char *last = NULL;
+  curl_easy_getinfo(t.curl, CURLINFO_EFFECTIVE_URL, &last);
+  if (options->final_url != NULL && options->final_url_size > 0)
+    snprintf(options->final_url, options->final_url_size, "%s", last != NULL ? last : url);
   curl_easy_cleanup(t.curl);
+  curl_slist_free_all(headers);
   return status;
 }

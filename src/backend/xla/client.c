@@ -98,7 +98,6 @@ static mica_status read_option(client_options *options, const char *part, size_t
 static mica_status read_client_options(client_options *options, const char *text,
                                        mica_error *error) {
   *options = (client_options){.devices = 1, .cache_limit = CLIENT_CACHE_MIB};
-  snprintf(options->which, sizeof(options->which), "cpu");
   while (*text != '\0') {
     size_t length = strcspn(text, ",");
     if (length > 0) {
@@ -107,6 +106,9 @@ static mica_status read_client_options(client_options *options, const char *text
     }
     text += length + (text[length] == ',');
   }
+  if (options->which[0] == '\0')
+    snprintf(options->which, sizeof(options->which), "%s", mica_xla_fitting_plugin(""));
+  if (strcmp(options->which, "help") == 0) return mica_xla_help(error);
   return MICA_OK;
 }
 
@@ -151,8 +153,11 @@ static mica_status choose_device(xla_client *client, int64_t index, mica_error *
   mica_status status = mica_xla_call(&client->plugin, PJRT_CLIENT_DEVICES, &args, error);
   if (status != MICA_OK) return status;
   if (args.count == 0 || args.devices == NULL)
-    return mica_error_set(error, MICA_NOT_FOUND, "xla:%s: the plugin finds no device of its kind",
-                          client->plugin.name);
+    return mica_error_set(
+        error, MICA_NOT_FOUND,
+        "xla:%s: the plugin finds no device of its kind; xla:cpu computes on every "
+        "machine",
+        client->plugin.name);
   client->device_count = args.count;
   client->device_index = index;
   if (index >= (int64_t)args.count)

@@ -159,6 +159,30 @@ static void read_attributes(xla_plugin *plugin) {
   }
 }
 
+/* The loader says of a library for another kind of machine that it is not there: so it is asked first. */
+static mica_status check_machine(const char *path, mica_error *error) {
+  enum { ELF_HEAD = 20, ELF_64 = 2, ELF_X86_64 = 62, ELF_AARCH64 = 183 };
+  unsigned char head[ELF_HEAD] = {0};
+  int own = 0;
+#if defined(__x86_64__)
+  own = ELF_X86_64;
+#elif defined(__aarch64__)
+  own = ELF_AARCH64;
+#endif
+  if (own == 0 || mica_file_read(path, 0, head, sizeof(head)) != 0 ||
+      memcmp(head, "\177ELF", 4) != 0)
+    return MICA_OK;
+  int machine = head[18] | head[19] << 8;
+  if (head[4] == ELF_64 && machine == own) return MICA_OK;
+  return mica_error_set(error, MICA_UNSUPPORTED,
+                        "xla: %.700s is a plugin for another kind of machine (%s, and this is %s)",
+                        path,
+                        machine == ELF_X86_64    ? "x86-64"
+                        : machine == ELF_AARCH64 ? "aarch64"
+                                                 : "neither x86-64 nor aarch64",
+                        own == ELF_X86_64 ? "x86-64" : "aarch64");
+}
+
 mica_status mica_xla_plugin_load(const char *which, xla_plugin *out_plugin, mica_error *error) {
   xla_plugin *plugin = out_plugin;
   *plugin = (xla_plugin){0};
@@ -172,6 +196,8 @@ mica_status mica_xla_plugin_load(const char *which, xla_plugin *out_plugin, mica
     mica_status status = mica_xla_plugin_find(which, plugin->path, error);
     if (status != MICA_OK) return status;
   }
+  mica_status status = check_machine(plugin->path, error);
+  if (status != MICA_OK) return status;
   mica_xla_preload(plugin->name, plugin->path);
   void *library = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
   if (library == NULL) {
@@ -188,7 +214,7 @@ mica_status mica_xla_plugin_load(const char *which, xla_plugin *out_plugin, mica
   plugin->api = get();
   if (plugin->api == NULL)
     return mica_error_set(error, MICA_INTERNAL, "xla: %s: GetPjrtApi gives nothing", plugin->path);
-  mica_status status = check_api(plugin, error);
+  status = check_api(plugin, error);
   if (status == MICA_OK && mica_xla_has(plugin, PJRT_PLUGIN_INITIALIZE)) {
     pjrt_plain_args args = {PJRT_SIZE_OF(pjrt_plain_args, extensions)};
     status = mica_xla_call(plugin, PJRT_PLUGIN_INITIALIZE, &args, error);

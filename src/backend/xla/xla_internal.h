@@ -23,6 +23,11 @@ typedef struct {
 mica_status mica_xla_plugin_load(const char *which, xla_plugin *out_plugin, mica_error *error);
 /* The file of a plugin that has a name. */
 mica_status mica_xla_plugin_find(const char *name, char path[XLA_PATH_SIZE], mica_error *error);
+/* What "xla" alone means: the first of the accelerators whose driver is there, below `root`, and whose plugin is,
+ * else "cpu". */
+const char *mica_xla_fitting_plugin(const char *root);
+/* An error whose message is the help on the backend's names and options. */
+mica_status mica_xla_help(mica_error *error);
 /* What has to be in memory before the plugin at `path` loads; failures are left to it. */
 void mica_xla_preload(const char *name, const char *path);
 

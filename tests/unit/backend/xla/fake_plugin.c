@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fake_plugin.c: a PJRT plugin that computes nothing and fails where it is told to, so that every path of
  * an error is run. It counts its calls and what is alive. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backend/xla/pjrt.h"
 #include "unit/backend/xla/fake_plugin.h"
@@ -338,8 +340,20 @@ static pjrt_error *pointer(void *given) {
   return NULL;
 }
 
+/* For a test of another process: $MICA_FAKE_PLUGIN says how it comes to grief. */
+static void misbehave(void) {
+  const char *how = getenv("MICA_FAKE_PLUGIN");
+  if (how == NULL) return;
+  fputs("a word on stderr\n", stderr);
+  if (strcmp(how, "hang") == 0)
+    for (;;) pause();
+  if (strcmp(how, "abort") == 0) abort();
+  if (strcmp(how, "exit") == 0) exit(7);
+}
+
 __attribute__((visibility("default"))) const pjrt_api *GetPjrtApi(void);
 const pjrt_api *GetPjrtApi(void) {
+  misbehave();
   static void *memory[sizeof(pjrt_api) / sizeof(void *) + FAKE_SLOTS];
   pjrt_api *table = (pjrt_api *)(void *)memory;
   static pjrt_function *const functions[FAKE_SLOTS] = {
