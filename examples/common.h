@@ -35,6 +35,9 @@
 #ifdef MICA_HAVE_FETCH
 #include "mica/fetch.h"
 #endif
+#ifdef MICA_HAVE_PLUGIN
+#include "mica/plugin.h"
+#endif
 
 /* ---- the entry -------------------------------------------------------------------------------------- */
 
@@ -238,6 +241,10 @@ static inline bool example_begin(example *ex, int count, char **arguments) {
     return false;
   }
   if (ex->json && !example_begin_json(ex)) return false;
+#ifdef MICA_HAVE_PLUGIN
+  /* With MICA_BACKEND=xla..: the plugin is installed if it is missing, after a line that says so. */
+  if (mica_plugin_prepare(NULL, &ex->error) != MICA_OK) return false;
+#endif
   ex->device = mica_device_open(
       &(mica_device_options){.struct_size = sizeof(mica_device_options), .threads = ex->threads},
       &ex->error);

@@ -12,6 +12,33 @@
 #include "check.h"
 #include "conformance/conformance.h"
 
+/* Rows that are not compared, or have to be refused, on the CPU plugins of a PJRT minor version below `before`. The
+ * reasons are shown on the plugin itself by unit.backend.xla.defects; docs/xla.md lists them. */
+static const struct {
+  const char *name;
+  uint32_t dtypes;
+  int before;
+  const char *refused; /* part of the message; NULL: computed, but not as exactly as here */
+} exceptions[] = {{"any_custom", I4 | U4, 1000, "a custom operator on 4-bit values"},
+                  {"any_custom_effect", I4 | U4, 1000, "a custom operator on 4-bit values"},
+                  {"any_switch", I4 | U4, 106, "transposes 4-bit values"},
+                  {"atanh", F64, 115, NULL}};
+enum { EXCEPTIONS = sizeof exceptions / sizeof exceptions[0] };
+
+/* The row of a case on this device, or EXCEPTIONS. */
+static int exception_of(mica_device *device, const conformance_case *c, mica_dtype dtype) {
+  const char *description = mica_device_description(device),
+             *version = strstr(description, "PJRT 0.");
+  int minor = version ? atoi(version + 7) : 0;
+  if (strncmp(description, "xla:cpu", 7) != 0) return EXCEPTIONS;
+  for (int i = 0; i < EXCEPTIONS; i++)
+    for (uint32_t bit = 1; bit <= LAST_DTYPE; bit <<= 1)
+      if ((exceptions[i].dtypes & bit) && case_dtype(bit) == dtype &&
+          minor < exceptions[i].before && strcmp(c->name, exceptions[i].name) == 0)
+        return i;
+  return EXCEPTIONS;
+}
+
 static void one_case(mica_device *device, const conformance_case *c, mica_dtype dtype) {
   mica_error error = {0};
   if (getenv("MICA_TEST_TRACE")) fprintf(stderr, "%s %s\n", c->name, mica_dtype_name(dtype));
@@ -24,11 +51,17 @@ static void one_case(mica_device *device, const conformance_case *c, mica_dtype 
   mica_executable *xla =
       reference ? case_compile(device, c, dtype, NULL, 0, forward_program, NULL, outputs, &error)
                 : NULL;
-  if (!xla || mica_executable_run(reference, in, inputs, wanted, outputs, &error) ||
-      mica_executable_run(xla, in, inputs, got, outputs, &error))
+  int exception = exception_of(device, c, dtype);
+  bool refused = exception < EXCEPTIONS && exceptions[exception].refused != NULL;
+  if (refused) {
+    CHECK(reference != NULL && xla == NULL);
+    CHECK_EQ_INT(error.status, MICA_UNSUPPORTED);
+    CHECK_STR_CONTAINS(error.message, exceptions[exception].refused);
+  } else if (!xla || mica_executable_run(reference, in, inputs, wanted, outputs, &error) ||
+             mica_executable_run(xla, in, inputs, got, outputs, &error))
     CHECK_FAIL("%s %s: %s", c->name, mica_dtype_name(dtype), error.message);
   else
-    for (size_t i = 0; i < outputs; i++)
+    for (size_t i = 0; i < outputs && exception == EXCEPTIONS; i++)
       case_compare(c, dtype, got[i], wanted[i], (int)i, " on xla");
   for (size_t i = 0; i < outputs; i++) mica_tensor_release(wanted[i]), mica_tensor_release(got[i]);
   for (size_t i = 0; i < inputs; i++) mica_tensor_release(in[i]);

@@ -102,6 +102,10 @@ typedef struct {
 mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, xla_lowering how,
                            mica_error *error);
 
+/* Refuses a lowered graph that ends the compiler of this version of the plugin (defects.c). */
+mica_status mica_xla_check_defects(const xla_client *client, const mica_graph *graph,
+                                   mica_error *error);
+
 /* What the text of a module needs to know, and leaves (module.c, writer.c). */
 typedef struct {
   const mica_graph *graph; /* lowered */
