@@ -182,13 +182,17 @@ static int run_pip(const plugin_source *source, const plugin_wheel *wheel, pip_a
   return code != 0 ? 127 : watch(source, wheel, folder, child);
 }
 
-/* The last line of a log that says something. */
+/* The last line of a log that says something, but for an address that could not be read: pip goes on from there, and
+ * ends with the word that there is no such package. */
 static void last_line(const char *log, char *text, size_t size) {
-  char line[512];
+  static const char cause[] = "Could not fetch URL ";
+  char line[1024];
+  bool found = false;
   FILE *open = fopen(log, "r");
   text[0] = 0;
-  while (open != NULL && fgets(line, sizeof line, open) != NULL) {
+  while (open != NULL && !found && fgets(line, sizeof line, open) != NULL) {
     size_t length = strcspn(line, "\r\n");
+    found = strncmp(line, cause, sizeof cause - 1) == 0;
     if (length > 0 && strncmp(line, "[notice]", 8) != 0)
       snprintf(text, size, "%.*s", (int)length, line);
   }

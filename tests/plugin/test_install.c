@@ -305,6 +305,9 @@ TEST(by_pip) {
   write_pip(folder, "echo 'ERROR: no such thing'; exit 1");
   CHECK_STATUS(install("cpu", (mica_plugin_install_options){0}), MICA_IO);
   CHECK_STR_CONTAINS(error.message, "pip cannot download fake-pjrt-cpu 1.0: ERROR: no such thing");
+  write_pip(folder, "echo 'Could not fetch URL x: no certificate'; echo 'ERROR: none'; exit 1");
+  CHECK_STATUS(install("cpu", (mica_plugin_install_options){0}), MICA_IO);
+  CHECK_STR_CONTAINS(error.message, "1.0: Could not fetch URL x: no certificate");
   write_pip(folder, "echo lies >\"$dest/fake_pjrt_cpu-1.0-py3-none-any.whl\"");
   CHECK_STATUS(install("cpu", (mica_plugin_install_options){0}), MICA_DATA_LOSS);
   write_pip(folder, "exit 0");
