@@ -7,6 +7,7 @@
 #include "mica/custom.h"
 #include "mica/backend.h"
 #include "mica/jit.h"
+#include "mica/mesh.h"
 #include "mica/data.h"
 #include "mica/nn.h"
 #include "mica/train.h"
