@@ -257,4 +257,31 @@ typedef struct {
 typedef struct {
   int64_t input_count;
 } mica_custom_gradient_attr;
+
+/* Several devices (graph/mesh.h reads the texts). `mesh` is "data=2, model=4". */
+typedef struct {
+  const char *mesh, *sharding; /* "data, -" */
+} mica_shard_attr;
+typedef struct {
+  const char *mesh, *in, *out; /* shardings: "data, -; model" */
+} mica_manual_attr;
+/* Collectives begin alike: the mesh of their region, and the axes that take part: "data+model". */
+typedef struct {
+  const char *mesh, *axes;
+} mica_collective_attr; /* axis_index */
+typedef struct {
+  const char *mesh, *axes;
+  int32_t kind; /* mica_reduce_kind: SUM to MIN */
+} mica_all_reduce_attr;
+typedef struct {
+  const char *mesh, *axes;
+  int64_t axis;
+} mica_all_gather_attr; /* and reduce_scatter, a sum */
+typedef struct {
+  const char *mesh, *axes;
+  int64_t split_axis, concat_axis;
+} mica_all_to_all_attr;
+typedef struct {
+  const char *mesh, *axes, *pairs; /* "0 1, 1 2": from, to */
+} mica_permute_attr;
 #endif

@@ -272,6 +272,7 @@ struct mica_graph {
   char *scopes; /* interned paths, each terminated; offset 0 is "" */
   uint32_t scope_size, scope_capacity, scope, scope_depth;
   uint32_t backward_of, backward_is; /* the newest pair of mica_backward_scope */
+  bool stacks_devices; /* what is batched now are the devices of a manual region (collectives.h) */
 
   uint32_t *parameters; /* ids by index */
   uint32_t parameter_count, parameter_capacity;

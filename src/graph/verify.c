@@ -11,10 +11,12 @@
  *     the same types as the captured arguments.
  *  4. Further results follow their node.
  *  5. Every type is what inference gives for the operands and attributes.
- *  6. Outputs, parameters and assigned values stand in the root. */
+ *  6. Outputs, parameters and assigned values stand in the root.
+ *  7. Collectives stand in a manual region of their mesh. */
 #include <string.h>
 
 #include "graph/attributes.h"
+#include "graph/collectives.h"
 #include "graph/graph_internal.h"
 
 static mica_status broken(mica_error *error, const mica_graph *graph, uint32_t id,
@@ -131,6 +133,7 @@ mica_status mica_graph_verify(const mica_graph *graph, mica_error *error) {
     const mica_region_data *region = &graph->regions[graph->nodes[id].region];
     if (region->state == MICA_REGION_ABANDONED) continue;
     status = verify_node(graph, id, error);
+    if (status == MICA_OK) status = mica_collective_check(graph, id, error);
   }
   if (status != MICA_OK) return status;
   for (uint32_t i = 0; i < graph->output_count; i++)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "graph/attributes.h"
+#include "graph/collectives.h"
 #include "graph/graph_internal.h"
 #include "graph/ops/rules.h"
 
@@ -78,7 +79,9 @@ static bool batch_node(void *context, mica_graph *to, const mica_graph *from, ui
         b->batched[mica_stand_in(from, mica_node_operands(from, &from->nodes[id])[i]) - b->begin];
     any = any || batched[i];
   }
-  if (!any && !draws_bits(from, node)) return false;
+  /* Devices that draw with one key draw the same. */
+  bool collective = to->stacks_devices && mica_is_collective((mica_op)node->op);
+  if (!any && !collective && (to->stacks_devices || !draws_bits(from, node))) return false;
   node = &from->nodes[id];
   to->scope = from->nodes[id].scope;
   mica_rule rule = {.graph = to,
@@ -88,7 +91,9 @@ static bool batch_node(void *context, mica_graph *to, const mica_graph *from, ui
                     .in = in,
                     .in_count = in_count,
                     .out_count = result_count};
-  if (b->size == 0)
+  if (collective)
+    mica_collective_stacked(&rule, batched, b->size, out);
+  else if (b->size == 0)
     batch_nothing(from, id, result_count, to, out);
   else if (def->batch)
     def->batch(&rule, batched, b->size, out);

@@ -11,6 +11,7 @@
 #include "conformance/cases/fft.h"
 #include "conformance/cases/general.h"
 #include "conformance/conformance.h"
+#include "conformance/cases/mesh.h"
 #include "graph/attributes.h"
 
 mica_dtype case_now =

@@ -88,8 +88,9 @@ static void need_result(need_marking *m, uint32_t owner, uint32_t index) {
       return;
     case MICA_OP_CALL:
     case MICA_OP_RECOMPUTE: need(m, owner_region(m, owner, 0)->results[index]); return;
+    case MICA_OP_MANUAL: /* as they are: the shardings are of all operands and results */
     case MICA_OP_CUSTOM_GRADIENT: /* both blocks as they are: they must go on to fit each other */
-      for (uint32_t r = 0; r < 2; r++)
+      for (uint32_t r = 0; r < node->region_count; r++)
         for (uint32_t i = 0; i < owner_region(m, owner, r)->result_count; i++)
           need(m, owner_region(m, owner, r)->results[i]);
       for (uint32_t i = 0; i < node->declared_count; i++) need(m, owner_operand(m, owner, i));
@@ -267,8 +268,9 @@ static bool drop_node(void *context, mica_graph *to, const mica_graph *from, uin
   const mica_node *node = &from->nodes[id];
   (void)in_count;
   if (node->region_count) {
-    if (m->runs[id] && node->op != MICA_OP_CUSTOM_GRADIENT) drop_in_owner(m, to, id, in, out);
-    return !m->runs[id] || node->op != MICA_OP_CUSTOM_GRADIENT;
+    bool whole = node->op == MICA_OP_CUSTOM_GRADIENT || node->op == MICA_OP_MANUAL;
+    if (m->runs[id] && !whole) drop_in_owner(m, to, id, in, out);
+    return !m->runs[id] || !whole;
   }
   for (uint32_t i = 0; i < node->result_count; i++)
     if (m->needed[id + i]) return false;

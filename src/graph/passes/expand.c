@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* expand.c: composites that a backend does not take whole become simpler operators, and blocks
  * that run exactly once (calls, recomputed and custom-gradient blocks) become the nodes they
- * hold: their meaning for derivatives has been used up when a graph is compiled. */
-#include "graph/graph_internal.h"
+ * hold: their meaning for derivatives has been used up when a graph is compiled. A manual region that
+ * is refused becomes one program for all of its devices. */
+#include "graph/collectives.h"
 
 typedef struct {
   bool (*keep)(void *context, const mica_graph *graph, uint32_t id);
@@ -11,7 +12,8 @@ typedef struct {
 
 static bool is_refused(const expansion *e, const mica_graph *graph, uint32_t id) {
   const mica_op_def *def = mica_op_definition((mica_op)graph->nodes[id].op);
-  return def->expand && !(e->keep && e->keep(e->context, graph, id));
+  bool composite = def->expand || graph->nodes[id].op == MICA_OP_MANUAL;
+  return composite && !(e->keep && e->keep(e->context, graph, id));
 }
 
 static mica_replay_rule expand_node;
@@ -43,6 +45,10 @@ static bool expand_node(void *context, mica_graph *to, const mica_graph *from, u
     default: break;
   }
   if (!is_refused(e, from, id)) return false;
+  if (node->op == MICA_OP_MANUAL) {
+    mica_manual_expand(to, from, id, in, expand_node, e, out);
+    return true;
+  }
   const mica_op_def *def = mica_op_definition((mica_op)node->op);
   mica_rule rule = {.graph = to,
                     .def = def,
