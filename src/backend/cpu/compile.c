@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* compile.c: from a verified graph to a program: passes, lowering, memory plan, and the final arrays. */
 #include "backend/cpu/evaluate.h"
+#include "backend/cpu/manual.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -370,6 +371,11 @@ static mica_status compile_program(mica_cpu_device *engine, const mica_graph *gr
 mica_status mica_cpu_compile_plain(mica_cpu_device *engine, const mica_graph *graph,
                                    void **out_program, mica_error *error) {
   return compile_program(engine, graph, 0, false, UINT32_MAX, out_program, error);
+}
+
+mica_status mica_cpu_compile_block(mica_cpu_device *engine, const mica_graph *graph,
+                                   void **out_program, mica_error *error) {
+  return compile_program(engine, graph, 0, true, UINT32_MAX, out_program, error);
 }
 
 mica_status mica_cpu_compile(void *state, mica_device *device, const mica_graph *graph,

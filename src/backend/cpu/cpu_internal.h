@@ -69,6 +69,10 @@ struct mica_cpu_context {
   char *arena;
   mica_cpu_moved moved[MICA_CPU_MOVED_LIMIT]; /* only 64 inputs can be donated */
   uint32_t moved_count;
+  /* Of a device of a manual region (manual.c): the collective that it waits in, where it goes on, its number. */
+  const mica_cpu_step *waits;
+  uint32_t resume;
+  int64_t mesh_device;
   int64_t *
       step_nanoseconds; /* [step_count] summed over the call, and how often it ran; NULL unless profiling */
   int64_t *step_begin; /* of its last run */

@@ -10,6 +10,7 @@
 #include "backend/cpu/evaluate.h"
 
 #include "core/tensor.h"
+#include "graph/collectives.h"
 
 #include <string.h>
 
@@ -72,6 +73,7 @@ static bool may_evaluate(const mica_graph *graph, const mica_node *node) {
   if (node->op == MICA_OP_CONSTANT || node->op == MICA_OP_IOTA) return true;
   return def->kind != MICA_KIND_LEAF && def->kind != MICA_KIND_RESULT &&
          def->kind != MICA_KIND_REGION && !def->effect && !def->barrier &&
+         !mica_is_collective((mica_op)node->op) &&
          node->region_count == 0 && node->operand_count > 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* execute.c: running a program. A call takes a resting context or makes one, fills in the addresses of its
  * inputs and outputs, runs the steps, and puts the context back. The second call on allocates nothing. */
-#include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/manual.h"
 
 #include <string.h>
 
@@ -116,7 +116,7 @@ static mica_status run_steps(mica_cpu_context *context) {
   const mica_cpu_step *steps = context->program->steps;
   const uint32_t count = context->program->step_count;
   const mica_device *device = context->device->device;
-  for (context->next = 0; context->next < count;) {
+  while (context->next < count) {
     const mica_cpu_step *step = &steps[context->next++];
     mica_status status = step->run(step, context);
     if (status != MICA_OK) return status;
@@ -160,7 +160,7 @@ static mica_status check_finite(const mica_cpu_program *program, const mica_cpu_
 static mica_status run_steps_watched(mica_cpu_context *context) {
   const mica_cpu_program *program = context->program;
   const mica_device *device = context->device->device;
-  for (context->next = 0; context->next < program->step_count;) {
+  while (context->next < program->step_count) {
     uint32_t index = context->next++;
     const mica_cpu_step *step = &program->steps[index];
     int64_t begin = device->profile ? mica_clock_nanoseconds() : 0;
@@ -175,6 +175,11 @@ static mica_status run_steps_watched(mica_cpu_context *context) {
     if (mica_device_is_cancelled(device)) return mica_device_cancelled_error(context->error);
   }
   return MICA_OK;
+}
+
+mica_status mica_cpu_context_run(mica_cpu_context *context) {
+  const mica_device *device = context->device->device;
+  return device->profile || device->find_nan ? run_steps_watched(context) : run_steps(context);
 }
 
 /* ---- a call ----------------------------------------------------------------------------------- */
@@ -250,13 +255,10 @@ mica_status mica_cpu_execute(void *state, void *program_pointer, const mica_call
   if (status == MICA_OK) {
     bool spin = context->parallel.threads > 1 && program->cost >= KEEP_SPINNING_COST;
     if (spin) mica_thread_pool_begin(program->device->pool);
-    if (device->profile || device->find_nan) {
-      if (device->profile)
-        memset(context->step_nanoseconds, 0, 3 * sizeof(int64_t) * (size_t)program->step_count);
-      status = run_steps_watched(context);
-    } else {
-      status = run_steps(context);
-    }
+    if (device->profile)
+      memset(context->step_nanoseconds, 0, 3 * sizeof(int64_t) * (size_t)program->step_count);
+    context->next = 0;
+    status = mica_cpu_context_run(context);
     if (spin) mica_thread_pool_end(program->device->pool);
   }
   while (context->moved_count > 0) {
@@ -266,6 +268,21 @@ mica_status mica_cpu_execute(void *state, void *program_pointer, const mica_call
   if (device->profile && status == MICA_OK) keep_profile(program, &context);
   if (context != NULL) give_context(program, context);
   return status;
+}
+
+/* ---- contexts of a part, which stop and go on (manual.h) --------------------------------------- */
+
+mica_cpu_context *mica_cpu_context_take(mica_cpu_program *program) { return take_context(program); }
+
+mica_status mica_cpu_context_begin(const mica_cpu_program *program, mica_cpu_context *context,
+                                   const mica_call *call, mica_error *error) {
+  context->call = call;
+  context->error = error;
+  return fill_addresses(program, context, call, error);
+}
+
+void mica_cpu_context_end(mica_cpu_program *program, mica_cpu_context *context) {
+  give_context(program, context);
 }
 
 void mica_cpu_program_destroy(void *state, void *program_pointer) {

@@ -3,6 +3,7 @@
  * only change a view are made when somebody reads them. */
 #include "backend/cpu/fusion_internal.h"
 #include "backend/cpu/linalg_internal.h"
+#include "backend/cpu/manual.h"
 #include "backend/cpu/moves_internal.h"
 #include "backend/cpu/products_internal.h"
 
@@ -11,6 +12,7 @@
 static bool (*const lowerings[])(mica_plan *plan, uint32_t id) = {
     mica_plan_view,
     mica_plan_control,
+    mica_plan_devices,
     mica_plan_mark,
     mica_plan_bytes_dot,
     mica_plan_dot,

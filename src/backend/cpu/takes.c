@@ -7,6 +7,7 @@
  * composite over rows is expanded when that would cost an array: when its operand is made elementwise for
  * it alone and no product in front can do that on its blocks (step_finish.c), or when reductions are all
  * that follows. */
+#include "backend/cpu/manual.h"
 #include "backend/cpu/products_internal.h"
 #include "backend/cpu/tile.h"
 
@@ -137,6 +138,7 @@ static bool takes_rows(const mica_graph *graph, uint32_t id) {
 bool mica_plan_takes(const mica_graph *graph, uint32_t id) {
   const mica_node *node = mica_node_at(graph, id);
   mica_dtype dtype = node->type.dtype;
+  if (node->op == MICA_OP_MANUAL) return mica_manual_fits(graph, id);
   if (mica_shape_count(node->type.shape) == 0) return false; /* nothing to fuse or to run */
   switch ((mica_op)node->op) {
     case MICA_OP_CHOLESKY:

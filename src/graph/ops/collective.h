@@ -3,16 +3,7 @@
  * manual_rules.c, manual_varying.c). */
 #ifndef MICA_GRAPH_OPS_COLLECTIVE_H
 #define MICA_GRAPH_OPS_COLLECTIVE_H
-#include "graph/attributes.h"
-#include "graph/mesh.h"
-
-/* The mesh and the group of a collective from its attribute; false (with a message) when the texts
- * are wrong. */
-bool mica_collective_group(const void *attr, mica_mesh_axes *mesh, mica_mesh_group *group,
-                           char *message);
-
-/* pairs "0 1, 1 2" of a group: source[to] is who sends to `to`, -1: nobody. source[MICA_MESH_DEVICES] */
-bool mica_permute_sources(const char *pairs, int64_t size, int32_t *source, char *message);
+#include "graph/collectives.h"
 
 /* x summed over the axes `bits` of the mesh `text`, inside of an open manual region; along axes over which
  * x is known to be equal, nothing has to be sent. */

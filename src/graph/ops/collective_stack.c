@@ -234,15 +234,6 @@ static mica_value join_parts(mica_graph *graph, const mica_mesh_axes *mesh,
   return parts[0];
 }
 
-static bool read_listed(const mica_mesh_axes *mesh, const char *list, size_t index, int32_t rank,
-                        mica_mesh_sharding *out) {
-  const char *text;
-  size_t length;
-  char message[MICA_MESSAGE_SIZE];
-  return mica_mesh_list_at(list, index, &text, &length) &&
-         mica_mesh_parse_sharding(mesh, text, length, rank, out, message);
-}
-
 /* The block in `to`, closed and left behind like one of vmap's: its index, 0 after a failure. */
 static uint32_t copy_region(mica_graph *to, const mica_graph *from, uint32_t id, const mica_value *in,
                             mica_replay_rule *rule, void *context) {
@@ -294,7 +285,7 @@ void mica_manual_expand(mica_graph *to, const mica_graph *from, uint32_t id, con
   }
   for (uint32_t i = 0; i < declared; i++) {
     mica_shape part = to->nodes[to->regions[copy].arguments[i]].type.shape;
-    if (!read_listed(&mesh, attr->in, i, part.rank, &sharding)) continue;
+    if (!mica_manual_sharding(&mesh, attr->in, i, part.rank, &sharding)) continue;
     flags[i] = sharding.bits != 0;
     arguments[i] = flags[i] ? stack_parts(to, &mesh, &sharding, in[i], part) : in[i];
   }
@@ -306,7 +297,7 @@ void mica_manual_expand(mica_graph *to, const mica_graph *from, uint32_t id, con
   to->stacks_devices = before;
   for (uint32_t j = 0; j < results && to->status == MICA_OK; j++) {
     mica_shape part = mica_shape_remove(mica_shape_of(arguments[all + j]), 0);
-    if (read_listed(&mesh, attr->out, j, part.rank, &sharding))
+    if (mica_manual_sharding(&mesh, attr->out, j, part.rank, &sharding))
       out[j] = join_parts(to, &mesh, &sharding, arguments[all + j], part);
   }
 }

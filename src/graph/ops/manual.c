@@ -21,6 +21,12 @@ static bool listed_sharding(const mica_mesh_axes *mesh, const char *list, size_t
   return mica_mesh_parse_sharding(mesh, text, length, rank, out, message);
 }
 
+bool mica_manual_sharding(const mica_mesh_axes *mesh, const char *list, size_t index, int32_t rank,
+                          mica_mesh_sharding *out) {
+  char message[MICA_MESSAGE_SIZE];
+  return listed_sharding(mesh, list, index, rank, out, message);
+}
+
 /* Puts "result 2: " in front of what is wrong. */
 static bool named_problem(mica_infer *infer, const char *what, size_t index) {
   char message[MICA_MESSAGE_SIZE];
