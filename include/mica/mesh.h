@@ -21,7 +21,7 @@ extern "C" {
 
 typedef struct mica_mesh mica_mesh;
 
-/* "data=2, model=4": up to 8 axes, names of letters, digits and '_', sizes from 1, up to 4096
+/* "data=2, model=4": up to 8 axes, names of letters, digits and '_', sizes from 1, up to 1024
  * devices. Device d is the d-th of the device that runs the program, counted with the last axis
  * fastest. NULL on failure, with the reason. */
 MICA_API mica_mesh *mica_mesh_create(const char *axes, mica_error *error);

@@ -8,7 +8,7 @@
 #include "graph/graph_internal.h"
 #include "mica/mesh.h"
 
-enum { MICA_MESH_AXES = 8, MICA_MESH_NAME = 32, MICA_MESH_DEVICES = 4096 };
+enum { MICA_MESH_AXES = 8, MICA_MESH_NAME = 32, MICA_MESH_DEVICES = 1024 };
 
 typedef struct {
   int32_t count;

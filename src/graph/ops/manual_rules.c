@@ -5,7 +5,10 @@
  * the mesh and repeated along the others: the transpose of repeating is the sum. Coming out, parts are put
  * together, and equal ones are one value, which is also their mean: its cotangent is shared among the
  * devices that hold it. Rules inside transpose exactly on that (collective.c), so that nothing is counted
- * twice, and sums of cotangents that are equal everywhere send nothing. */
+ * twice, and sums of cotangents that are equal everywhere send nothing.
+ *
+ * The derivative is a region that holds the block again. Where it can it also gives the block's own results and
+ * takes the place of the first region, so that nothing runs twice. */
 #include <string.h>
 
 #include "graph/ops/collective.h"
@@ -163,9 +166,35 @@ static bool shared_cotangents(derived_region *d, const mica_value *cotangents, m
   return rule->graph->status == MICA_OK;
 }
 
+/* Whether the derivative can take the region's own place, so that the block runs once: nothing that it starts
+ * from is made of the region's results. So it is where the loss is made inside. */
+static bool takes_the_place(const mica_rule *rule, const mica_value *cotangents) {
+  const mica_graph *graph = rule->graph;
+  if (graph->nodes[rule->id].superseded_by || graph->current != graph->nodes[rule->id].region)
+    return false;
+  uint32_t begin = rule->id, end = graph->count;
+  bool *made_of = mica_allocate_zeroed(&graph->allocator, end - begin + 1u, sizeof *made_of);
+  bool free_of_it = made_of != NULL;
+  for (uint32_t id = begin; made_of && id < end; id++) {
+    const mica_node *node = &graph->nodes[id];
+    if (node->region != graph->current || node->op == MICA_OP_RESULT) continue;
+    bool is = id == rule->id;
+    for (uint32_t i = 0; i < node->operand_count; i++) {
+      uint32_t operand = mica_node_operands(graph, node)[i];
+      is = is || (operand >= begin && made_of[operand - begin]);
+    }
+    for (uint32_t i = 0; i < node->result_count; i++) made_of[id + i - begin] = is;
+  }
+  for (size_t j = 0; free_of_it && j < rule->out_count; j++)
+    if (cotangents[j].id >= begin && made_of[cotangents[j].id - begin]) free_of_it = false;
+  mica_free(&graph->allocator, made_of, end - begin + 1u);
+  return free_of_it;
+}
+
 static void reverse_region(derived_region *d, const mica_value *cotangents, mica_value *out) {
   const mica_rule *rule = d->rule;
   mica_graph *graph = rule->graph;
+  bool replaces = takes_the_place(rule, cotangents);
   mica_type *extra = mica_arena_allocate(&graph->arena, (rule->out_count + 1) * sizeof *extra);
   if (!extra) {
     out_of_memory(graph);
@@ -184,6 +213,11 @@ static void reverse_region(derived_region *d, const mica_value *cotangents, mica
     out_of_memory(graph);
     return;
   }
+  for (size_t j = 0; replaces && j < rule->out_count; j++) {
+    size_t length;
+    const char *text = sharding_at(d->attr->out, j, &length);
+    add_result(d, d->body_results[j], text, length);
+  }
   mica_reverse_mode(graph, d->floor, y.at, ct.at, y.count, d->arguments, d->argument_count, given);
   for (size_t i = 0; i < d->argument_count && graph->status == MICA_OK; i++) {
     if (!given[i].id || !may_differ(d->arguments[i])) continue;
@@ -197,7 +231,8 @@ static void reverse_region(derived_region *d, const mica_value *cotangents, mica
                text, length);
   }
   mica_value *made = derived_close(d);
-  size_t at = 0;
+  if (made && replaces) graph->nodes[rule->id].superseded_by = made[0].id;
+  size_t at = replaces ? rule->out_count : 0;
   for (size_t i = 0; made && i < rule->in_count; i++)
     if (given[i].id && may_differ(rule->in[i])) out[i] = made[at++];
 }

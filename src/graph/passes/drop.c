@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "graph/attributes.h"
-#include "graph/graph_internal.h"
+#include "graph/mesh.h"
 
 typedef struct {
   const mica_graph *graph;
@@ -87,8 +87,8 @@ static void need_result(need_marking *m, uint32_t owner, uint32_t index) {
         need(m, owner_region(m, owner, r)->results[index]);
       return;
     case MICA_OP_CALL:
+    case MICA_OP_MANUAL:
     case MICA_OP_RECOMPUTE: need(m, owner_region(m, owner, 0)->results[index]); return;
-    case MICA_OP_MANUAL: /* as they are: the shardings are of all operands and results */
     case MICA_OP_CUSTOM_GRADIENT: /* both blocks as they are: they must go on to fit each other */
       for (uint32_t r = 0; r < node->region_count; r++)
         for (uint32_t i = 0; i < owner_region(m, owner, r)->result_count; i++)
@@ -224,6 +224,27 @@ static void drop_in_region(need_marking *m, mica_graph *to, uint32_t block, uint
   mica_block_leave(to, block, kept, count);
 }
 
+/* The shardings of what stays of `count` operands or results. */
+static const char *drop_in_list(need_marking *m, mica_graph *to, uint32_t owner, const char *list,
+                                uint32_t count, bool operands) {
+  mica_text kept;
+  mica_text_init(&kept, &to->allocator);
+  bool first = true;
+  for (uint32_t i = 0; i < count; i++) {
+    const char *text;
+    size_t length;
+    if (!(operands ? operand_needed(m, owner, i) : m->needed[owner + i])) continue;
+    if (!mica_mesh_list_at(list, i, &text, &length)) break;
+    if (!first) mica_text_append(&kept, ";");
+    first = false;
+    mica_text_append_bytes(&kept, text, length);
+  }
+  const char *out = kept.failed ? NULL : mica_arena_text(&to->arena, kept.data ? kept.data : "");
+  mica_text_deinit(&kept);
+  if (!out) mica_fail(to, MICA_OUT_OF_MEMORY, "out of memory");
+  return out ? out : "";
+}
+
 static void drop_in_owner(need_marking *m, mica_graph *to, uint32_t owner, const mica_value *in,
                           mica_value *out) {
   const mica_node *node = &m->graph->nodes[owner];
@@ -245,6 +266,13 @@ static void drop_in_owner(need_marking *m, mica_graph *to, uint32_t owner, const
     int64_t carries = scan.carry_count;
     for (uint32_t i = 0; i < carries; i++) scan.carry_count -= !m->needed[owner + i];
     attr = &scan;
+  }
+  mica_manual_attr manual;
+  if (node->op == MICA_OP_MANUAL) {
+    manual = *(const mica_manual_attr *)attr;
+    manual.in = drop_in_list(m, to, owner, manual.in, declared, true);
+    manual.out = drop_in_list(m, to, owner, manual.out, results, false);
+    attr = &manual;
   }
   for (uint32_t i = 0; i < declared; i++)
     if (operand_needed(m, owner, i)) values[count++] = in[i];
@@ -268,9 +296,8 @@ static bool drop_node(void *context, mica_graph *to, const mica_graph *from, uin
   const mica_node *node = &from->nodes[id];
   (void)in_count;
   if (node->region_count) {
-    bool whole = node->op == MICA_OP_CUSTOM_GRADIENT || node->op == MICA_OP_MANUAL;
-    if (m->runs[id] && !whole) drop_in_owner(m, to, id, in, out);
-    return !m->runs[id] || !whole;
+    if (m->runs[id] && node->op != MICA_OP_CUSTOM_GRADIENT) drop_in_owner(m, to, id, in, out);
+    return !m->runs[id] || node->op != MICA_OP_CUSTOM_GRADIENT;
   }
   for (uint32_t i = 0; i < node->result_count; i++)
     if (m->needed[id + i]) return false;
