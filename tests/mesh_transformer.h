@@ -71,11 +71,12 @@ static mica_value step_heads(mica_value x, mica_value weight) {
 static mica_value step_loss(const mica_value *p, mica_value x, mica_value labels,
                             const char *model) {
   mica_value h = mica_layer_norm(x, p[7], p[8], 1e-5);
-  mica_value mixed = mica_attention(step_heads(h, p[0]), step_heads(h, p[1]), step_heads(h, p[2]),
-                                    .causal = true);
+  mica_value mixed =
+      mica_attention(step_heads(h, p[0]), step_heads(h, p[1]), step_heads(h, p[2]), .causal = true);
   mixed = mica_transpose(mixed, MICA_AXES(0, 2, 1, 3));
-  mixed = mica_reshape(mixed, (mica_shape){3, {mica_dim_of(mixed, 0), STEP_TIME,
-                                               mica_dim_of(mixed, 2) * mica_dim_of(mixed, 3)}});
+  mixed = mica_reshape(mixed, (mica_shape){3,
+                                           {mica_dim_of(mixed, 0), STEP_TIME,
+                                            mica_dim_of(mixed, 2) * mica_dim_of(mixed, 3)}});
   mixed = mica_matmul(mixed, p[3]);
   x = mica_add(x, model ? mica_all_reduce_sum(mixed, model) : mixed);
   h = mica_layer_norm(x, p[9], p[10], 1e-5);
@@ -97,7 +98,8 @@ static mica_value manual_step_loss(const step_plan *plan, mica_graph *graph, con
   mica_region region = mica_manual_begin(graph, plan->mesh, in, shardings, STEP_INPUTS);
   for (int i = 0; i < STEP_INPUTS; i++) {
     part[i] = mica_argument(region, (size_t)i);
-    if (plan->way == STEP_FSDP && i < STEP_PARAMETERS) part[i] = mica_all_gather(part[i], "data", 0);
+    if (plan->way == STEP_FSDP && i < STEP_PARAMETERS)
+      part[i] = mica_all_gather(part[i], "data", 0);
   }
   bool cut = plan->way == STEP_TENSOR || plan->way == STEP_BOTH;
   loss = step_loss(part, part[12], part[13], cut ? "model" : NULL);
@@ -118,7 +120,8 @@ static void build_step(mica_graph *graph, const mica_value *in, mica_value *out,
   mica_gradients(out[0], given, STEP_PARAMETERS, slope);
   for (int i = 0; i < STEP_PARAMETERS; i++) {
     out[i + 1] = mica_sub(given[i], mica_mul(slope[i], 0.5));
-    if (plan->automatic) out[i + 1] = mica_shard(out[i + 1], plan->mesh, step_sharding(plan->way, i));
+    if (plan->automatic)
+      out[i + 1] = mica_shard(out[i + 1], plan->mesh, step_sharding(plan->way, i));
   }
 }
 
@@ -137,16 +140,17 @@ static mica_tensor *step_input(int i, mica_dtype dtype) {
 }
 
 /* out[]: loss and parameters after one step. *out_text: the program, if wanted, to be freed by free. */
-static mica_status run_step(mica_device *device, step_plan plan, mica_dtype dtype, mica_tensor **out,
-                            mica_executable **out_executable, mica_error *error) {
+static mica_status run_step(mica_device *device, step_plan plan, mica_dtype dtype,
+                            mica_tensor **out, mica_executable **out_executable,
+                            mica_error *error) {
   mica_tensor *in[STEP_INPUTS];
   mica_type types[STEP_INPUTS];
   for (int i = 0; i < STEP_INPUTS; i++) {
     in[i] = step_input(i, dtype);
     types[i] = mica_tensor_type(in[i]);
   }
-  mica_jit *jit = mica_jit_create(device, build_step, .inputs = STEP_INPUTS, .outputs = STEP_OUTPUTS,
-                                  .user = &plan);
+  mica_jit *jit = mica_jit_create(device, build_step, .inputs = STEP_INPUTS,
+                                  .outputs = STEP_OUTPUTS, .user = &plan);
   mica_executable *executable = NULL;
   mica_status status = mica_jit_compile(jit, types, STEP_INPUTS, &executable, error);
   if (status == MICA_OK)

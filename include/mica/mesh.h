@@ -9,7 +9,7 @@
  * is repeated. Sizes have to divide.
  *
  * Ownership: meshes and sharded tensors are reference-counted and immutable. Threads: any.
- * Example: docs/distribution.md. */
+ * Example: examples/devices.c. */
 #ifndef MICA_MESH_H
 #define MICA_MESH_H
 #include "mica/graph.h"

@@ -22,6 +22,7 @@
 #include "mica/cpp/base.hpp"
 #include "mica/cpp/blocks.hpp"
 #include "mica/cpp/folds.hpp"
+#include "mica/cpp/mesh.hpp"
 #include "mica/cpp/nn.hpp"
 #include "mica/cpp/quantize.hpp"
 #include "mica/cpp/run.hpp"

@@ -89,8 +89,8 @@ static void copy_box(const mica_collective *c, mica_shape box, const void *from,
   int64_t index[MICA_MAX_RANK] = {0}, run = 1;
   int32_t outer = box.rank;
   if (mica_shape_count(box) <= 0) return;
-  while (outer > 0 && (outer == box.rank || (box.dim[outer] == c->in.dim[outer] &&
-                                             box.dim[outer] == c->out.dim[outer])))
+  while (outer > 0 && (outer == box.rank ||
+                       (box.dim[outer] == c->in.dim[outer] && box.dim[outer] == c->out.dim[outer])))
     run *= box.dim[--outer];
   for (;;) {
     int64_t source = 0, target = 0;

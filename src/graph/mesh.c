@@ -63,7 +63,8 @@ static bool read_mesh_axis(const char **at, const char *end, mica_mesh_axes *out
   if (!mica_parse_i64(&cursor, end, &size) || size < 1 || size > MICA_MESH_DEVICES ||
       !mica_i64_multiply(out->device_count, size, &out->device_count) ||
       out->device_count > MICA_MESH_DEVICES)
-    return mesh_problem(message, "mesh axis \"%.*s\": expected a size from 1, and at most %d devices in all",
+    return mesh_problem(message,
+                        "mesh axis \"%.*s\": expected a size from 1, and at most %d devices in all",
                         (int)length, name, MICA_MESH_DEVICES);
   memcpy(out->name[out->count], name, length);
   out->size[out->count++] = size;
@@ -97,14 +98,15 @@ static bool read_group(const mica_mesh_axes *mesh, const char **at, const char *
       mica_text known;
       mica_text_init(&known, NULL);
       mica_mesh_format(mesh, &known);
-      mesh_problem(message, "\"%.*s\" is no axis of the mesh \"%.200s\"",
+      mesh_problem(message, "\"%.*s\" is no axis: expected one of the mesh \"%.200s\"",
                    shown(length > 0 ? length : (size_t)(end - name)), name,
                    known.data == NULL ? "" : known.data);
       mica_text_deinit(&known);
       return false;
     }
     if (((taken | out->bits) >> axis & 1u) != 0)
-      return mesh_problem(message, "mesh axis \"%s\" comes twice", mesh->name[axis]);
+      return mesh_problem(message, "mesh axis \"%s\" comes twice: expected it once",
+                          mesh->name[axis]);
     out->axis[out->count++] = axis;
     out->bits |= 1u << axis;
     out->size *= mesh->size[axis];
@@ -136,8 +138,11 @@ bool mica_mesh_parse_sharding(const mica_mesh_axes *mesh, const char *text, size
   if (text == NULL || at == end) return true;
   for (int32_t axis = 0;; axis++) {
     if (axis == rank || axis == MICA_MAX_RANK)
-      return mesh_problem(message, "sharding \"%.*s\" has more entries than the array has axes (%" PRId32 ")",
-                          shown(length), text, rank);
+      return mesh_problem(
+          message,
+          "sharding \"%.*s\" has more entries: expected one for each of the %" PRId32
+          " axes of the array",
+          shown(length), text, rank);
     at = after_spaces(at, end);
     if (at < end && *at == '-')
       at = after_spaces(at + 1, end);
@@ -147,7 +152,8 @@ bool mica_mesh_parse_sharding(const mica_mesh_axes *mesh, const char *text, size
     if (at == end) {
       if (axis + 1 == rank) return true;
       return mesh_problem(message,
-                          "sharding \"%.*s\" has %" PRId32 " %s, but the array %" PRId32 " axes",
+                          "sharding \"%.*s\" has %" PRId32
+                          " %s: expected one for each of the %" PRId32 " axes of the array",
                           shown(length), text, axis + 1,
                           mica_noun((size_t)axis + 1, "entry", "entries"), rank);
     }
@@ -213,8 +219,8 @@ int64_t mica_mesh_group_position(const mica_mesh_axes *mesh, const mica_mesh_gro
                                  int64_t device) {
   int64_t position = 0;
   for (int32_t i = 0; i < group->count; i++)
-    position = position * mesh->size[group->axis[i]] +
-               mica_mesh_position(mesh, device, group->axis[i]);
+    position =
+        position * mesh->size[group->axis[i]] + mica_mesh_position(mesh, device, group->axis[i]);
   return position;
 }
 
@@ -261,9 +267,9 @@ bool mica_mesh_part_shape(const mica_mesh_axes *mesh, const mica_mesh_sharding *
     mica_text_init(&names, NULL);
     mica_mesh_format_group(mesh, group, &names);
     mesh_problem(message,
-                 "axis %" PRId32 " of size %" PRId64 " does not divide into the %" PRId64
-                 " parts of mesh axis \"%.100s\"",
-                 i, whole.dim[i], group->size, names.data == NULL ? "" : names.data);
+                 "axis %" PRId32 " of size %" PRId64 " does not divide into %" PRId64
+                 " parts along mesh axis \"%.100s\": expected a multiple of %" PRId64,
+                 i, whole.dim[i], group->size, names.data == NULL ? "" : names.data, group->size);
     mica_text_deinit(&names);
     return false;
   }
@@ -276,7 +282,8 @@ bool mica_mesh_whole_shape(const mica_mesh_sharding *sharding, mica_shape part,
   for (int32_t i = 0; i < part.rank; i++)
     if (!mica_i64_multiply(part.dim[i], sharding->axis[i].size, &out_whole->dim[i]))
       return mesh_problem(message, "the whole array is too large");
-  if (mica_shape_count(*out_whole) < 0) return mesh_problem(message, "the whole array is too large");
+  if (mica_shape_count(*out_whole) < 0)
+    return mesh_problem(message, "the whole array is too large");
   return true;
 }
 

@@ -82,8 +82,7 @@ void mica_mesh_cut(mica_shape whole, mica_shape part, const int64_t *begin, size
 void mica_mesh_paste(mica_shape whole, mica_shape part, const int64_t *begin, size_t item_size,
                      const void *from, void *to);
 /* Whether the part's elements lie one behind the other in the whole array; then from where on. */
-bool mica_mesh_is_run(mica_shape whole, mica_shape part, const int64_t *begin,
-                      int64_t *out_first);
+bool mica_mesh_is_run(mica_shape whole, mica_shape part, const int64_t *begin, int64_t *out_first);
 
 /* The mesh of a public handle. */
 const mica_mesh_axes *mica_mesh_axes_of(const mica_mesh *mesh);

@@ -13,10 +13,10 @@ typedef struct {
   const mica_mesh_axes *mesh;
   const mica_mesh_sharding *sharding;
   mica_shape whole, part;
-  int32_t row, column;          /* axes; -1: none is cut */
-  int64_t at[MICA_MAX_RANK];    /* part along each axis */
+  int32_t row, column;       /* axes; -1: none is cut */
+  int64_t at[MICA_MAX_RANK]; /* part along each axis */
   mica_text *text;
-  int width;                    /* of a box's inside */
+  int width; /* of a box's inside */
 } sharding_picture;
 
 static int64_t parts_along(const sharding_picture *p, int32_t axis) {
@@ -36,8 +36,7 @@ static void name_devices(const sharding_picture *p, char out[PICTURE_BOX]) {
       snprintf(out + used, PICTURE_BOX - used, ", ..");
       return;
     }
-    int length =
-        snprintf(out + used, PICTURE_BOX - used, "%s%" PRId64, used == 0 ? "" : ", ", d);
+    int length = snprintf(out + used, PICTURE_BOX - used, "%s%" PRId64, used == 0 ? "" : ", ", d);
     if (length > 0) used += (size_t)length;
   }
 }
@@ -105,8 +104,12 @@ int64_t mica_sharding_format(const mica_mesh *mesh, mica_shape whole, const char
                              char *text, size_t size) {
   char message[MICA_MESSAGE_SIZE] = "the mesh is NULL: was it not made?";
   mica_mesh_sharding parsed;
-  sharding_picture p = {.mesh = mica_mesh_axes_of(mesh), .sharding = &parsed, .whole = whole,
-                        .row = -1, .column = -1, .width = 5};
+  sharding_picture p = {.mesh = mica_mesh_axes_of(mesh),
+                        .sharding = &parsed,
+                        .whole = whole,
+                        .row = -1,
+                        .column = -1,
+                        .width = 5};
   bool good = p.mesh != NULL &&
               mica_mesh_parse_sharding(p.mesh, sharding, sharding == NULL ? 0 : strlen(sharding),
                                        whole.rank, &parsed, message) &&

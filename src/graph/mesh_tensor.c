@@ -93,8 +93,7 @@ static mica_status null_mesh(mica_error *error) {
 
 /* Reads a sharding of an array of shape `whole` and gives the shape of its parts. */
 static mica_status read_sharding(const mica_mesh *mesh, mica_shape whole, const char *text,
-                                 mica_mesh_sharding *out, mica_shape *out_part,
-                                 mica_error *error) {
+                                 mica_mesh_sharding *out, mica_shape *out_part, mica_error *error) {
   char message[MICA_MESSAGE_SIZE];
   if (mesh == NULL) return null_mesh(error);
   if (mica_shape_count(whole) < 0)
@@ -121,8 +120,9 @@ mica_status mica_shard_begin(const mica_mesh *mesh, mica_shape whole, const char
   mica_status status = read_sharding(mesh, whole, sharding, &parsed, &part, error);
   if (status != MICA_OK) return status;
   if (device < 0 || device >= mesh->axes.device_count)
-    return mica_error_set(error, MICA_INVALID, "device %" PRId64 " is none of the %" PRId64
-                          " of the mesh", device, mesh->axes.device_count);
+    return mica_error_set(error, MICA_INVALID,
+                          "device %" PRId64 " is none of the %" PRId64 " of the mesh", device,
+                          mesh->axes.device_count);
   mica_mesh_part_begin(&mesh->axes, &parsed, part, device, out_begin);
   return MICA_OK;
 }
@@ -267,9 +267,10 @@ mica_status mica_sharded_tensor_create(mica_mesh *mesh, const char *sharding,
   *out_sharded = NULL;
   if (mesh == NULL) return null_mesh(error);
   if (count != (size_t)mesh->axes.device_count)
-    return mica_error_set(error, MICA_INVALID, "%zu %s given: expected one for each of the %" PRId64
-                          " devices of the mesh", count, mica_noun(count, "part is", "parts are"),
-                          mesh->axes.device_count);
+    return mica_error_set(error, MICA_INVALID,
+                          "%zu %s given: expected one for each of the %" PRId64
+                          " devices of the mesh",
+                          count, mica_noun(count, "part is", "parts are"), mesh->axes.device_count);
   for (size_t i = 0; i < count; i++) {
     if (parts == NULL || parts[i] == NULL)
       return error != NULL && error->status != MICA_OK
@@ -334,9 +335,9 @@ mica_status mica_sharded_tensor_merge(const mica_sharded_tensor *sharded, mica_t
     return status;
   }
   mica_sharded_tensor *wide = NULL; /* of bytes, which is merged and converted back */
-  mica_status status = mica_sharded_tensor_create(sharded->mesh, sharded->text, sharded->parts,
-                                                  (size_t)sharded->mesh->axes.device_count, &wide,
-                                                  error);
+  mica_status status =
+      mica_sharded_tensor_create(sharded->mesh, sharded->text, sharded->parts,
+                                 (size_t)sharded->mesh->axes.device_count, &wide, error);
   if (status == MICA_OK) status = convert_parts(wide, bytes.dtype, error);
   if (status == MICA_OK) status = mica_sharded_tensor_merge(wide, &whole, error);
   if (status == MICA_OK) status = converted(whole, sharded->type.dtype, out_whole, error);

@@ -103,6 +103,7 @@ static bool batch_node(void *context, mica_graph *to, const mica_graph *from, ui
     mica_rule_failed(&rule, "has no batching rule");
   for (uint32_t i = 0; i < result_count; i++) {
     b->batched[id + i - b->begin] = true;
+    if (collective) continue; /* no batching rule */
     out[i] = mica_mutated((mica_op)from->nodes[id].op, MICA_RULE_BATCH, i, out[i]);
   }
   return true;

@@ -297,6 +297,18 @@ static bool small_enough(const conformance_case *c) {
   return true;
 }
 
+/* The reference stacks the devices of manual regions along an axis of their own. */
+static bool leaves_an_axis(const mica_graph *graph) {
+  for (uint32_t id = 1; id < graph->count; id++) {
+    uint32_t region = graph->nodes[id].region;
+    if (region && graph->regions[region].owner &&
+        graph->nodes[graph->regions[region].owner].op == MICA_OP_MANUAL &&
+        graph->nodes[id].type.shape.rank == MICA_MAX_RANK)
+      return false;
+  }
+  return true;
+}
+
 /* How many vmaps fit around the case; batching rules may need an axis of their own. */
 static bool deepest(nest *n, conformance_case *grown) {
   for (n->depth = MOST_DEPTH - 1; n->depth > 0; n->depth--) {
@@ -305,8 +317,9 @@ static bool deepest(nest *n, conformance_case *grown) {
     mica_graph *graph = grown_case(n, grown)
                             ? build_case(n, grown, case_dtype(n->c->dtypes & -n->c->dtypes), &error)
                             : NULL;
+    bool fits = graph && leaves_an_axis(graph);
     mica_graph_destroy(graph);
-    if (graph) return true;
+    if (fits) return true;
   }
   return false;
 }

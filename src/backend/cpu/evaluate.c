@@ -73,8 +73,8 @@ static bool may_evaluate(const mica_graph *graph, const mica_node *node) {
   if (node->op == MICA_OP_CONSTANT || node->op == MICA_OP_IOTA) return true;
   return def->kind != MICA_KIND_LEAF && def->kind != MICA_KIND_RESULT &&
          def->kind != MICA_KIND_REGION && !def->effect && !def->barrier &&
-         !mica_is_collective((mica_op)node->op) &&
-         node->region_count == 0 && node->operand_count > 0;
+         !mica_is_collective((mica_op)node->op) && node->region_count == 0 &&
+         node->operand_count > 0;
 }
 
 static void find_constants(constant_evaluation *e) {

@@ -146,12 +146,13 @@ static void begin_device(void *pointer, int64_t index, int32_t worker) {
   }
   const mica_call *outer = run->outer->call;
   mica_text_init(&device->marks.text, &argument->engine->allocator);
-  device->call = (mica_call){.struct_size = sizeof(mica_call),
-                             .in = device->in,
-                             .out = device->out,
-                             .in_count = argument->in_count,
-                             .out_count = argument->out_count,
-                             .marks = outer != NULL && outer->marks != NULL ? &device->marks : NULL};
+  device->call =
+      (mica_call){.struct_size = sizeof(mica_call),
+                  .in = device->in,
+                  .out = device->out,
+                  .in_count = argument->in_count,
+                  .out_count = argument->out_count,
+                  .marks = outer != NULL && outer->marks != NULL ? &device->marks : NULL};
   device->context = mica_cpu_context_take(argument->program);
   if (device->context == NULL) {
     device->status = mica_error_set(&device->error, MICA_OUT_OF_MEMORY, "no memory for an arena");
@@ -160,8 +161,8 @@ static void begin_device(void *pointer, int64_t index, int32_t worker) {
   device->context->mesh_device = index;
   device->context->waits = NULL;
   device->context->next = 0;
-  device->status = mica_cpu_context_begin(argument->program, device->context, &device->call,
-                                          &device->error);
+  device->status =
+      mica_cpu_context_begin(argument->program, device->context, &device->call, &device->error);
 }
 
 /* To its next collective, or to its end. */
@@ -206,7 +207,8 @@ static bool exchange_group(const manual_run *run, int64_t index) {
   size_t bytes = (size_t)mica_shape_count(collective->in) * collective->item;
   if (collective->op == MICA_OP_ALL_REDUCE)
     job.pieces = bytes <= EXCHANGE_BYTES ? 1 : (int64_t)(bytes / EXCHANGE_BYTES) + 1;
-  const mica_parallel *parallel = bytes <= EXCHANGE_BYTES ? &mica_cpu_serial : &run->outer->parallel;
+  const mica_parallel *parallel =
+      bytes <= EXCHANGE_BYTES ? &mica_cpu_serial : &run->outer->parallel;
   parallel->run(parallel->self, job.pieces, exchange_piece, &job);
   for (int64_t m = 0; m < size; m++) {
     int64_t member = mica_mesh_group_member(&collective->mesh, &collective->group, index, m);
@@ -229,7 +231,8 @@ static void describe_wait(const manual_run *run, int64_t index, mica_text *text)
       mica_node_at(&program->graph, program->infos[context->waits - program->steps].node);
   const char *scope = mica_scope_text(&program->graph, node->scope);
   mica_text_format(text, "device %" PRId64 " waits in %s%s%.100s", index,
-                   mica_op_definition((mica_op)node->op)->name, scope[0] != '\0' ? " of " : "", scope);
+                   mica_op_definition((mica_op)node->op)->name, scope[0] != '\0' ? " of " : "",
+                   scope);
 }
 
 static mica_status disagreement(const manual_run *run, int64_t waiting, mica_error *error) {
@@ -246,10 +249,10 @@ static mica_status disagreement(const manual_run *run, int64_t waiting, mica_err
     describe_wait(run, member, &text);
     break;
   }
-  mica_status status = mica_error_set(
-      error, MICA_INVALID,
-      "the devices of a manual region disagree: %.400s; every device of a group has to come to the same collectives",
-      text.data == NULL ? "" : text.data);
+  mica_status status = mica_error_set(error, MICA_INVALID,
+                                      "the devices of a manual region disagree: %.400s; every "
+                                      "device of a group has to come to the same collectives",
+                                      text.data == NULL ? "" : text.data);
   mica_text_deinit(&text);
   return status;
 }
@@ -364,7 +367,8 @@ static mica_status compile_block(mica_plan *plan, uint32_t id, manual_argument *
 /* Of operand or result `index`, whose part has a type; "" as the list: whole on every device. */
 static bool describe_value(mica_plan *plan, const manual_argument *argument, const char *list,
                            size_t index, mica_type whole, mica_shape part, manual_value *out) {
-  *out = (manual_value){.whole = whole.shape, .part = part, .item = (size_t)mica_dtype_bits(whole.dtype) / 8};
+  *out = (manual_value){
+      .whole = whole.shape, .part = part, .item = (size_t)mica_dtype_bits(whole.dtype) / 8};
   if (!mica_manual_sharding(&argument->mesh, list, index, whole.shape.rank, &out->sharding)) {
     mica_plan_fail(plan, MICA_INTERNAL, "a manual region lacks a sharding");
     return false;
@@ -447,12 +451,21 @@ bool mica_plan_devices(mica_plan *plan, uint32_t id) {
   return true;
 }
 
-/* Parts of 4-bit elements could begin inside of a byte: then the region is expanded. */
-bool mica_manual_fits(const mica_graph *graph, uint32_t id) {
+static bool has_whole_bytes(const mica_graph *graph, uint32_t id) {
   const mica_node *node = mica_node_at(graph, id);
   for (uint32_t i = 0; i < node->operand_count; i++)
-    if (mica_dtype_bits(graph->nodes[mica_node_operands(graph, node)[i]].type.dtype) < 8) return false;
+    if (mica_dtype_bits(graph->nodes[mica_node_operands(graph, node)[i]].type.dtype) < 8)
+      return false;
   for (uint32_t i = 0; i < node->result_count; i++)
     if (mica_dtype_bits(graph->nodes[id + i].type.dtype) < 8) return false;
   return true;
+}
+
+/* Parts of 4-bit elements could begin inside of a byte: then the region is expanded. */
+bool mica_manual_fits(const mica_graph *graph, uint32_t id) {
+  const mica_region_data *region = mica_node_region(graph, mica_node_at(graph, id), 0);
+  for (uint32_t inside = region->begin; inside < region->end; inside++)
+    if (mica_is_collective((mica_op)graph->nodes[inside].op) && !has_whole_bytes(graph, inside))
+      return false;
+  return has_whole_bytes(graph, id);
 }

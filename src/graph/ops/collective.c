@@ -39,11 +39,6 @@ static bool infer_group(mica_infer *infer, mica_mesh_group *group) {
   return mica_collective_group(infer->attr, &mesh, group, infer->message);
 }
 
-static bool infer_whole_bytes(mica_infer *infer) {
-  if (mica_dtype_bits(infer->in[0].dtype) >= 8) return true;
-  return mica_infer_fail(infer, "4-bit elements are not sent: expected whole bytes (mica_convert first)");
-}
-
 static const char *const all_reduce_kinds[] = {"sum", "prod", "max", "min", NULL};
 
 static bool infer_all_reduce(mica_infer *infer) {
@@ -60,8 +55,7 @@ static bool infer_all_gather(mica_infer *infer) {
   mica_all_gather_attr *a = infer->attr;
   mica_type out = infer->in[0];
   mica_mesh_group group;
-  if (!infer_whole_bytes(infer) || !infer_group(infer, &group) ||
-      !mica_infer_axis(infer, &a->axis, out.shape.rank))
+  if (!infer_group(infer, &group) || !mica_infer_axis(infer, &a->axis, out.shape.rank))
     return false;
   if (!mica_i64_multiply(out.shape.dim[a->axis], group.size, &out.shape.dim[a->axis]))
     return mica_infer_fail(infer, "the result is too large");
@@ -72,7 +66,8 @@ static bool divided(mica_infer *infer, mica_shape *shape, int64_t axis, int64_t 
   if (shape->dim[axis] % size != 0)
     return mica_infer_fail(infer,
                            "axis %" PRId64 " of size %" PRId64
-                           " does not divide into parts for %" PRId64 " devices",
+                           " does not divide into parts for %" PRId64
+                           " devices: expected a multiple of that",
                            axis, shape->dim[axis], size);
   shape->dim[axis] /= size;
   return true;
@@ -90,8 +85,7 @@ static bool infer_all_to_all(mica_infer *infer) {
   mica_all_to_all_attr *a = infer->attr;
   mica_type out = infer->in[0];
   mica_mesh_group group;
-  if (!infer_whole_bytes(infer) || !infer_group(infer, &group) ||
-      !mica_infer_axis(infer, &a->split_axis, out.shape.rank) ||
+  if (!infer_group(infer, &group) || !mica_infer_axis(infer, &a->split_axis, out.shape.rank) ||
       !mica_infer_axis(infer, &a->concat_axis, out.shape.rank) ||
       !divided(infer, &out.shape, a->split_axis, group.size))
     return false;
@@ -111,10 +105,11 @@ bool mica_permute_sources(const char *pairs, int64_t size, int32_t *source, char
     bool read = mica_parse_i64(&at, end, &from);
     while (at < end && *at == ' ') at++;
     if (!read || !mica_parse_i64(&at, end, &to))
-      return mica_infer_fail(&infer, "pairs \"%.80s\": expected numbers of devices as in \"0 1, 1 2\"",
-                             pairs);
+      return mica_infer_fail(
+          &infer, "pairs \"%.80s\": expected numbers of devices as in \"0 1, 1 2\"", pairs);
     if (from < 0 || from >= size || to < 0 || to >= size)
-      return mica_infer_fail(&infer, "from %" PRId64 " to %" PRId64 ": expected devices below %" PRId64,
+      return mica_infer_fail(&infer,
+                             "from %" PRId64 " to %" PRId64 ": expected devices below %" PRId64,
                              from, to, size);
     if (sends[from] || source[to] >= 0)
       return mica_infer_fail(&infer, "device %" PRId64 " %s twice", sends[from] ? from : to,
@@ -130,7 +125,7 @@ static bool infer_permute(mica_infer *infer) {
   const mica_permute_attr *a = infer->attr;
   mica_mesh_group group;
   int32_t source[MICA_MESH_DEVICES];
-  return infer_whole_bytes(infer) && infer_group(infer, &group) &&
+  return infer_group(infer, &group) &&
          mica_permute_sources(a->pairs ? a->pairs : "", group.size, source, infer->message) &&
          mica_infer_same(infer);
 }
@@ -265,10 +260,8 @@ static mica_value transpose_all_to_all(const mica_rule *rule, size_t operand,
                                        const mica_value *cotangents) {
   (void)operand;
   const mica_all_to_all_attr *a = rule->attr;
-  mica_all_to_all_attr attr = {.mesh = a->mesh,
-                               .axes = a->axes,
-                               .split_axis = a->concat_axis,
-                               .concat_axis = a->split_axis};
+  mica_all_to_all_attr attr = {
+      .mesh = a->mesh, .axes = a->axes, .split_axis = a->concat_axis, .concat_axis = a->split_axis};
   return mica_emit(rule->graph, MICA_OP_ALL_TO_ALL, cotangents, 1, &attr);
 }
 
@@ -309,8 +302,8 @@ static void batch_same(const mica_rule *rule, const bool *batched, int64_t size,
   (void)batched, (void)size;
   out[0] = mica_emit(rule->graph, mica_op_find(rule->def->name), rule->in, 1, rule->attr);
 }
-static void batch_gather(const mica_rule *rule, const bool *batched, int64_t size,
-                         mica_value *out) {
+static void batch_all_gather(const mica_rule *rule, const bool *batched, int64_t size,
+                             mica_value *out) {
   (void)batched, (void)size;
   mica_all_gather_attr attr = *(const mica_all_gather_attr *)rule->attr;
   attr.axis++;
@@ -344,10 +337,9 @@ const mica_op_def mica_op_all_reduce = {
     .batch = batch_same,
 };
 
-static const mica_attr_field all_gather_fields[] = {MICA_FIELD(mica_all_gather_attr, mesh, TEXT),
-                                                    MICA_FIELD(mica_all_gather_attr, axes, TEXT),
-                                                    MICA_FIELD(mica_all_gather_attr, axis, I64),
-                                                    MICA_FIELD_END};
+static const mica_attr_field all_gather_fields[] = {
+    MICA_FIELD(mica_all_gather_attr, mesh, TEXT), MICA_FIELD(mica_all_gather_attr, axes, TEXT),
+    MICA_FIELD(mica_all_gather_attr, axis, I64), MICA_FIELD_END};
 const mica_op_def mica_op_all_gather = {
     .name = "all_gather",
     .kind = MICA_KIND_LINEAR,
@@ -359,7 +351,7 @@ const mica_op_def mica_op_all_gather = {
     .formula = "x [.., n, ..] -> [.., n * devices, ..]: the parts of all devices along an axis",
     .infer = infer_all_gather,
     .transpose = transpose_all_gather,
-    .batch = batch_gather,
+    .batch = batch_all_gather,
 };
 const mica_op_def mica_op_reduce_scatter = {
     .name = "reduce_scatter",
@@ -373,7 +365,7 @@ const mica_op_def mica_op_reduce_scatter = {
     .formula = "x [.., n, ..] -> [.., n / devices, ..]: each device's part of the devices' sum",
     .infer = infer_reduce_scatter,
     .transpose = transpose_reduce_scatter,
-    .batch = batch_gather,
+    .batch = batch_all_gather,
 };
 
 static const mica_attr_field all_to_all_fields[] = {
@@ -388,8 +380,10 @@ const mica_op_def mica_op_all_to_all = {
     .results = 1,
     .attr_size = sizeof(mica_all_to_all_attr),
     .fields = all_to_all_fields,
-    .formula = "x [.., s, .., c, ..] -> [.., s / devices, .., c * devices, ..]: part i along the first axis "
-               "goes to device i, what arrives is joined along the second",
+    .formula =
+        "x [.., s, .., c, ..] -> [.., s / devices, .., c * devices, ..]: part i along the first "
+        "axis "
+        "goes to device i, what arrives is joined along the second",
     .infer = infer_all_to_all,
     .transpose = transpose_all_to_all,
     .batch = batch_all_to_all,
@@ -422,6 +416,7 @@ const mica_op_def mica_op_axis_index = {
     .results = 1,
     .attr_size = sizeof(mica_collective_attr),
     .fields = axis_index_fields,
+    .dtypes = MICA_CLASS_INTEGER,
     .formula = "-> i32 []: the device's position along axes of the mesh",
     .infer = infer_axis_index,
 };
@@ -430,7 +425,8 @@ const mica_op_def mica_op_axis_index = {
 
 const mica_manual_attr *mica_open_manual(const mica_graph *graph) {
   for (uint32_t b = graph->block_count; b-- > 0;)
-    if (!graph->blocks[b].done && graph->blocks[b].op == MICA_OP_MANUAL) return graph->blocks[b].attr;
+    if (!graph->blocks[b].done && graph->blocks[b].op == MICA_OP_MANUAL)
+      return graph->blocks[b].attr;
   return NULL;
 }
 
@@ -441,8 +437,9 @@ static const char *group_here(mica_graph *graph, const char *op, const mica_valu
   mica_mesh_axes mesh;
   char message[MICA_MESSAGE_SIZE];
   if (!manual) {
-    mica_fail_operator(graph, op, x, count,
-                       "there are no devices here: expected a block of mica_manual_begin around it");
+    mica_fail_operator(
+        graph, op, x, count,
+        "there are no devices here: expected a block of mica_manual_begin around it");
     return NULL;
   }
   mica_collective_attr attr = {.mesh = manual->mesh, .axes = axes};

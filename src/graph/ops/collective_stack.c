@@ -136,7 +136,8 @@ static mica_value stacked_permute(const stacked_group *s, const mica_rule *rule,
     sent[d] = sender >= 0;
     if (sender >= 0) from[d] = (double)mica_mesh_group_member(&s->mesh, &s->group, d, sender);
   }
-  mica_shape line = {.rank = 1, .dim = {s->devices}}, whole = mica_shape_insert(part, 0, s->devices);
+  mica_shape line = {.rank = 1, .dim = {s->devices}},
+             whole = mica_shape_insert(part, 0, s->devices);
   mica_value taken = mica_take(x, mica_constant_array(graph, MICA_I32, line, from), 0);
   mica_value holds = mica_constant_array(graph, MICA_BOOL, line, sent);
   mica_broadcast_attr attr = {.shape = whole, .axes = {.count = 1, .at = {0}}};
@@ -146,7 +147,8 @@ static mica_value stacked_permute(const stacked_group *s, const mica_rule *rule,
 
 static mica_value stacked_index(const stacked_group *s) {
   mica_shape line = {.rank = 1, .dim = {s->devices}};
-  double *place = mica_arena_allocate_zeroed(&s->graph->arena, (size_t)s->devices + 1, sizeof *place);
+  double *place =
+      mica_arena_allocate_zeroed(&s->graph->arena, (size_t)s->devices + 1, sizeof *place);
   if (!place) return mica_fail(s->graph, MICA_OUT_OF_MEMORY, "out of memory");
   for (int64_t d = 0; d < s->devices; d++)
     place[d] = (double)mica_mesh_group_position(&s->mesh, &s->group, d);
@@ -212,7 +214,8 @@ static mica_value stack_parts(mica_graph *graph, const mica_mesh_axes *mesh,
 
 /* The whole value from [devices, part...]. */
 static mica_value join_parts(mica_graph *graph, const mica_mesh_axes *mesh,
-                             const mica_mesh_sharding *sharding, mica_value stack, mica_shape part) {
+                             const mica_mesh_sharding *sharding, mica_value stack,
+                             mica_shape part) {
   size_t count = 1;
   for (int32_t i = 0; i < part.rank; i++) count *= (size_t)sharding->axis[i].size;
   mica_value *parts = mica_arena_allocate_zeroed(&graph->arena, count + 1, sizeof *parts);
@@ -235,14 +238,14 @@ static mica_value join_parts(mica_graph *graph, const mica_mesh_axes *mesh,
 }
 
 /* The block in `to`, closed and left behind like one of vmap's: its index, 0 after a failure. */
-static uint32_t copy_region(mica_graph *to, const mica_graph *from, uint32_t id, const mica_value *in,
-                            mica_replay_rule *rule, void *context) {
+static uint32_t copy_region(mica_graph *to, const mica_graph *from, uint32_t id,
+                            const mica_value *in, mica_replay_rule *rule, void *context) {
   const mica_region_data *region = mica_node_region(from, &from->nodes[id], 0);
   uint32_t index = from->owned[from->nodes[id].region_first];
   uint32_t declared = region->declared_count, arguments = region->argument_count,
            results = region->result_count;
-  mica_value *values = mica_arena_allocate_zeroed(&to->arena, (size_t)arguments + results + 1,
-                                                  sizeof *values);
+  mica_value *values =
+      mica_arena_allocate_zeroed(&to->arena, (size_t)arguments + results + 1, sizeof *values);
   mica_type *types = mica_arena_allocate(&to->arena, ((size_t)declared + 1) * sizeof *types);
   if (!values || !types) {
     mica_fail(to, MICA_OUT_OF_MEMORY, "out of memory");
@@ -283,6 +286,16 @@ void mica_manual_expand(mica_graph *to, const mica_graph *from, uint32_t id, con
     mica_fail(to, MICA_OUT_OF_MEMORY, "out of memory");
     return;
   }
+  const mica_region_data *region = &to->regions[copy];
+  for (uint32_t inside = region->begin; inside < region->end; inside++)
+    if (to->nodes[inside].type.shape.rank >= MICA_MAX_RANK) {
+      mica_fail(
+          to, MICA_UNSUPPORTED,
+          "manual: without engines of their own the devices are stacked along an axis: expected "
+          "ranks below %d in the region",
+          MICA_MAX_RANK);
+      return;
+    }
   for (uint32_t i = 0; i < declared; i++) {
     mica_shape part = to->nodes[to->regions[copy].arguments[i]].type.shape;
     if (!mica_manual_sharding(&mesh, attr->in, i, part.rank, &sharding)) continue;

@@ -11,8 +11,8 @@
 /* ---- inference -------------------------------------------------------------------------------- */
 
 /* Sharding `index` of a list, of an array of `rank`. */
-static bool listed_sharding(const mica_mesh_axes *mesh, const char *list, size_t index, int32_t rank,
-                            mica_mesh_sharding *out, char *message) {
+static bool listed_sharding(const mica_mesh_axes *mesh, const char *list, size_t index,
+                            int32_t rank, mica_mesh_sharding *out, char *message) {
   const char *text;
   size_t length;
   mica_infer infer = {.message = message};
@@ -85,7 +85,8 @@ static bool infer_manual(mica_infer *infer) {
     for (int32_t axis = 0; good && axis < mesh.count; axis++)
       if ((varying[i] & ~sharding.bits) >> axis & 1u && mesh.size[axis] > 1)
         good = mica_infer_fail(infer,
-                               "result %" PRIu32 " may differ between devices along mesh axis \"%s\", which "
+                               "result %" PRIu32
+                               " may differ between devices along mesh axis \"%s\", which "
                                "its sharding does not name: all_reduce or all_gather it over that "
                                "axis, or name the axis",
                                i, mesh.name[axis]);
@@ -129,8 +130,8 @@ mica_status mica_collective_check(const mica_graph *graph, uint32_t id, mica_err
     const char *around = ((const mica_manual_attr *)graph->nodes[owner].attr)->mesh;
     if (strcmp(mesh, around) == 0) return MICA_OK;
     return mica_error_set(error, MICA_INVALID,
-                          "node %u (%s) is for the mesh \"%.100s\", its region for \"%.100s\"", id, name,
-                          mesh, around);
+                          "node %u (%s) is for the mesh \"%.100s\", its region for \"%.100s\"", id,
+                          name, mesh, around);
   }
   return manual ? MICA_OK
                 : mica_error_set(error, MICA_INVALID,
@@ -140,9 +141,9 @@ mica_status mica_collective_check(const mica_graph *graph, uint32_t id, mica_err
 /* ---- builders --------------------------------------------------------------------------------- */
 
 /* "data, -; model" from the shardings of values, as they are written again. NULL after a mistake. */
-static const char *join_shardings(mica_graph *graph, const char *function, const mica_mesh_axes *mesh,
-                                  const mica_value *values, const char *const *shardings,
-                                  size_t count, const char *what) {
+static const char *join_shardings(mica_graph *graph, const char *function,
+                                  const mica_mesh_axes *mesh, const mica_value *values,
+                                  const char *const *shardings, size_t count, const char *what) {
   mica_text list;
   char message[MICA_MESSAGE_SIZE], why[MICA_MESSAGE_SIZE];
   const char *joined = NULL;
@@ -159,8 +160,7 @@ static const char *join_shardings(mica_graph *graph, const char *function, const
       break;
     }
     good = mica_mesh_parse_sharding(mesh, text, strlen(text), shape.rank, &sharding, message);
-    if (good && what[0] == 'o')
-      good = mica_mesh_part_shape(mesh, &sharding, shape, &part, message);
+    if (good && what[0] == 'o') good = mica_mesh_part_shape(mesh, &sharding, shape, &part, message);
     if (!good) mica_fail_operator(graph, function, values, count, "%s %zu: %s", what, i, message);
     if (i > 0) mica_text_append(&list, "; ");
     if (good) mica_mesh_format_sharding(mesh, &sharding, &list);

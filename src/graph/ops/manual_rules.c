@@ -28,7 +28,7 @@ typedef struct {
   uint32_t floor;
 } derived_region;
 
-static bool out_of_memory(mica_graph *graph) {
+static bool region_without_memory(mica_graph *graph) {
   mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
   return false;
 }
@@ -46,7 +46,8 @@ static const char *sharding_at(const char *list, size_t index, size_t *length) {
   return "";
 }
 
-static uint32_t sharded_bits(const derived_region *d, const char *list, size_t index, int32_t rank) {
+static uint32_t sharded_bits(const derived_region *d, const char *list, size_t index,
+                             int32_t rank) {
   size_t length;
   const char *text = sharding_at(list, index, &length);
   mica_mesh_sharding sharding;
@@ -101,7 +102,7 @@ static bool derived_open(derived_region *d, const mica_type *extra) {
   mica_manual_attr attr = {.mesh = d->attr->mesh, .in = d->in_text.data, .out = ""};
   mica_type *types = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *types);
   mica_value *own = mica_arena_allocate(&graph->arena, (d->declared + 1) * sizeof *own);
-  if (!types || !own || d->in_text.failed) return out_of_memory(graph);
+  if (!types || !own || d->in_text.failed) return region_without_memory(graph);
   d->block = mica_block_open(graph, MICA_OP_MANUAL, d->in.at, count, &attr);
   if (!d->block) return false;
   const mica_region_data *body = mica_node_region(graph, &graph->nodes[rule->id], 0);
@@ -116,15 +117,15 @@ static bool derived_open(derived_region *d, const mica_type *extra) {
 /* Closes it with the results that were added. NULL after a failure. */
 static mica_value *derived_close(derived_region *d) {
   mica_graph *graph = d->rule->graph;
-  mica_manual_attr attr = {.mesh = d->attr->mesh,
-                           .in = mica_arena_text(&graph->arena, d->in_text.data),
-                           .out = d->out_text.failed ? NULL
-                                                     : mica_arena_text(&graph->arena, d->out_text.data)};
+  mica_manual_attr attr = {
+      .mesh = d->attr->mesh,
+      .in = mica_arena_text(&graph->arena, d->in_text.data),
+      .out = d->out_text.failed ? NULL : mica_arena_text(&graph->arena, d->out_text.data)};
   void *kept = attr.in && attr.out ? mica_arena_copy(&graph->arena, &attr, sizeof attr) : NULL;
   size_t count = d->results.count;
   mica_value *out = mica_arena_allocate_zeroed(&graph->arena, count + 1, sizeof *out);
   if (!kept || !out) {
-    out_of_memory(graph);
+    region_without_memory(graph);
     return NULL;
   }
   if (graph->status != MICA_OK) return NULL;
@@ -157,8 +158,7 @@ static bool shared_cotangents(derived_region *d, const mica_value *cotangents, m
     if (!cotangents[j].id || !may_differ(rule->out[j])) continue;
     mica_value own = mica_block_argument(rule->graph, d->block, at++);
     uint32_t bits = sharded_bits(d, d->attr->out, j, mica_rank_of(rule->out[j]));
-    mica_mesh_group equal =
-        mica_mesh_group_of_bits(&d->mesh, mica_mesh_all_bits(&d->mesh) & ~bits);
+    mica_mesh_group equal = mica_mesh_group_of_bits(&d->mesh, mica_mesh_all_bits(&d->mesh) & ~bits);
     if (equal.size > 1) own = mica_mul_number(own, 1.0 / (double)equal.size);
     mica_list_add(y, d->body_results[j]);
     mica_list_add(ct, own);
@@ -197,7 +197,7 @@ static void reverse_region(derived_region *d, const mica_value *cotangents, mica
   bool replaces = takes_the_place(rule, cotangents);
   mica_type *extra = mica_arena_allocate(&graph->arena, (rule->out_count + 1) * sizeof *extra);
   if (!extra) {
-    out_of_memory(graph);
+    region_without_memory(graph);
     return;
   }
   size_t count = 0;
@@ -208,9 +208,10 @@ static void reverse_region(derived_region *d, const mica_value *cotangents, mica
   }
   mica_value_list y = {.graph = graph}, ct = {.graph = graph};
   if (!count || !derived_open(d, extra) || !shared_cotangents(d, cotangents, &y, &ct)) return;
-  mica_value *given = mica_arena_allocate_zeroed(&graph->arena, d->argument_count + 1, sizeof *given);
+  mica_value *given =
+      mica_arena_allocate_zeroed(&graph->arena, d->argument_count + 1, sizeof *given);
   if (!given) {
-    out_of_memory(graph);
+    region_without_memory(graph);
     return;
   }
   for (size_t j = 0; replaces && j < rule->out_count; j++) {
@@ -250,7 +251,7 @@ static void forward_region(derived_region *d, const mica_value *tangents, mica_v
   mica_graph *graph = rule->graph;
   mica_type *extra = mica_arena_allocate(&graph->arena, (d->declared + 1) * sizeof *extra);
   if (!extra) {
-    out_of_memory(graph);
+    region_without_memory(graph);
     return;
   }
   size_t count = 0;
@@ -260,10 +261,11 @@ static void forward_region(derived_region *d, const mica_value *tangents, mica_v
     extra[count++] = part_type(rule, i, false);
   }
   if (!derived_open(d, extra)) return;
-  mica_value *given = mica_arena_allocate_zeroed(&graph->arena, d->argument_count + 1, sizeof *given);
+  mica_value *given =
+      mica_arena_allocate_zeroed(&graph->arena, d->argument_count + 1, sizeof *given);
   mica_value *made = mica_arena_allocate_zeroed(&graph->arena, d->result_count + 1, sizeof *made);
   if (!given || !made) {
-    out_of_memory(graph);
+    region_without_memory(graph);
     return;
   }
   mica_captured_arguments(graph, rule->id, 0, tangents, given);
@@ -308,7 +310,7 @@ static const char *batched_list(mica_graph *graph, const char *list, size_t coun
   }
   const char *out = text.failed ? NULL : mica_arena_text(&graph->arena, text.data);
   mica_text_deinit(&text);
-  if (!out) out_of_memory(graph);
+  if (!out) region_without_memory(graph);
   return out;
 }
 
@@ -325,7 +327,7 @@ void mica_manual_batch(const mica_rule *rule, const bool *batched, int64_t size,
   int32_t *ranks = mica_arena_allocate_zeroed(&graph->arena, most, sizeof *ranks);
   bool *flags = mica_arena_allocate_zeroed(&graph->arena, count + 1, sizeof *flags);
   if (!values || !in || !types || !ranks || !flags) {
-    out_of_memory(graph);
+    region_without_memory(graph);
     return;
   }
   const mica_region_data *region = &graph->regions[index];

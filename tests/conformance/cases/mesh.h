@@ -23,11 +23,11 @@ static mica_value one_on_mesh(mica_graph *graph, const char *axes, mica_value x,
   return out;
 }
 
-#define MESH_BLOCK(name, expression)                                                         \
-  static void name(mica_graph *graph, const mica_value *part, mica_value *out) {             \
-    mica_value x = part[0];                                                                  \
-    (void)graph, (void)x;                                                                    \
-    out[0] = expression;                                                                     \
+#define MESH_BLOCK(name, expression)                                             \
+  static void name(mica_graph *graph, const mica_value *part, mica_value *out) { \
+    mica_value x = part[0];                                                      \
+    (void)graph, (void)x;                                                        \
+    out[0] = expression;                                                         \
   }
 MESH_BLOCK(sum_all, mica_all_reduce_sum(x, NULL))
 MESH_BLOCK(sum_squares, mica_all_reduce_sum(mica_mul(x, x), "b"))
@@ -48,8 +48,12 @@ MESH_BLOCK(shift_one, mica_collective_shift(x, "b", 1))
 MESH_BLOCK(shift_back, mica_square(mica_collective_shift(x, NULL, -2)))
 MESH_BLOCK(some_pairs, mica_collective_permute(x, "b", (const int64_t[][2]){{0, 2}, {2, 1}}, 2))
 MESH_BLOCK(gather_columns_of_two, mica_all_gather(x, "b", 1))
-MESH_BLOCK(numbered_row, mica_add(x, mica_add(mica_mul(mica_axis_index(graph, "b"), 10), mica_axis_index(graph, "b+a"))))
-MESH_BLOCK(by_place, mica_mul(x, mica_convert(mica_add(mica_axis_index(graph, "b+a"), 1), mica_dtype_of(x))))
+MESH_BLOCK(numbered_row,
+           mica_add(x, mica_convert(mica_add(mica_mul(mica_axis_index(graph, "b"), 10),
+                                             mica_axis_index(graph, "b+a")),
+                                    mica_dtype_of(x))))
+MESH_BLOCK(by_place,
+           mica_mul(x, mica_convert(mica_add(mica_axis_index(graph, "b+a"), 1), mica_dtype_of(x))))
 
 /* What is repeated goes in, is used where parts are, and comes out once. */
 static void repeated_operand(mica_graph *graph, const mica_value *part, mica_value *out) {
@@ -73,8 +77,8 @@ static void ring_sum(mica_graph *graph, const mica_value *part, mica_value *out)
   mica_value carry[2] = {part[0], part[0]};
   mica_region loop = mica_scan_begin_count(graph, carry, 2, NULL, 0, 2, false);
   mica_value travelling = mica_collective_shift(mica_argument(loop, 0), "b", 1);
-  mica_value next[2] = {travelling,
-                        mica_add(mica_argument(loop, 1), mica_mul(mica_sin(travelling), ring_scale))};
+  mica_value next[2] = {
+      travelling, mica_add(mica_argument(loop, 1), mica_mul(mica_sin(travelling), ring_scale))};
   mica_value last[2];
   mica_scan_end(loop, next, NULL, 0, last, NULL);
   out[0] = last[1];

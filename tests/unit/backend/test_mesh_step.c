@@ -15,10 +15,12 @@ static const struct {
 static void compare_ways(const char *backend, mica_dtype dtype, double tolerance, bool automatic) {
   mica_error error = {0};
   mica_device *device = mica_device_open(
-      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = backend}, &error);
+      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = backend},
+      &error);
   mica_tensor *alone[STEP_OUTPUTS] = {0};
   if (!CHECK(device != NULL)) return;
-  CHECK_OK_ERROR(run_step(device, (step_plan){.way = STEP_ALONE}, dtype, alone, NULL, &error), &error);
+  CHECK_OK_ERROR(run_step(device, (step_plan){.way = STEP_ALONE}, dtype, alone, NULL, &error),
+                 &error);
   for (size_t w = 0; w < sizeof step_ways / sizeof step_ways[0]; w++) {
     mica_tensor *out[STEP_OUTPUTS] = {0};
     mica_mesh *mesh = mica_mesh_create(step_ways[w].mesh, &error);

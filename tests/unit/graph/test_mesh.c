@@ -66,14 +66,15 @@ TEST(mistakes_in_shardings) {
   static const struct {
     const char *sharding, *message;
   } wrong[] = {
-      {"data", "has 1 entry, but the array 2 axes"},
-      {"data, -, -", "has more entries than the array has axes (2)"},
-      {"dat, -", "\"dat\" is no axis of the mesh \"data=2, model=3\""},
+      {"data", "has 1 entry: expected one for each of the 2 axes"},
+      {"data, -, -", "has more entries: expected one for each of the 2 axes"},
+      {"dat, -", "\"dat\" is no axis: expected one of the mesh \"data=2, model=3\""},
       {"data, data", "comes twice"},
       {"data+data, -", "comes twice"},
       {"data -, -", "with ',' between"},
-      {"-, data", "axis 1 of size 5 does not divide into the 2 parts of mesh axis \"data\""},
-      {"model+data, -", "axis 0 of size 4 does not divide into the 6 parts of mesh axis \"model+data\""},
+      {"-, data", "axis 1 of size 5 does not divide into 2 parts along mesh axis \"data\""},
+      {"model+data, -",
+       "axis 0 of size 4 does not divide into 6 parts along mesh axis \"model+data\""},
       {"data+, -", "is no axis"},
       {"+, -", "is no axis"},
   };
@@ -110,12 +111,18 @@ static mica_tensor *numbered(mica_dtype dtype, int64_t rows, int64_t columns) {
 TEST(round_trips) {
   static const struct {
     const char *mesh, *sharding;
-  } layouts[] = {{"data=2, model=3", "data, model"},    {"data=2, model=3", "model, data"},
-                 {"data=2, model=3", "-, data+model"},  {"data=2, model=3", "model+data, -"},
-                 {"data=2, model=3", "-, -"},           {"a=2, b=2, c=2", "b, c"},
-                 {"a=2, b=2, c=2", "-, c+a+b"},         {"all=12", "all, -"},
-                 {"one=1", "one, -"},                   {"data=4", NULL},
-                 {"data=4", ""},                        {"a=3, b=4", "b, a"}};
+  } layouts[] = {{"data=2, model=3", "data, model"},
+                 {"data=2, model=3", "model, data"},
+                 {"data=2, model=3", "-, data+model"},
+                 {"data=2, model=3", "model+data, -"},
+                 {"data=2, model=3", "-, -"},
+                 {"a=2, b=2, c=2", "b, c"},
+                 {"a=2, b=2, c=2", "-, c+a+b"},
+                 {"all=12", "all, -"},
+                 {"one=1", "one, -"},
+                 {"data=4", NULL},
+                 {"data=4", ""},
+                 {"a=3, b=4", "b, a"}};
   static const mica_dtype dtypes[] = {MICA_F32, MICA_I64, MICA_U8, MICA_C64, MICA_I4};
   mica_sharded_tensor *last = NULL;
   for (size_t t = 0; t < sizeof dtypes / sizeof dtypes[0]; t++) {
@@ -250,24 +257,29 @@ TEST(pictures) {
   char text[2000];
   mica_mesh *mesh = make("data=2, model=2");
   CHECK(mica_sharding_format(mesh, MICA_DIMS(8, 6), "data, model", text, sizeof text) > 0);
-  CHECK_EQ_STR(text, "[8, 6] in parts of [4, 3] on data=2, model=2\n"
-                     "+-----+-----+\n|  0  |  1  |\n+-----+-----+\n|  2  |  3  |\n+-----+-----+\n");
+  CHECK_EQ_STR(text,
+               "[8, 6] in parts of [4, 3] on data=2, model=2\n"
+               "+-----+-----+\n|  0  |  1  |\n+-----+-----+\n|  2  |  3  |\n+-----+-----+\n");
   mica_sharding_format(mesh, MICA_DIMS(8, 6), "-, model", text, sizeof text);
-  CHECK_EQ_STR(text, "[8, 6] in parts of [8, 3] on data=2, model=2\n"
-                     "+------+------+\n| 0, 2 | 1, 3 |\n+------+------+\n");
+  CHECK_EQ_STR(text,
+               "[8, 6] in parts of [8, 3] on data=2, model=2\n"
+               "+------+------+\n| 0, 2 | 1, 3 |\n+------+------+\n");
   mica_sharding_format(mesh, MICA_DIMS(8, 6), "model, -", text, sizeof text);
-  CHECK_EQ_STR(text, "[8, 6] in parts of [4, 6] on data=2, model=2\n"
-                     "+------+\n| 0, 2 |\n+------+\n| 1, 3 |\n+------+\n");
+  CHECK_EQ_STR(text,
+               "[8, 6] in parts of [4, 6] on data=2, model=2\n"
+               "+------+\n| 0, 2 |\n+------+\n| 1, 3 |\n+------+\n");
   mica_sharding_format(mesh, MICA_DIMS(8), NULL, text, sizeof text);
-  CHECK_EQ_STR(text, "[8] in parts of [8] on data=2, model=2\n"
-                     "+------------+\n| 0, 1, 2, 3 |\n+------------+\n");
+  CHECK_EQ_STR(text,
+               "[8] in parts of [8] on data=2, model=2\n"
+               "+------------+\n| 0, 1, 2, 3 |\n+------------+\n");
   CHECK_EQ_INT(mica_sharding_format(mesh, MICA_DIMS(7), "data", text, sizeof text), -1);
   CHECK_STR_CONTAINS(text, "does not divide");
   mica_mesh_release(mesh);
   mesh = make("a=2, b=2, c=2");
   int64_t length = mica_sharding_format(mesh, MICA_DIMS(2, 4, 6), "c, a, b", text, sizeof text);
   CHECK_EQ_INT(length, (int64_t)strlen(text));
-  CHECK_STR_CONTAINS(text, "axis 2: 3 to 6\n+-----+-----+\n|  2  |  6  |\n+-----+-----+\n|  3  |  7  |\n");
+  CHECK_STR_CONTAINS(
+      text, "axis 2: 3 to 6\n+-----+-----+\n|  2  |  6  |\n+-----+-----+\n|  3  |  7  |\n");
   mica_mesh_release(mesh);
 }
 
