@@ -9,7 +9,7 @@
  * A context holds the arrays of a call and is used again by the next one. The buffer of a lent input
  * stays in it: it names an address and a type, so a call with the same address needs no other one. The
  * plugin looks at the memory while a program runs only. */
-#include "backend/xla/xla_internal.h"
+#include "backend/xla/mesh.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -164,6 +164,7 @@ static mica_status take_outputs(xla_program *program, const mica_call *call, xla
 mica_status mica_xla_execute(void *state, void *pointer, const mica_call *call, mica_error *error) {
   (void)state;
   xla_program *program = pointer;
+  if (program->mesh != NULL) return mica_xla_mesh_execute(program, call, error);
   xla_context *context = mica_xla_context_take(program);
   if (context == NULL) {
     if (call->out_intact != NULL) *call->out_intact = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* module.c: what goes into a module and comes out: inputs that something reads, outputs, constants
  * that are too large for a text, and which output may take an input's memory. */
-#include "backend/xla/xla_internal.h"
+#include "backend/xla/mesh.h"
 #include "graph/attributes.h"
 
 #include <string.h>
@@ -93,6 +93,8 @@ mica_status mica_xla_module_begin(xla_module *module, mica_arena *arena, mica_er
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
   mark_module_uses(graph, used);
   list_inputs(module, used, alias);
+  mica_status status = mica_xla_find_meshes(module, arena, error);
+  if (status != MICA_OK || module->meshes != NULL) return status; /* all constants in the text */
   for (uint32_t id = 1; id < graph->count; id++)
     if (too_large_for_text(module, id)) module->hoisted[module->hoisted_count++] = id;
   return MICA_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* program.c: a graph as a compiled program. */
-#include "backend/xla/xla_internal.h"
+#include "backend/xla/mesh.h"
 #include "graph/attributes.h"
 
 #include <stdio.h>
@@ -87,6 +87,10 @@ static mica_status check_output_count(const xla_program *program, mica_error *er
 }
 
 static mica_status compile_text(xla_program *program, bool portable, mica_error *error) {
+  if (program->mesh != NULL) {
+    mica_status compiled = mica_xla_mesh_compile(program, portable, error);
+    return compiled == MICA_OK ? check_output_count(program, error) : compiled;
+  }
   unsigned char options[XLA_OPTIONS_SIZE];
   size_t size;
   mica_status status = mica_xla_compile_options(program->client, options, &size, error);
@@ -135,6 +139,8 @@ mica_status mica_xla_compile(void *state, mica_device *device, const mica_graph 
   if (status == MICA_OK) status = mica_xla_module_begin(&module, &program->memory, error);
   if (status == MICA_OK) status = mica_xla_module_write(&module, &program->text, error);
   if (status == MICA_OK) status = keep_module(program, &module, error);
+  if (status == MICA_OK && module.meshes != NULL)
+    status = mica_xla_mesh_program(program, &module, error);
   /* Calls of the host stand in the text with addresses of this process. */
   if (status == MICA_OK) status = compile_text(program, module.host_nodes == NULL, error);
   if (status != MICA_OK) {

@@ -4,7 +4,7 @@
  * A tensor on the device owns a buffer of the plugin's. A call hands buffers over, takes those of the
  * outputs and does not wait: the plugin puts calls and reads of one device in order, keeps the memory of
  * what still runs, and reports a failure to whoever waits for one of the outputs. */
-#include "backend/xla/xla_internal.h"
+#include "backend/xla/mesh.h"
 #include "core/tensor.h"
 
 #include <stdio.h>
@@ -294,6 +294,7 @@ mica_status mica_xla_execute_tensors(void *state, void *pointer, const mica_tens
                                      mica_error *error) {
   (void)state;
   xla_program *program = pointer;
+  if (program->mesh != NULL) return mica_xla_mesh_execute_tensors(program, call, error);
   xla_context *context = mica_xla_context_take(program);
   bool intact = true;
   mica_status status = context == NULL

@@ -10,7 +10,7 @@
 bool mica_xla_writes(mica_op op) {
   return mica_xla_plain_name(op) != NULL || mica_xla_move_emitters[op] != NULL ||
          mica_xla_fold_emitters[op] != NULL || mica_xla_product_emitters[op] != NULL ||
-         mica_xla_control_emitters[op] != NULL;
+         mica_xla_control_emitters[op] != NULL || mica_xla_mesh_emitters[op] != NULL;
 }
 
 static void write_node(xla_writer *w, uint32_t id) {
@@ -21,6 +21,7 @@ static void write_node(xla_writer *w, uint32_t id) {
   if (emitter == NULL) emitter = mica_xla_fold_emitters[op];
   if (emitter == NULL) emitter = mica_xla_product_emitters[op];
   if (emitter == NULL) emitter = mica_xla_control_emitters[op];
+  if (emitter == NULL) emitter = mica_xla_mesh_emitters[op];
   if (plain != NULL) {
     xla_ref in[3];
     for (uint32_t i = 0; i < node->operand_count && i < 3; i++) in[i] = mica_xla_operand(w, id, i);

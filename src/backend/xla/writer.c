@@ -4,7 +4,7 @@
  * Constants are the hexadecimal bytes of their values, which a plugin reads 27 times faster than
  * decimal numbers; one element alone stands for all of them. Bits of bool and 4-bit arrays have
  * changed their form between versions of MLIR, so those are written as bytes and converted. */
-#include "backend/xla/writer_internal.h"
+#include "backend/xla/mesh.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -365,8 +365,12 @@ xla_ref mica_xla_argument(xla_writer *w, mica_type type, bool first) {
 void mica_xla_region_ready(xla_writer *w) { mica_text_append(w->text, "):\n"); }
 
 void mica_xla_region_return(xla_writer *w, const xla_ref *in, size_t count) {
+  mica_xla_region_return_by(w, "stablehlo.return", in, count);
+}
+
+void mica_xla_region_return_by(xla_writer *w, const char *name, const xla_ref *in, size_t count) {
   write_indent(w);
-  mica_text_append(w->text, "\"stablehlo.return\"(");
+  mica_text_format(w->text, "\"%s\"(", name);
   write_refs(w, in, count);
   mica_text_append(w->text, ") : ");
   write_types_of(w, in, count);
@@ -394,13 +398,20 @@ static void write_parameter(xla_writer *w, size_t index, xla_ref ref) {
   write_ref(w, ref);
   mica_text_append(w->text, ": ");
   write_type(w, ref.type);
+  if (index < module->input_count && module->meshes != NULL) {
+    mica_text_append(w->text, " {sdy.sharding = #sdy.sharding");
+    mica_xla_write_layout(module, &module->meshes->in[index], w->text);
+    mica_text_append(w->text, "}");
+  }
   if (index < module->input_count && module->alias[index] >= 0)
     mica_text_format(w->text, " {tf.aliasing_output = %" PRId32 " : i32}", module->alias[index]);
 }
 
 static void write_head(xla_writer *w) {
   const xla_module *module = w->module;
-  mica_text_append(w->text, "module @mica {\n  func.func public @main(");
+  mica_text_append(w->text, "module @mica {\n");
+  mica_xla_write_meshes(module, w->text);
+  mica_text_append(w->text, "  func.func public @main(");
   for (size_t i = 0; i < module->input_count + module->hoisted_count; i++) {
     uint32_t id =
         i < module->input_count ? module->inputs[i] : module->hoisted[i - module->input_count];
@@ -412,6 +423,10 @@ static void write_head(xla_writer *w) {
   for (size_t i = 0; i < module->output_count; i++) {
     if (i > 0) mica_text_append(w->text, ", ");
     write_type(w, mica_xla_boundary_type(mica_xla_type_of(w, module->outputs[i])));
+    if (module->meshes == NULL) continue;
+    mica_text_append(w->text, " {sdy.sharding = #sdy.sharding");
+    mica_xla_write_layout(module, &module->meshes->out[i], w->text);
+    mica_text_append(w->text, "}");
   }
   mica_text_append(w->text, ") {\n");
   for (size_t i = 0; i < module->input_count + module->hoisted_count; i++) {

@@ -25,6 +25,7 @@ typedef struct {
   xla_ref *refs;        /* [graph->count] */
   uint32_t next;        /* number */
   int32_t depth;        /* of regions, for the indentation */
+  uint32_t channels;    /* of collectives: used so far */
   mica_status status;   /* the first thing that cannot be written */
   mica_error *error;
 } xla_writer;
@@ -33,7 +34,7 @@ typedef struct {
 typedef void xla_emitter(xla_writer *w, uint32_t id);
 typedef xla_emitter *const xla_emitter_table[MICA_OP_COUNT];
 extern xla_emitter_table mica_xla_move_emitters, mica_xla_fold_emitters, mica_xla_product_emitters,
-    mica_xla_control_emitters;
+    mica_xla_control_emitters, mica_xla_mesh_emitters;
 /* The operation of a pointwise operator that StableHLO has under some name, or NULL. */
 const char *mica_xla_plain_name(mica_op op);
 /* Whether some emitter writes the operator. */
@@ -105,6 +106,8 @@ void mica_xla_region_begin(xla_writer *w, bool first);
 xla_ref mica_xla_argument(xla_writer *w, mica_type type, bool first);
 void mica_xla_region_ready(xla_writer *w); /* behind the arguments, if there were any */
 void mica_xla_region_return(xla_writer *w, const xla_ref *in, size_t count);
+/* The same by another operation than StableHLO's. */
+void mica_xla_region_return_by(xla_writer *w, const char *name, const xla_ref *in, size_t count);
 void mica_xla_operation_end(xla_writer *w, const xla_ref *in, size_t count, const mica_type *types,
                             size_t results);
 /* The nodes of region `index` of the graph. */

@@ -122,6 +122,7 @@ typedef struct {
   int32_t
       *call_index; /* out [input_count]: which input of the call it is: unused ones are left out */
   int32_t *alias;  /* out [input_count]: output that may take an input's memory; -1: none */
+  struct xla_meshes *meshes; /* out: of a module for several devices (mesh.h); NULL: for one */
 } xla_module;
 
 /* The type in which a value is handed to a program and comes back: 4-bit ones a byte each, since plugins
@@ -187,6 +188,7 @@ typedef struct {
   _Atomic int32_t readable; /* outputs can be read where they lie: 1; they cannot: -1; unknown: 0 */
   size_t in_count, out_count, constant_count;
   _Atomic(xla_context *) spare; /* of the last call that has ended */
+  struct xla_mesh_program *mesh; /* of a program for several devices (mesh.h); NULL: for one */
 } xla_program;
 
 mica_status mica_xla_compile(void *state, mica_device *device, const mica_graph *graph,
