@@ -57,8 +57,11 @@ static void one_case(mica_device *device, const conformance_case *c, mica_dtype 
     CHECK(reference != NULL && xla == NULL);
     CHECK_EQ_INT(error.status, MICA_UNSUPPORTED);
     CHECK_STR_CONTAINS(error.message, exceptions[exception].refused);
-  } else if (!xla || mica_executable_run(reference, in, inputs, wanted, outputs, &error) ||
-             mica_executable_run(xla, in, inputs, got, outputs, &error))
+  } else if (reference && !xla && strstr(error.message, " devices, and there "))
+    printf("%s: %s
+", c->name, error.message); /* an accelerator alone */
+  else if (!xla || mica_executable_run(reference, in, inputs, wanted, outputs, &error) ||
+           mica_executable_run(xla, in, inputs, got, outputs, &error))
     CHECK_FAIL("%s %s: %s", c->name, mica_dtype_name(dtype), error.message);
   else
     for (size_t i = 0; i < outputs && exception == EXCEPTIONS; i++)
@@ -112,7 +115,8 @@ TEST(plugins_equal_the_reference) {
   snprintf(list, sizeof list, "%s", folders ? folders : "");
   bool all = whole && strcmp(whole, "1") == 0;
   const char *backend = getenv("MICA_TEST_BACKEND");
-  if (!backend || strncmp(backend, "xla", 3) != 0) backend = "xla:cpu";
+  if (!backend || strncmp(backend, "xla", 3) != 0)
+    backend = "xla:cpu,devices=6"; /* as many as the meshes of the cases have */
   int plugins = 0;
   for (char *at = list, *next; at; at = next) {
     next = strchr(at, ':');

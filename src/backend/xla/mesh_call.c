@@ -33,9 +33,9 @@ mica_status mica_xla_mesh_program(xla_program *program, const xla_module *module
   size_t count = (size_t)meshes->device_count;
   if (count > client->device_count)
     return mica_error_set(
-        error, MICA_INVALID,
-        "xla:%s: the mesh \"%.200s\" needs %zu devices, and there %s %zu%s", client->plugin.name,
-        meshes->text[0], count, mica_noun(client->device_count, "is", "are"), client->device_count,
+        error, MICA_INVALID, "xla:%s: the mesh \"%.200s\" needs %zu devices, and there %s %zu%s",
+        client->plugin.name, meshes->text[0], count, mica_noun(client->device_count, "is", "are"),
+        client->device_count,
         strcmp(client->platform, "cpu") == 0 ? ": open the device with the option devices=N" : "");
   pjrt_devices_args args = {PJRT_SIZE_OF(pjrt_devices_args, count), .client = client->client};
   mica_status status = mica_xla_call(&client->plugin, PJRT_CLIENT_DEVICES, &args, error);
@@ -260,8 +260,8 @@ static size_t largest_part(const mesh_call *call) {
   size_t most = 0;
   for (size_t i = 0; i < program->in_count + program->out_count; i++) {
     bool in = i < program->in_count;
-    const xla_layout *layout = in ? &call->mesh->meshes.in[i]
-                                  : &call->mesh->meshes.out[i - program->in_count];
+    const xla_layout *layout =
+        in ? &call->mesh->meshes.in[i] : &call->mesh->meshes.out[i - program->in_count];
     mica_type type = in ? program->in_types[i] : program->out_types[i - program->in_count];
     mesh_part part = part_of(call, layout, type, 0);
     if (part.bytes > most) most = part.bytes;
@@ -316,10 +316,9 @@ static mica_status launch_mesh(const mesh_call *call, mica_error *error) {
                             .arguments = (pjrt_buffer *const *const *)call->in_rows,
                             .device_count = devices,
                             .argument_count = program->in_count,
-                            .outputs = (pjrt_buffer **const *)call->out_rows,
+                            .outputs = (pjrt_buffer * *const *)call->out_rows,
                             .done = call->done};
-  mica_status status =
-      mica_xla_call(&program->client->plugin, PJRT_LOADED_EXECUTE, &args, error);
+  mica_status status = mica_xla_call(&program->client->plugin, PJRT_LOADED_EXECUTE, &args, error);
   if (status != MICA_OK) return status;
   for (size_t d = 0; d < devices; d++) {
     mica_status one =
@@ -360,14 +359,19 @@ mica_status mica_xla_mesh_execute_tensors(xla_program *program, const mica_tenso
     mica_tensor *tensor = call->in[program->call_index[i]];
     in[program->call_index[i]] = mica_tensor_data(tensor);
     if (in[program->call_index[i]] == NULL && mica_tensor_byte_size(tensor) > 0)
-      status = mica_error_set(error, MICA_OUT_OF_MEMORY, "input %zu cannot be read from the device", i);
+      status =
+          mica_error_set(error, MICA_OUT_OF_MEMORY, "input %zu cannot be read from the device", i);
   }
   for (size_t i = 0; i < call->out_count && status == MICA_OK; i++) {
-    status = mica_tensor_create_uninitialized(allocator, program->out_types[i], &call->out[i], error);
+    status =
+        mica_tensor_create_uninitialized(allocator, program->out_types[i], &call->out[i], error);
     if (status == MICA_OK) out[i] = mica_tensor_mutable_data(call->out[i]);
   }
-  mica_call host = {.struct_size = sizeof(host), .in = in, .out = out,
-                    .in_count = call->in_count, .out_count = call->out_count};
+  mica_call host = {.struct_size = sizeof(host),
+                    .in = in,
+                    .out = out,
+                    .in_count = call->in_count,
+                    .out_count = call->out_count};
   if (status == MICA_OK) status = mica_xla_mesh_execute(program, &host, error);
   for (size_t i = 0; i < call->out_count && status != MICA_OK; i++) {
     mica_tensor_release(call->out[i]);

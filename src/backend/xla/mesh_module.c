@@ -19,10 +19,10 @@ static mica_status add_mesh(struct xla_meshes *meshes, const char *text, mica_er
   if (!mica_mesh_parse(text, axes, message))
     return mica_error_set(error, MICA_INVALID, "xla: %s", message);
   if (meshes->count > 0 && axes->device_count != meshes->device_count)
-    return mica_error_set(
-        error, MICA_UNSUPPORTED,
-        "xla: the meshes \"%.100s\" and \"%.100s\" of one program have different numbers of devices",
-        meshes->text[0], text);
+    return mica_error_set(error, MICA_UNSUPPORTED,
+                          "xla: the meshes \"%.100s\" and \"%.100s\" of one program have different "
+                          "numbers of devices",
+                          meshes->text[0], text);
   meshes->device_count = axes->device_count;
   meshes->text[meshes->count++] = text;
   return MICA_OK;

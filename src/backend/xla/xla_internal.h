@@ -187,7 +187,7 @@ typedef struct {
   pjrt_buffer **constants;
   _Atomic int32_t readable; /* outputs can be read where they lie: 1; they cannot: -1; unknown: 0 */
   size_t in_count, out_count, constant_count;
-  _Atomic(xla_context *) spare; /* of the last call that has ended */
+  _Atomic(xla_context *) spare;  /* of the last call that has ended */
   struct xla_mesh_program *mesh; /* of a program for several devices (mesh.h); NULL: for one */
 } xla_program;
 

@@ -28,13 +28,19 @@ static const struct {
 } ways[] = {
     {"data-parallel", "data=4", STEP_DATA, {"all-reduce"}, {"all-reduce"}},
     {"tensor-parallel", "model=4", STEP_TENSOR, {"all-reduce"}, {"all-reduce"}},
-    {"cut parameters", "data=4", STEP_FSDP, {"all-gather", "reduce-scatter"}, {"all-gather", "all-reduce"}},
+    {"cut parameters",
+     "data=4",
+     STEP_FSDP,
+     {"all-gather", "reduce-scatter"},
+     {"all-gather", "all-reduce"}},
     {"data- and tensor-parallel", "data=2, model=2", STEP_BOTH, {"all-reduce"}, {"all-reduce"}}};
 
-static void check_collectives(mica_executable *executable, const char *name, const char *const *wanted) {
+static void check_collectives(mica_executable *executable, const char *name,
+                              const char *const *wanted) {
   size_t length = 0;
   mica_error error = {0};
-  if (!CHECK_OK_ERROR(mica_xla_optimized_format(executable, NULL, 0, &length, &error), &error)) return;
+  if (!CHECK_OK_ERROR(mica_xla_optimized_format(executable, NULL, 0, &length, &error), &error))
+    return;
   char *text = malloc(length + 1);
   mica_xla_optimized_format(executable, text, length + 1, &length, NULL);
   for (int i = 0; i < 2 && wanted[i]; i++)
@@ -50,7 +56,8 @@ static void compare_ways(bool automatic) {
     mica_device_release(cpu);
     return;
   }
-  CHECK_OK_ERROR(run_step(cpu, (step_plan){.way = STEP_ALONE}, MICA_F32, alone, NULL, &error), &error);
+  CHECK_OK_ERROR(run_step(cpu, (step_plan){.way = STEP_ALONE}, MICA_F32, alone, NULL, &error),
+                 &error);
   for (size_t w = 0; w < sizeof ways / sizeof ways[0]; w++) {
     mica_tensor *out[STEP_OUTPUTS] = {0};
     mica_executable *executable = NULL;
@@ -77,7 +84,8 @@ TEST(automatic_step) { compare_ways(true); }
 /* ---- values ----------------------------------------------------------------------------------- */
 
 static void collectives(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
-  static const char *const results[] = {"a, -", "", "a, -", "a, b", "b, a", "a, b", "a, b", "a+b", ""};
+  static const char *const results[] = {"a, -", "",     "a, -", "a, b", "b, a",
+                                        "a, b", "a, b", "a+b",  ""};
   mica_value made[9];
   (void)user;
   mica_mesh *mesh = mica_mesh_create("a=2, b=2", NULL);
@@ -129,7 +137,8 @@ TEST(collectives_give_the_reference_s_values) {
 TEST(too_few_devices) {
   mica_device *device = open_devices("xla:cpu,devices=2");
   mica_error error = {0};
-  mica_tensor *in[2] = {mica_tensor_from(MICA_F32, MICA_DIMS(8, 8), NULL), mica_tensor_scalar(MICA_F32, 1)},
+  mica_tensor *in[2] = {mica_tensor_from(MICA_F32, MICA_DIMS(8, 8), NULL),
+                        mica_tensor_scalar(MICA_F32, 1)},
               *out[9] = {NULL};
   if (device) {
     CHECK_STATUS(mica_call_once(device, repeated, NULL, in, 2, out, 9, &error), MICA_INVALID);
