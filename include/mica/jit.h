@@ -7,6 +7,7 @@
 #ifndef MICA_JIT_H
 #define MICA_JIT_H
 #include "mica/backend.h"
+#include "mica/mesh.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -29,6 +30,11 @@ typedef struct {
   uint64_t donate;     /* bit i: input i may be overwritten */
   size_t cache_limit;  /* 0: 64 */
   const char *variant; /* part of the key: "train", "eval"; copied */
+  /* Devices on which inputs and outputs are laid out, as mica_shard of each (mica/mesh.h); retained. An array
+   * or an entry that is NULL: whole; texts are copied. Without a callback: mica_shard them yourself. */
+  const mica_mesh *mesh;
+  const char *const *shardings;        /* [inputs] */
+  const char *const *output_shardings; /* [outputs] */
 } mica_jit_args;
 /* NULL without memory. A NULL device (whose opening failed) is kept and reported by the first
  * call. */

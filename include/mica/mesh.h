@@ -5,7 +5,7 @@
  * A mesh is a grid of devices with a name for each axis: "data=2, model=4". A sharding says for
  * each axis of an array which axes of the mesh cut it: "data, -, model" cuts axis 0 along `data`
  * and axis 2 along `model`; "-" leaves an axis whole, "data+model" cuts one axis along both,
- * `data` first; NULL or "" leaves all axes whole. Along mesh axes that it does not name, an array
+ * `data` first, "..." at the end leaves the rest whole; NULL or "" leaves all axes whole. Along mesh axes that it does not name, an array
  * is repeated. Sizes have to divide.
  *
  * Ownership: meshes and sharded tensors are reference-counted and immutable. Threads: any.

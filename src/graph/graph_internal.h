@@ -240,6 +240,7 @@ typedef struct {
   mica_variable *variable;
   uint32_t read;   /* node of its value when the trace began, 0: not read in the root yet */
   uint32_t assign; /* node of the newest assigned value in the root, 0: none */
+  uint32_t seen;   /* what reads of the root get: `read`, or that laid out on a mesh */
 } mica_graph_variable;
 
 /* What an attribute points to and the graph keeps alive: one of them. */

@@ -137,6 +137,10 @@ bool mica_mesh_parse_sharding(const mica_mesh_axes *mesh, const char *text, size
   if (text != NULL) at = after_spaces(at, end);
   if (text == NULL || at == end) return true;
   for (int32_t axis = 0;; axis++) {
+    at = after_spaces(at, end);
+    if (end - at >= 3 && memcmp(at, "...", 3) == 0 && after_spaces(at + 3, end) == end &&
+        axis <= rank)
+      return true; /* the rest is whole */
     if (axis == rank || axis == MICA_MAX_RANK)
       return mesh_problem(
           message,

@@ -90,6 +90,9 @@ static capture_origin captured_origin(const mica_graph *graph, uint32_t id,
     variable = region->capture_variables[index - region->declared_count];
     id = region->captures[index - region->declared_count];
   }
+  if (id && graph->nodes[id].op == MICA_OP_SHARD) /* as a variable with a sharding is read */
+    for (uint32_t i = 0; i < graph->variable_count; i++)
+      if (graph->variables[i].seen == id) id = graph->variables[i].read;
   if (id && graph->nodes[id].op == MICA_OP_VARIABLE)
     variable = ((const mica_variable_attr *)graph->nodes[id].attr)->variable;
   return variable ? (capture_origin){0, variable} : (capture_origin){id, NULL};

@@ -238,7 +238,7 @@ mica_status mica_rewrite(const mica_graph *from, mica_graph *to, mica_replay_rul
       for (uint32_t i = 0; i < from->variable_count; i++) {
         const mica_graph_variable *variable = &from->variables[i];
         to->variables[to->variable_count++] =
-            (mica_graph_variable){mica_variable_retain(variable->variable), 0, 0};
+            (mica_graph_variable){.variable = mica_variable_retain(variable->variable)};
         if (variable->read) replay_one(&r, variable->read);
         to->variables[i].read = variable->read ? r.map[variable->read - 1].id : 0;
       }

@@ -48,6 +48,9 @@ void mica_variable_release(mica_variable *variable) {
   if (variable == NULL) return;
   if (atomic_fetch_sub_explicit(&variable->reference_count, 1, memory_order_acq_rel) != 1) return;
   mica_tensor_release(variable->value);
+  mica_mesh_release(variable->mesh);
+  if (variable->sharding != NULL)
+    mica_free(NULL, variable->sharding, strlen(variable->sharding) + 1);
   mica_mutex_deinit(&variable->mutex);
   mica_free(NULL, variable, variable->allocation_size);
 }
@@ -89,5 +92,33 @@ mica_status mica_variable_set(mica_variable *variable, mica_tensor *value, mica_
   mica_mutex_unlock(&variable->mutex);
   /* Outside of the lock: giving back wrapped memory calls a function of the host's. */
   mica_tensor_release(old);
+  return MICA_OK;
+}
+
+mica_status mica_variable_shard(mica_variable *variable, const mica_mesh *mesh,
+                                const char *sharding, mica_error *error) {
+  if (variable == NULL) return mica_error_set(error, MICA_INVALID, "the variable is NULL");
+  if (sharding == NULL) sharding = "";
+  char *copy = NULL;
+  size_t size = strlen(sharding) + 1;
+  mica_shape part;
+  mica_error reason = {0};
+  if (mesh != NULL) {
+    if (mica_shard_shape(mesh, variable->type.shape, sharding, &part, &reason) != MICA_OK)
+      return mica_error_set(error, reason.status, "variable '%s': %s", variable->name,
+                            reason.message);
+    copy = mica_allocate(NULL, size);
+    if (copy == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a sharding");
+    memcpy(copy, sharding, size);
+  }
+  mica_mutex_lock(&variable->mutex);
+  mica_mesh *old_mesh = variable->mesh;
+  char *old = variable->sharding;
+  variable->mesh =
+      mica_mesh_retain((mica_mesh *)(uintptr_t)mesh); /* it counts, and does not change */
+  variable->sharding = copy;
+  mica_mutex_unlock(&variable->mutex);
+  mica_mesh_release(old_mesh);
+  if (old != NULL) mica_free(NULL, old, strlen(old) + 1);
   return MICA_OK;
 }

@@ -8,7 +8,7 @@
  * may be overwritten. */
 #ifndef MICA_GRAPH_VARIABLE_H
 #define MICA_GRAPH_VARIABLE_H
-#include "mica/graph.h"
+#include "mica/mesh.h"
 #include "platform/platform.h"
 
 #include <stdatomic.h>
@@ -19,6 +19,8 @@ struct mica_variable {
   mica_mutex mutex;
   mica_tensor *value; /* NULL: lost, a call failed while it was being overwritten */
   uint64_t version;   /* counts the values stored; from 1 */
+  mica_mesh *mesh;    /* on which traces lay it out; NULL: on none */
+  char *sharding;
   size_t allocation_size;
   char name[];
 };

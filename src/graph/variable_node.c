@@ -9,6 +9,7 @@
 #include "graph/attributes.h"
 #include "graph/builder.h"
 #include "graph/graph_internal.h"
+#include "graph/variable.h"
 
 uint32_t mica_capture_variable(mica_graph *graph, mica_variable *variable,
                                mica_type type); /* region.c */
@@ -38,6 +39,14 @@ static uint32_t pending_value(const mica_graph *graph, const mica_variable *vari
   return 0;
 }
 
+/* The value as the variable's sharding wants it. */
+static mica_value laid_out(mica_variable *variable, mica_value value) {
+  mica_mutex_lock(&variable->mutex);
+  if (variable->mesh) value = mica_shard(value, variable->mesh, variable->sharding);
+  mica_mutex_unlock(&variable->mutex);
+  return value;
+}
+
 /* The node of what the variable holds when the call begins; in the root. */
 static mica_value read_at_root(mica_graph *graph, mica_variable *variable) {
   mica_type type = mica_variable_type(variable);
@@ -48,6 +57,9 @@ static mica_value read_at_root(mica_graph *graph, mica_variable *variable) {
   mica_value value = mica_emit(graph, MICA_OP_VARIABLE, NULL, 0, &attr);
   mica_graph_variable *entry = find_variable(graph, variable);
   if (entry) entry->read = value.id;
+  value = laid_out(variable, value);
+  entry = find_variable(graph, variable);
+  if (entry) entry->seen = value.id;
   return value;
 }
 
@@ -60,7 +72,7 @@ mica_value mica_variable_read(mica_graph *graph, mica_variable *variable) {
   mica_graph_variable *entry = find_variable(graph, variable);
   if (!entry) return mica_no_value(graph);
   uint32_t id = pending_value(graph, variable);
-  if (!id) id = entry->assign ? entry->assign : entry->read;
+  if (!id) id = entry->assign ? entry->assign : entry->seen;
   if (id) return mica_value_of(graph, mica_resolve(graph, mica_value_of(graph, id)));
   if (!graph->current) return read_at_root(graph, variable);
   return mica_value_of(graph, mica_capture_variable(graph, variable, mica_variable_type(variable)));
@@ -72,7 +84,7 @@ mica_value mica_variable_before(mica_graph *graph, mica_variable *variable) {
   mica_graph_variable *entry = find_variable(graph, variable);
   if (!entry) return mica_no_value(graph);
   if (!entry->read) return read_at_root(graph, variable);
-  return mica_value_of(graph, mica_resolve(graph, mica_value_of(graph, entry->read)));
+  return mica_value_of(graph, mica_resolve(graph, mica_value_of(graph, entry->seen)));
 }
 bool mica_variable_is_assigned(const mica_graph *graph, const mica_variable *variable) {
   for (uint32_t i = 0; graph && i < graph->variable_count; i++)
@@ -125,6 +137,7 @@ void mica_variable_assign(mica_variable *variable, mica_value value) {
   if (!entry) return;
   if (!graph->current) {
     if (!entry->read) read_at_root(graph, variable); /* every variable of a graph has a node */
+    value = laid_out(variable, value);
     find_variable(graph, variable)->assign = value.id;
     return;
   }

@@ -56,6 +56,7 @@ static void free_jit(mica_jit *jit, bool initialized) {
     mica_condition_deinit(&jit->compiled);
     mica_mutex_deinit(&jit->mutex);
   }
+  mica_jit_layout_end(jit);
   mica_free(&allocator, jit, sizeof(*jit));
   mica_device_release(device);
 }
@@ -74,7 +75,7 @@ mica_jit *mica_jit_create_with(const mica_jit_args *given) {
   jit->inputs = args.inputs;
   jit->outputs = args.outputs;
   jit->donate = args.donate;
-  if (init_jit(jit, &args)) return jit;
+  if (init_jit(jit, &args) && mica_jit_layout_begin(jit, &args)) return jit;
   free_jit(jit, jit->bucket_count != 0);
   return NULL;
 }

@@ -46,7 +46,8 @@ struct mica_jit {
   void *user;
   size_t inputs, outputs;
   uint64_t donate;
-  mica_mutex mutex; /* guards everything below */
+  struct jit_layout *layout; /* what stands around `build` for a mesh (layout.c); NULL: nothing */
+  mica_mutex mutex;          /* guards everything below */
   mica_condition compiled;
   jit_entry **buckets;
   size_t bucket_count; /* a power of two */
@@ -57,6 +58,10 @@ struct mica_jit {
   uint32_t variant_count, variant_capacity;
   uint32_t variant;
 };
+
+/* For args->mesh: build and user of the jit become those of the layout. False without memory. */
+bool mica_jit_layout_begin(mica_jit *jit, const mica_jit_args *args);
+void mica_jit_layout_end(mica_jit *jit);
 
 /* Under the lock. `key->hash` is set by mica_jit_key_hash. */
 void mica_jit_key_hash(jit_key *key);

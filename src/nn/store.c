@@ -69,6 +69,8 @@ void mica_store_destroy(mica_store *store) {
     mica_scope_close(&store->traces->root);
   }
   for (uint32_t i = 0; i < store->entry_count; i++) free_entry(store, store->entries[i]);
+  mica_mesh_release(store->mesh);
+  mica_nn_free_text(store, store->mesh_axes);
   mica_allocator allocator = store->allocator;
   mica_device *device = store->device;
   mica_free(&allocator, store->entries, store->entry_capacity * sizeof(nn_entry *));
@@ -104,7 +106,8 @@ nn_entry *mica_nn_add_entry(mica_store *store, const char *path, mica_type type,
   entry->hash = mica_nn_hash(path, strlen(path));
   entry->path = mica_nn_copy_text(store, path);
   entry->variable = mica_variable_create_empty(path, type);
-  if (entry->path == NULL || entry->variable == NULL) {
+  if (entry->path == NULL || entry->variable == NULL ||
+      mica_nn_lay_out(store, entry->variable, NULL) != MICA_OK) {
     free_entry(store, entry);
     return NULL;
   }

@@ -58,6 +58,8 @@ struct mica_store {
   nn_group *groups;
   uint32_t group_count, group_capacity;
   nn_trace *traces; /* open ones */
+  mica_mesh *mesh;  /* on which variables are laid out (store_mesh.c); NULL: on none */
+  char *mesh_axes;  /* along which they are cut; NULL: along none */
 };
 
 /* One use of a variable in a trace. */
@@ -100,6 +102,8 @@ void mica_nn_drop_entry(mica_store *store, nn_entry *entry);
 mica_status mica_nn_initialize(mica_store *store, mica_error *error);
 /* Under the mutex: what the groups say of an entry. */
 mica_store_entry mica_nn_describe(const mica_store *store, const nn_entry *entry);
+/* Lays a variable out as the store says. */
+mica_status mica_nn_lay_out(const mica_store *store, mica_variable *variable, mica_error *error);
 void mica_nn_free_settings(mica_store *store);
 void mica_nn_free_groups(mica_store *store);
 char *mica_nn_copy_text(const mica_store *store, const char *text);

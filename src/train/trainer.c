@@ -35,12 +35,17 @@ mica_trainer *mica_trainer_create_with(const mica_trainer_args *given) {
   trainer->rate32 = mica_tensor_scalar(MICA_F32, 0);
   trainer->rate64 = mica_tensor_scalar(MICA_F64, 0);
   size_t arrays = a->inputs + a->targets;
-  trainer->step = mica_jit_create(device, mica_trainer_build_step, .inputs = arrays + 1,
-                                  .outputs = 2, .user = trainer);
-  trainer->evaluate = mica_jit_create(device, mica_trainer_build_evaluation, .inputs = arrays,
-                                      .outputs = 2, .user = trainer);
-  trainer->predict = mica_jit_create(device, mica_trainer_build_prediction, .inputs = a->inputs,
-                                     .outputs = 1, .user = trainer);
+  trainer->step =
+      mica_jit_create(device, a->mesh != NULL ? mica_trainer_mesh_step : mica_trainer_build_step,
+                      .inputs = arrays + 1, .outputs = 2, .user = trainer);
+  trainer->evaluate = mica_jit_create(
+      device, a->mesh != NULL ? mica_trainer_mesh_evaluation : mica_trainer_build_evaluation,
+      .inputs = arrays, .outputs = 2, .user = trainer);
+  trainer->predict = mica_jit_create(
+      device, a->mesh != NULL ? mica_trainer_mesh_prediction : mica_trainer_build_prediction,
+      .inputs = a->inputs, .outputs = 1, .user = trainer);
+  mica_mesh_retain((mica_mesh *)(uintptr_t)a->mesh);              /* only counted */
+  if (a->mesh != NULL) (void)mica_trainer_lay_out(trainer, NULL); /* the first step says why not */
   if (trainer->state != NULL && trainer->rate32 != NULL && trainer->rate64 != NULL &&
       trainer->step != NULL && trainer->evaluate != NULL && trainer->predict != NULL)
     return trainer;
@@ -50,6 +55,7 @@ mica_trainer *mica_trainer_create_with(const mica_trainer_args *given) {
 
 void mica_trainer_destroy(mica_trainer *trainer) {
   if (trainer == NULL) return;
+  mica_mesh_release((mica_mesh *)(uintptr_t)trainer->args.mesh);
   mica_jit_destroy(trainer->step);
   mica_jit_destroy(trainer->evaluate);
   mica_jit_destroy(trainer->predict);

@@ -41,6 +41,14 @@ void mica_trainer_update_metrics(const trainer_metrics *which, mica_scope *state
 /* All states begin anew. */
 mica_status mica_trainer_reset_metrics(const trainer_metrics *which, mica_error *error);
 
+/* trainer_mesh.c: parameters and states on the trainer's mesh; the same functions on batches that lie there. */
+mica_status mica_trainer_lay_out(mica_trainer *trainer, mica_error *error);
+void mica_trainer_mesh_step(mica_graph *graph, const mica_value *in, mica_value *out, void *user);
+void mica_trainer_mesh_evaluation(mica_graph *graph, const mica_value *in, mica_value *out,
+                                  void *user);
+void mica_trainer_mesh_prediction(mica_graph *graph, const mica_value *in, mica_value *out,
+                                  void *user);
+
 /* The functions that the jits trace; user: the trainer. */
 void mica_trainer_build_step(mica_graph *graph, const mica_value *in, mica_value *out, void *user);
 void mica_trainer_build_evaluation(mica_graph *graph, const mica_value *in, mica_value *out,

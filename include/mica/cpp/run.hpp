@@ -214,6 +214,12 @@ struct jit_options {
   std::uint64_t donate = 0;
   std::size_t cache_limit = 0;
   const char *variant = nullptr;
+  const mica_mesh *mesh = nullptr; // devices, and how inputs and outputs lie on them (mica/mesh.h)
+  std::vector<const char *> shardings, output_shardings;
+  jit_options &with_mesh(const mica_mesh *on, std::vector<const char *> in,
+                         std::vector<const char *> out = {}) {
+    return mesh = on, shardings = std::move(in), output_shardings = std::move(out), *this;
+  }
   jit_options &with_donate(std::uint64_t bits) { return donate = bits, *this; }
   jit_options &with_cache_limit(std::size_t count) { return cache_limit = count, *this; }
   jit_options &with_variant(const char *name) { return variant = name, *this; }

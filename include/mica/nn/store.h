@@ -19,6 +19,7 @@
 #ifndef MICA_NN_STORE_H
 #define MICA_NN_STORE_H
 #include "mica/backend.h"
+#include "mica/mesh.h"
 #include "mica/nn/initializer.h"
 #ifdef __cplusplus
 extern "C" {
@@ -53,6 +54,11 @@ MICA_API bool mica_store_find(const mica_store *store, const char *path, mica_st
  * that asks for the path later takes it as it is. */
 MICA_API mica_status mica_store_put(mica_store *store, const char *path, mica_tensor *value,
                                     bool trainable, mica_error *error);
+/* Lays all variables out on a mesh, those that are made later, too: each is cut along its first axis that divides into
+ * as many parts as `mesh_axes` ("data") has devices, and is whole where none does (mica_variable_shard). NULL axes:
+ * whole on every device. For traces that begin from now on; a NULL mesh ends it. */
+MICA_API mica_status mica_store_shard(mica_store *store, const mica_mesh *mesh,
+                                      const char *mesh_axes, mica_error *error);
 /* Elements and bytes of all variables, or of the trainable ones. */
 MICA_API int64_t mica_store_parameter_count(const mica_store *store, bool trainable_only);
 MICA_API int64_t mica_store_byte_count(const mica_store *store, bool trainable_only);

@@ -70,6 +70,12 @@ typedef struct {
   const mica_metric_definition *metrics;
   size_t metric_count;
   mica_trainer_metric_inputs *metric_inputs; /* NULL: prediction and first target */
+  /* Several devices, by automatic sharding (mica/mesh.h; retained): the batch is cut along the first axis of its
+   * arrays over `batch_axes` of the mesh (NULL: its first axis), and is whole where that does not divide. Parameters and
+   * what the optimizer keeps are repeated, or cut over `parameter_axes` (FSDP; mica_store_shard). The texts outlive the
+   * trainer. Loss and updates are those of one device. */
+  const mica_mesh *mesh;
+  const char *batch_axes, *parameter_axes;
 } mica_trainer_args;
 /* NULL without memory; mistakes are reported by the first step. */
 MICA_API mica_trainer *mica_trainer_create_with(const mica_trainer_args *args);
