@@ -58,8 +58,7 @@ static void one_case(mica_device *device, const conformance_case *c, mica_dtype 
     CHECK_EQ_INT(error.status, MICA_UNSUPPORTED);
     CHECK_STR_CONTAINS(error.message, exceptions[exception].refused);
   } else if (reference && !xla && strstr(error.message, " devices, and there "))
-    printf("%s: %s
-", c->name, error.message); /* an accelerator alone */
+    printf("%s: %s\n", c->name, error.message); /* an accelerator alone */
   else if (!xla || mica_executable_run(reference, in, inputs, wanted, outputs, &error) ||
            mica_executable_run(xla, in, inputs, got, outputs, &error))
     CHECK_FAIL("%s %s: %s", c->name, mica_dtype_name(dtype), error.message);

@@ -56,7 +56,7 @@ static mica_executable *compile(const char *module, finding *f, mica_device **ou
       *out_device ? strstr(mica_device_description(*out_device), "PJRT 0.") : NULL;
   f->minor = version ? atoi(version + 7) : 0;
   if (*out_device && f->minor)
-    (void)mica_stablehlo_compile(*out_device, module, strlen(module), &executable, &error);
+    (void)mica_stablehlo_compile(*out_device, module, strlen(module), 0, &executable, &error);
   snprintf(f->message, sizeof f->message, "%.199s", error.message);
   return executable;
 }
