@@ -234,6 +234,22 @@ static mica_value adaptive_max_axis(mica_value x, int32_t axis, int64_t m) {
   return mica_reduce_max(cells, (mica_axes){.count = 1, .axis = {axis + 1}});
 }
 
+/* Size m of the axis, on [what is before, n, what is after]: lists of cells need an axis of their own. */
+static mica_value adaptive_axis(mica_value x, int32_t axis, int64_t m, bool mean) {
+  mica_shape shape = mica_shape_of(x), lines = {.rank = 3, .dim = {1, shape.dim[axis], 1}};
+  for (int32_t i = 0; i < shape.rank; i++) {
+    int64_t *side = &lines.dim[i < axis ? 0 : 2];
+    if (i != axis && !mica_i64_multiply(*side, shape.dim[i], side))
+      return mica_fail(x.graph, MICA_INVALID, "a pool's sizes overflow"), mica_no_value(x.graph);
+  }
+  mica_value flat = mica_reshape(x, lines);
+  flat = lines.dim[1] % m == 0 ? reduce_parts(flat, 1, m, mean)
+         : mean                ? adaptive_mean_axis(flat, 1, m)
+                               : adaptive_max_axis(flat, 1, m);
+  shape.dim[axis] = m;
+  return mica_reshape(flat, shape);
+}
+
 static mica_value adaptive_pool(const char *op, mica_value x, mica_shape sizes, bool mean) {
   int32_t spatial;
   if (!mica_image_checked(op, x, 6, &spatial) || !mica_image_sizes(op, x, spatial, sizes) ||
@@ -245,9 +261,7 @@ static mica_value adaptive_pool(const char *op, mica_value x, mica_shape sizes, 
     int64_t n = mica_dim_of(x, axis), m = sizes.dim[axis - 1];
     if (x.graph->status != MICA_OK || n > INT64_C(1) << 30 || m > INT64_C(1) << 30) break;
     if (n == m) continue;
-    x = n % m == 0 ? reduce_parts(x, axis, m, mean)
-        : mean     ? adaptive_mean_axis(x, axis, m)
-                   : adaptive_max_axis(x, axis, m);
+    x = adaptive_axis(x, axis, m, mean);
   }
   return mica_convert(x, dtype);
 }

@@ -10,6 +10,10 @@ TEST(pools) {
   CHECK_TYPE(mica_sum_pool(I32(1, 5, 2), .window = {3}, .stride = {1}), "i32[1, 3, 2]");
   CHECK_TYPE(mica_lp_pool(input(g, MICA_F16, MICA_DIMS(1, 4, 2))), "f16[1, 2, 2]");
   CHECK_TYPE(mica_adaptive_max_pool(F32(2, 5, 7, 3), MICA_DIMS(2, 9)), "f32[2, 2, 9, 3]");
+  CHECK_TYPE(mica_adaptive_max_pool(F32(2, 5, 7, 3, 4, 1, 2, 3), MICA_DIMS(2, 9, 1, 2, 1, 3)),
+             "f32[2, 2, 9, 1, 2, 1, 3, 3]");
+  CHECK_TYPE(mica_adaptive_mean_pool(F32(2, 5, 7, 3, 4, 1, 2, 3), MICA_DIMS(2, 9, 1, 2, 1, 3)),
+             "f32[2, 2, 9, 1, 2, 1, 3, 3]");
   CHECK_TYPE(mica_global_mean_pool(F32(2, 5, 7, 3)), "f32[2, 3]");
   CHECK_FAILS(mica_min_pool(F32(2, 3)), "min_pool(f32[2, 3])", "rank 2 does not fit");
   CHECK_FAILS(mica_sum_pool(F32(1, 5, 1), .window = {-2}), "window is -2 along spatial axis 0");
