@@ -13,6 +13,7 @@
 #include "mica/ops/fft.h"
 #include "mica/ops/image.h"
 #include "mica/ops/linalg.h"
+#include "mica/ops/masked.h"
 #include "mica/ops/product.h"
 #include "mica/ops/quantize.h"
 #include "mica/ops/random.h"

@@ -83,6 +83,16 @@ inline value diag_embed(value x, std::int64_t offset = 0) { return mica_diag_emb
 inline value diag(value x, std::int64_t offset = 0) { return mica_diag(x, offset); }
 inline value tril(value x, std::int64_t offset = 0) { return mica_tril(x, offset); }
 inline value triu(value x, std::int64_t offset = 0) { return mica_triu(x, offset); }
+inline value tri(mica_graph *graph, mica_dtype dtype, std::int64_t rows, std::int64_t columns,
+                 std::int64_t offset = 0) {
+  return mica_tri(graph, dtype, rows, columns, offset);
+}
+inline value indices(mica_graph *graph, mica_dtype dtype, shape sizes) {
+  return mica_indices(graph, dtype, sizes);
+}
+inline value shift(value x, std::int64_t by, std::int32_t axis = 0, value filling = {}) {
+  return mica_shift(x, filling, by, axis);
+}
 inline value put_along_axis(value x, value indices, value updates, std::int32_t axis) {
   return mica_put_along_axis(x, indices, updates, axis);
 }
@@ -120,6 +130,36 @@ inline value standard_deviation(value x, axes over = all(), double ddof = 0) {
 }
 inline value nonzero(value x, std::int64_t size, std::int64_t filling = -1) {
   return mica_nonzero(x, size, filling);
+}
+inline value skewness(value x, axes over = all()) { return mica_skewness(x, over); }
+inline value kurtosis(value x, axes over = all()) { return mica_kurtosis(x, over); }
+#define MICA_HPP_MASKED(name)                                          \
+  inline value masked_##name(value x, value mask, axes over = all()) { \
+    return mica_masked_##name(x, mask, over);                          \
+  }
+MICA_HPP_MASKED(sum)
+MICA_HPP_MASKED(prod)
+MICA_HPP_MASKED(mean)
+MICA_HPP_MASKED(max)
+MICA_HPP_MASKED(min)
+#undef MICA_HPP_MASKED
+inline value masked_softmax(value x, value mask, std::int32_t axis = -1) {
+  return mica_masked_softmax(x, mask, axis);
+}
+inline value masked_log_softmax(value x, value mask, std::int32_t axis = -1) {
+  return mica_masked_log_softmax(x, mask, axis);
+}
+inline value l2_normalize(value x, axes over = axes{-1}, double epsilon = 0) {
+  return mica_l2_normalize(x, over, epsilon);
+}
+inline value cosine_similarity(value x, value y, std::int32_t axis = -1) {
+  return mica_cosine_similarity(x, y, axis);
+}
+inline value cross_cosine_similarity(value x, value y) {
+  return mica_cross_cosine_similarity(x, y);
+}
+inline value diff(value x, std::int64_t n = 1, std::int32_t axis = -1) {
+  return mica_diff(x, n, axis);
 }
 inline value average(value x, value weights, axes over = all()) {
   return mica_average(x, weights, over);

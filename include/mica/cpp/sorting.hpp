@@ -43,6 +43,12 @@ inline value bincount(value x, std::int64_t length, value weights = {}) {
 inline value histogram(value x, value edges, value weights = {}) {
   return mica_histogram(x, edges, weights);
 }
+inline value top_k_mask(value x, std::int64_t k, std::int32_t axis = -1, bool smallest = false) {
+  return mica_top_k_mask(x, k, axis, smallest);
+}
+inline value segment_softmax(value x, value ids, std::int64_t segments) {
+  return mica_segment_softmax(x, ids, segments);
+}
 inline value segment_reduce(value x, value ids, std::int64_t segments,
                             mica_segment_kind kind = MICA_SEGMENT_SUM) {
   return mica_segment_reduce(x, ids, segments, kind);

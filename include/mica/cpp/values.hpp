@@ -160,7 +160,7 @@ MICA_HPP_BINARY_LIST(MICA_HPP_BINARY)
   X(reduce_mean)              \
   X(reduce_max)               \
   X(reduce_min)               \
-  X(reduce_prod) X(reduce_and) X(reduce_or) X(logsumexp) X(squeeze) X(transpose) X(reverse)
+  X(reduce_prod) X(reduce_and) X(reduce_or) X(reduce_xor) X(logsumexp) X(squeeze) X(transpose) X(reverse)
 /* clang-format on */
 #define MICA_HPP_AXES(name) \
   inline value name(value x, axes over = all()) { return mica_##name(x, over); }
@@ -173,6 +173,7 @@ inline value logaddexp(value x, value y) { return mica_logaddexp(x, y); }
 inline value xlogy(value x, value y) { return mica_xlogy(x, y); }
 inline value xlog1py(value x, value y) { return mica_xlog1py(x, y); }
 inline value copysign(value x, value y) { return mica_copysign(x, y); }
+inline value total_order(value x) { return mica_total_order(x); }
 inline value nextafter(value x, value y) { return mica_nextafter(x, y); }
 inline value igamma(value a, value x) { return mica_igamma(a, x); }
 inline value igammac(value a, value x) { return mica_igammac(a, x); }
@@ -265,6 +266,20 @@ inline value arg_max(value x, std::int32_t axis) { return mica_arg_max(x, axis);
 inline value arg_min(value x, std::int32_t axis) { return mica_arg_min(x, axis); }
 inline value softmax(value x, std::int32_t axis = -1) { return mica_softmax(x, axis); }
 inline value log_softmax(value x, std::int32_t axis = -1) { return mica_log_softmax(x, axis); }
+// Training's mean and variance with it.
+struct batch_norm_result {
+  value y, mean, variance;
+};
+inline batch_norm_result batch_norm_training(value x, value scale = {}, value bias = {},
+                                             std::int32_t axis = -1, double epsilon = 1e-5) {
+  mica_value mean, variance;
+  mica_value y = mica_batch_norm_training(x, scale, bias, axis, epsilon, &mean, &variance);
+  return {y, mean, variance};
+}
+inline value batch_norm_inference(value x, value scale, value bias, value mean, value variance,
+                                  std::int32_t axis = -1, double epsilon = 1e-5) {
+  return mica_batch_norm_inference(x, scale, bias, mean, variance, axis, epsilon);
+}
 inline value layer_norm(value x, value scale = {}, value bias = {}, double epsilon = 1e-5) {
   return mica_layer_norm(x, scale, bias, epsilon);
 }

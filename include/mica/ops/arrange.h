@@ -16,6 +16,12 @@ MICA_API mica_value mica_ones(mica_graph *graph, mica_type type);
 /* [rows, columns]: 1 where column - row is `offset`, else 0. */
 MICA_API mica_value mica_eye(mica_graph *graph, mica_dtype dtype, int64_t rows, int64_t columns,
                              int64_t offset);
+/* [rows, columns]: 1 where column - row is at most `offset`, else 0: numpy.tri. */
+MICA_API mica_value mica_tri(mica_graph *graph, mica_dtype dtype, int64_t rows, int64_t columns,
+                             int64_t offset);
+/* The place of each element of an array of that shape: [shape..., rank], the last axis by axes. Integer
+ * dtypes. */
+MICA_API mica_value mica_indices(mica_graph *graph, mica_dtype dtype, mica_shape shape);
 /* start, start + step, ... as long as stop is not reached: [ceil((stop - start) / step)], at least
  * []: [0]. Numbers are computed in f64 and rounded once to a float dtype (exact in integers, which
  * take whole start and step). The step is not 0. */
@@ -43,6 +49,9 @@ MICA_API void mica_split_sizes(mica_value x, int32_t axis, const int64_t *sizes,
 
 /* numpy.roll along one axis: element i goes to (i + shift) mod n. */
 MICA_API mica_value mica_roll(mica_value x, int64_t shift, int32_t axis);
+/* The same with what comes in from outside filled: element i goes to i + shift, what leaves is dropped,
+ * `filling` [] of x's dtype takes the places left ({0}: zeros). */
+MICA_API mica_value mica_shift(mica_value x, mica_value filling, int64_t shift, int32_t axis);
 /* numpy.tile: the whole array `times` over along each axis, aligned at the end; a longer list
  * gives x new axes in front. */
 MICA_API mica_value mica_tile(mica_value x, mica_shape times);

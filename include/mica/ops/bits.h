@@ -44,6 +44,9 @@ MICA_API mica_value mica_bitcast(mica_value x, mica_dtype dtype);
 MICA_API mica_value mica_reduce_precision(mica_value x, int32_t exponent_bits,
                                           int32_t mantissa_bits);
 
+/* Floats -> the signed integer of their width that stands in the same order, IEEE 754's totalOrder: -NaN < -inf
+ * < .. < -0 < 0 < .. < inf < NaN. Comparing, sorting and searching by it is StableHLO's TOTALORDER. */
+MICA_API mica_value mica_total_order(mica_value x);
 /* Floats: |x| with the sign of y, which 0 and NaN have too. The derivative by y is 0. */
 MICA_API mica_value mica_copysign(mica_value x, mica_value y);
 MICA_API mica_value mica_sign_bit(mica_value x); /* -> bool: of -0 and -NaN too */

@@ -22,6 +22,16 @@ MICA_API mica_value mica_logsumexp(mica_value x, mica_axes axes);
  * 2016). */
 MICA_API mica_value mica_layer_norm(mica_value x, mica_value scale, mica_value bias,
                                     double epsilon);
+/* x [a..., n, b...], n along `axis`; scale, bias, mean, variance [n]: (x - mean) / sqrt(variance + epsilon) scale
+ * + bias (Ioffe and Szegedy 2015); scale and bias may be {0}. Training takes mean and variance (biased) over all
+ * other axes, with gradients through them, and gives both; either may be NULL. Floats; f16 and bf16 are computed in
+ * f32. */
+MICA_API mica_value mica_batch_norm_inference(mica_value x, mica_value scale, mica_value bias,
+                                              mica_value mean, mica_value variance, int32_t axis,
+                                              double epsilon);
+MICA_API mica_value mica_batch_norm_training(mica_value x, mica_value scale, mica_value bias,
+                                             int32_t axis, double epsilon, mica_value *out_mean,
+                                             mica_value *out_variance);
 /* logits [..., classes], labels i32 or i64 [...] -> [...]: -log softmax(logits)[label]. A label
  * out of range gives NaN. */
 MICA_API mica_value mica_softmax_cross_entropy(mica_value logits, mica_value labels);

@@ -17,6 +17,7 @@ MICA_API mica_value mica_reduce_min(mica_value x, mica_axes axes);
 MICA_API mica_value mica_reduce_prod(mica_value x, mica_axes axes);
 MICA_API mica_value mica_reduce_and(mica_value x, mica_axes axes); /* bool, integers bit by bit */
 MICA_API mica_value mica_reduce_or(mica_value x, mica_axes axes);
+MICA_API mica_value mica_reduce_xor(mica_value x, mica_axes axes); /* false (0) over nothing */
 /* i32 position of the first largest (smallest) element along the axis; the first NaN counts as
  * it. */
 MICA_API mica_value mica_arg_max(mica_value x, int32_t axis);

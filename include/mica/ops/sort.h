@@ -28,6 +28,9 @@ MICA_API mica_value mica_arg_sort(mica_value x, int32_t axis, bool descending);
 MICA_API void mica_top_k(mica_value x, int64_t k, int32_t axis, bool smallest,
                          mica_value *out_values, mica_value *out_places);
 
+/* bool, of x's shape: where the k largest (or smallest) elements of each line stand. */
+MICA_API mica_value mica_top_k_mask(mica_value x, int64_t k, int32_t axis, bool smallest);
+
 /* Where values would stand in sorted lines: sorted [b..., n] ascending, values [b..., m...] of the
  * same dtype -> [b..., m...]: how many elements are less (right: less or equal). b may be nothing.
  * Each takes log n steps. */

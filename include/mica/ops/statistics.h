@@ -27,6 +27,10 @@ MICA_API mica_value mica_nonzero(mica_value x, int64_t size, int64_t filling);
 MICA_API mica_value mica_variance(mica_value x, mica_axes axes, double ddof);
 /* Its root; where the variance is 0 so is the derivative. */
 MICA_API mica_value mica_std(mica_value x, mica_axes axes, double ddof);
+/* mean(((x - mean) / std)^3), the third standardized moment (scipy.stats.skew); NaN where all are equal. */
+MICA_API mica_value mica_skewness(mica_value x, mica_axes axes);
+/* mean(((x - mean) / std)^4) - 3, Fisher's excess (scipy.stats.kurtosis); NaN where all are equal. */
+MICA_API mica_value mica_kurtosis(mica_value x, mica_axes axes);
 /* sum(x weights) / sum(weights), weights broadcast to x; {0}: the mean. */
 MICA_API mica_value mica_average(mica_value x, mica_value weights, mica_axes axes);
 /* x [..., n, m], m observations of n variables -> [..., n, n]: sum over the observations of the
@@ -57,6 +61,9 @@ MICA_API mica_value mica_norm(mica_value x, double p, mica_axes axes);
 
 /* ---- along a line: floats ---------------------------------------------------------------------- */
 
+/* numpy.diff: n times over, each element less the one in front of it: [a..., size - n, b...] (0 at least);
+ * numbers; of bool: whether they differ. */
+MICA_API mica_value mica_diff(mica_value x, int64_t n, int32_t axis);
 /* numpy.convolve: x [n], y [k] -> sum over j of x[j] y[i - j]. MICA_DEFAULT_PADDING: all n + k - 1
  * of them; MICA_SAME: max(n, k) from the middle; MICA_VALID: only where both overlap whole. */
 MICA_API mica_value mica_convolve(mica_value x, mica_value y, mica_padding padding);

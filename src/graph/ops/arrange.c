@@ -72,6 +72,29 @@ void mica_split_sizes(mica_value x, int32_t axis, const int64_t *sizes, size_t c
     out[i] = mica_slice_axis(x, (int32_t)at, (int64_t)from, (int64_t)from + sizes[i], 1);
 }
 
+/* ---- places ------------------------------------------------------------------------------------- */
+
+mica_value mica_tri(mica_graph *graph, mica_dtype dtype, int64_t rows, int64_t columns,
+                    int64_t offset) {
+  MICA_ENTRY(graph);
+  mica_type type = {dtype, {.rank = 2, .dim = {rows, columns}}};
+  return mica_tril(mica_ones(graph, type), offset);
+}
+
+mica_value mica_indices(mica_graph *graph, mica_dtype dtype, mica_shape shape) {
+  MICA_ENTRY(graph);
+  mica_value along[MICA_MAX_RANK];
+  mica_type type = {dtype, shape};
+  if (!mica_dtype_is_integer(dtype) || shape.rank < 0 || shape.rank >= MICA_MAX_RANK)
+    return mica_fail(graph, MICA_INVALID,
+                     "indices of dtype %s and rank %" PRId32
+                     ": expected an integer dtype and a rank below %d",
+                     mica_dtype_name(dtype), shape.rank, MICA_MAX_RANK);
+  if (shape.rank == 0) return mica_zeros(graph, (mica_type){dtype, {.rank = 1, .dim = {0}}});
+  for (int32_t axis = 0; axis < shape.rank; axis++) along[axis] = mica_iota(graph, type, axis);
+  return mica_stack(along, (size_t)shape.rank, -1);
+}
+
 /* ---- repeating and shifting -------------------------------------------------------------------- */
 
 mica_value mica_roll(mica_value x, int64_t shift, int32_t axis) {
@@ -86,6 +109,20 @@ mica_value mica_roll(mica_value x, int64_t shift, int32_t axis) {
   mica_value parts[2] = {mica_slice_axis(x, (int32_t)at, cut, size, 1),
                          mica_slice_axis(x, (int32_t)at, 0, cut, 1)};
   return mica_concatenate(parts, 2, (int32_t)at);
+}
+
+mica_value mica_shift(mica_value x, mica_value filling, int64_t shift, int32_t axis) {
+  MICA_ENTRY_OF(x, filling);
+  int64_t at, low[MICA_MAX_RANK] = {0}, high[MICA_MAX_RANK] = {0};
+  if (!mica_operands_usable("shift", &x, 1) || !mica_builder_axis("shift", x, axis, &at))
+    return mica_no_value(x.graph);
+  if (!filling.graph) filling = mica_scalar(x.graph, mica_dtype_of(x), 0);
+  int64_t size = mica_dim_of(x, (int32_t)at);
+  if (shift > size) shift = size;
+  if (shift < -size) shift = -size;
+  low[at] = shift;
+  high[at] = -shift;
+  return mica_pad(x, filling, low, high, NULL);
 }
 
 /* `times` over along some axes: x is cut in front of each of them, gets a new axis there, and

@@ -184,3 +184,15 @@ mica_value mica_sign_bit(mica_value x) {
   MICA_ENTRY(x.graph);
   return mica_less(mica_copysign(mica_number_like("sign_bit", x, 1), x), 0);
 }
+
+mica_value mica_total_order(mica_value x) {
+  MICA_ENTRY(x.graph);
+  if (!mica_operands_usable("total_order", &x, 1) ||
+      !mica_operands_accepted("total_order", &x, 1, MICA_CLASS_FLOAT))
+    return mica_no_value(x.graph);
+  int32_t width = mica_dtype_bits(mica_dtype_of(x));
+  mica_dtype dtype = width == 16 ? MICA_I16 : width == 32 ? MICA_I32 : MICA_I64;
+  mica_value bits = mica_bitcast(x, dtype);
+  mica_value negative = mica_shift_right_arithmetic(bits, width - 1);
+  return mica_xor(bits, mica_shift_right_logical(negative, 1)); /* all but the sign turn */
+}

@@ -503,7 +503,8 @@ mica_value mica_conv_with(const mica_conv_args *args) {
     return mica_fail_operator(
         graph, "conv", in, 2,
         "padding %d is unknown: expected MICA_SAME, MICA_VALID or MICA_EXPLICIT", (int)a.padding);
-  mica_convolution_attr attr = {.groups = a.groups ? a.groups : 1, .batch_groups = 1};
+  mica_convolution_attr attr = {.groups = a.groups ? a.groups : 1,
+                                .batch_groups = a.batch_groups ? a.batch_groups : 1};
   if (!conv_lists(&a, in, spatial, &attr)) return mica_no_value(graph);
   for (int32_t i = 0; a.padding == MICA_SAME && i < spatial; i++) {
     mica_sliding s = conv_axis(&attr, x, kernel, i);

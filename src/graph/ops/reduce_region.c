@@ -213,3 +213,15 @@ void mica_reduce_window_end(mica_region region, const mica_value *result, mica_v
   join_init(&fold, region, cells + count, count, columns, out);
   for (size_t i = 0; i < count; i++) out[i] = mica_reshape_if_needed(out[i], windows);
 }
+
+mica_value mica_reduce_xor(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
+  if (!mica_operands_usable("reduce_xor", &x, 1) ||
+      !mica_operands_accepted("reduce_xor", &x, 1, MICA_CLASS_LOGICAL))
+    return mica_no_value(x.graph);
+  mica_value none = mica_scalar(x.graph, mica_dtype_of(x), 0), out = {0};
+  mica_region block = mica_reduce_begin(&x, &none, 1, axes);
+  mica_value both = mica_xor(mica_argument(block, 0), mica_argument(block, 1));
+  mica_reduce_end(block, &both, &out);
+  return out;
+}

@@ -269,3 +269,15 @@ mica_value mica_search_sorted(mica_value sorted, mica_value values, bool right) 
   if (!mica_operands_usable("search_sorted", in, 2)) return mica_no_value(mica_graph_of(in, 2));
   return mica_emit(sorted.graph, MICA_OP_SEARCH_SORTED, in, 2, &attr);
 }
+
+mica_value mica_top_k_mask(mica_value x, int64_t k, int32_t axis, bool smallest) {
+  MICA_ENTRY(x.graph);
+  mica_value places = {0};
+  int64_t at;
+  if (!mica_operands_usable("top_k_mask", &x, 1) || !mica_builder_axis("top_k_mask", x, axis, &at))
+    return mica_no_value(x.graph);
+  mica_top_k(x, k, (int32_t)at, smallest, NULL, &places);
+  mica_value none = mica_full(x.graph, (mica_type){MICA_BOOL, mica_shape_of(x)}, 0),
+             some = mica_full(x.graph, (mica_type){MICA_BOOL, mica_shape_of(places)}, 1);
+  return mica_put_along_axis(none, places, some, (int32_t)at);
+}

@@ -135,6 +135,28 @@ mica_value mica_std(mica_value x, mica_axes axes, double ddof) {
   return mica_convert(root_flat_at_zero(variance), mica_dtype_of(x));
 }
 
+static mica_value standardized_moment(const char *op, mica_value x, mica_axes axes, int power) {
+  mica_ints over;
+  if (!begin_statistic(op, x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
+  mica_value wide = mica_widen(x);
+  mica_value centered = mica_sub(wide, mica_reduce_mean(wide, kept_axes(&over)));
+  mica_value squares = mica_mul(centered, centered);
+  mica_axes drop = dropped_axes(&over, axes.keep);
+  mica_value second = mica_reduce_mean(squares, drop);
+  mica_value moment = mica_reduce_mean(mica_mul(squares, power == 3 ? centered : squares), drop);
+  moment = power == 3 ? mica_div(moment, mica_mul(second, mica_sqrt(second)))
+                      : mica_sub(mica_div(moment, mica_mul(second, second)), 3);
+  return mica_convert(moment, mica_dtype_of(x));
+}
+mica_value mica_skewness(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
+  return standardized_moment("skewness", x, axes, 3);
+}
+mica_value mica_kurtosis(mica_value x, mica_axes axes) {
+  MICA_ENTRY(x.graph);
+  return standardized_moment("kurtosis", x, axes, 4);
+}
+
 mica_value mica_average(mica_value x, mica_value weights, mica_axes axes) {
   MICA_ENTRY_OF(x, weights);
   mica_ints over;
@@ -308,4 +330,26 @@ mica_value mica_norm(mica_value x, double p, mica_axes axes) {
     norm = mica_select(none, mica_zeros_like(sum), mica_pow(inside, 1 / p));
   }
   return mica_convert(norm, mica_dtype_of(x));
+}
+
+/* ---- along a line ----------------------------------------------------------------------------------- */
+
+mica_value mica_diff(mica_value x, int64_t n, int32_t axis) {
+  MICA_ENTRY(x.graph);
+  int64_t at;
+  if (!mica_operands_usable("diff", &x, 1) ||
+      !mica_operands_accepted("diff", &x, 1, MICA_CLASS_VALUE) ||
+      !mica_builder_axis("diff", x, axis, &at))
+    return mica_no_value(x.graph);
+  if (n < 0)
+    return mica_fail_operator(x.graph, "diff", &x, 1, "n is %" PRId64 ": expected 0 or more", n);
+  bool truth = mica_dtype_of(x) == MICA_BOOL;
+  for (; n > 0 && x.graph->status == MICA_OK; n--) {
+    int64_t size = mica_dim_of(x, (int32_t)at);
+    if (size == 0) break; /* nothing is left, however often */
+    mica_value next = mica_slice_axis(x, (int32_t)at, 1, size, 1),
+               before = mica_slice_axis(x, (int32_t)at, 0, size - 1, 1);
+    x = truth ? mica_xor(next, before) : mica_sub(next, before);
+  }
+  return x;
 }

@@ -126,6 +126,24 @@ typedef struct {
   ALONE(std, mica_std(b, MICA_ALL, 0))                                                             \
   BESIDE(average, mica_average(b, o, MICA_ALL))                                                    \
   BESIDE(average_weights, mica_average(o, b.graph ? b : mica_add(o, b), MICA_ALL))                 \
+  BESIDE(masked_sum, mica_masked_sum(b, mica_greater(o, 0), MICA_ALL))                             \
+  BESIDE(masked_mask, mica_masked_max(o, b, MICA_ALL))                                             \
+  BESIDE(masked_mean, mica_masked_mean(b, mica_greater(o, 0), MICA_ALL))                           \
+  BESIDE(masked_softmax, mica_masked_softmax(o, b, 0))                                             \
+  BESIDE(masked_log_softmax, mica_masked_log_softmax(b, mica_greater(o, 0), 0))                    \
+  BESIDE(segment_softmax, mica_segment_softmax(o, b, 2))                                           \
+  ALONE(l2_normalize, mica_l2_normalize(b, MICA_ALL, 0))                                           \
+  BESIDE(cosine_similarity, mica_cosine_similarity(o, b, 0))                                       \
+  BESIDE(cross_cosine, mica_cross_cosine_similarity(b, o))                                         \
+  ALONE(skewness, mica_skewness(b, MICA_ALL))                                                      \
+  ALONE(diff, mica_diff(b, 1, 0))                                                                  \
+  ALONE(shift, mica_shift(b, (mica_value){0}, 1, 0))                                               \
+  ALONE(top_k_mask, mica_top_k_mask(b, 1, 0, false))                                               \
+  ALONE(reduce_xor, mica_reduce_xor(b, MICA_ALL))                                                  \
+  ALONE(total_order, mica_total_order(b))                                                          \
+  BESIDE(batch_norm, mica_batch_norm_inference(b, (mica_value){0}, (mica_value){0}, o, o, 0, 0))   \
+  ALONE(batch_norm_training,                                                                       \
+        mica_batch_norm_training(b, (mica_value){0}, (mica_value){0}, 0, 0, NULL, NULL))           \
   ALONE(covariance, mica_covariance(b, 0))                                                         \
   ALONE(corrcoef, mica_corrcoef(b))                                                                \
   ALONE(ptp, mica_ptp(b, MICA_ALL))                                                                \
