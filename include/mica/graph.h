@@ -67,6 +67,14 @@ MICA_API void mica_scope_pop(mica_graph *graph, const char *name); /* another na
 MICA_API mica_value mica_fail(mica_graph *graph, mica_status status, const char *format, ...)
     MICA_PRINTF(3, 4);
 
+/* x itself; the graph fails unless x has that shape, where -1 stands for any size: an assertion on shapes, with
+ * operand type and scope in the message. */
+MICA_API mica_value mica_expect_shape(mica_value x, mica_shape shape);
+/* The tensor of a constant, which the graph owns; NULL: x is none (or is no usable value). */
+MICA_API const mica_tensor *mica_constant_value(mica_value x);
+/* Whether x is made of constants alone: of no parameter, variable, argument or host callback. */
+MICA_API bool mica_is_constant(mica_value x);
+
 /* ---- leaves ---------------------------------------------------------------------------------- */
 
 /* The next input of the graph, numbered from 0. */

@@ -26,11 +26,16 @@ t1, t2, t3 = first(x1), first(x2), first(x3)
 for size in ((14, 5), (4, 16)):
     tag = f"{size[0]}x{size[1]}"
     out["nearest_" + tag] = last(F.interpolate(t2, size, mode="nearest-exact"))
+    out["nearest_asymmetric_" + tag] = last(F.interpolate(t2, size, mode="nearest"))
     out["area_" + tag] = last(F.interpolate(t2, size, mode="area"))
     for name, mode in (("linear", "bilinear"), ("cubic", "bicubic")):
         out[f"{name}_{tag}"] = last(F.interpolate(t2, size, mode=mode, align_corners=False))
         out[f"{name}_corners_{tag}"] = last(F.interpolate(t2, size, mode=mode, align_corners=True))
         out[f"{name}_antialias_{tag}"] = last(F.interpolate(t2, size, mode=mode, antialias=True))
+at = np.minimum(np.arange(9) * 13 / 9, 12)  # ONNX's "asymmetric"
+low = np.floor(at).astype(int)
+part = (at - low)[:, None]
+out["linear_asymmetric"] = x1[:, low] * (1 - part) + x1[:, np.minimum(low + 1, 12)] * part
 out["linear_1"] = last(F.interpolate(t1, 31, mode="linear", align_corners=False))
 out["linear_3"] = last(F.interpolate(t3, (3, 9, 4), mode="trilinear", align_corners=True))
 

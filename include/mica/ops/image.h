@@ -20,16 +20,17 @@ typedef enum {
 } mica_resize_method;
 /* x [batch, spatial..., channels] -> [batch, sizes..., channels], 1 to 6 spatial axes, one after the
  * other. Cell i of m lies at (i + 1/2) n / m - 1/2 of the n cells, or with align_corners at i (n - 1) /
- * (m - 1); beyond the border its cells are repeated. Nearest: halfway, the higher one; any dtype. The
+ * (m - 1), or asymmetric at i n / m (TensorFlow's and ONNX's old rule); beyond the border its cells are
+ * repeated. Nearest: halfway, the higher one, asymmetric: the one in front (PyTorch's "nearest"); any dtype. The
  * others: floats (f16, bf16 in f32). antialias, of linear and cubic: where the size shrinks, the
- * kernel is as much wider, cut at the border and made to sum to 1; not with align_corners. */
+ * kernel is as much wider, cut at the border and made to sum to 1; not with align_corners, asymmetric. */
 typedef struct {
   size_t struct_size;
   mica_value x;
   mica_shape sizes;
   const struct mica_names_only *named_;
   mica_resize_method method;
-  bool antialias, align_corners;
+  bool antialias, align_corners, asymmetric;
 } mica_resize_args;
 MICA_API mica_value mica_resize_with(const mica_resize_args *args);
 #define mica_resize(...) \

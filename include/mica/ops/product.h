@@ -51,6 +51,9 @@ typedef struct {
   int32_t low[3], high[3]; /* MICA_EXPLICIT: cells added (negative: cut) in front and behind */
   /* 0: 1. StableHLO's: part g of the batch gives part g of the out channels, [batch / groups, ...]; not with groups */
   int32_t batch_groups;
+  /* x [batch, in, spatial...], kernel [out, in / groups, spatial...] -> [batch, out, spatial...], PyTorch's order;
+   * not of the depthwise forms */
+  bool channels_first;
 } mica_conv_args;
 MICA_API mica_value mica_conv_with(const mica_conv_args *args);
 #define mica_conv(...) \

@@ -60,7 +60,8 @@ typedef struct {
   int32_t dilation[3];     /* 0: 1 */
   bool ceil_mode; /* one more window where cells are left over, if it begins on one or on low */
   bool count_padding;
-  double power; /* lp: 0: 2; above 0 */
+  double power;        /* lp: 0: 2; above 0 */
+  bool channels_first; /* x [batch, channels, spatial...], and so the result */
 } mica_pool_args;
 MICA_API mica_value mica_max_pool_with(const mica_pool_args *args);
 MICA_API mica_value mica_min_pool_with(const mica_pool_args *args);

@@ -86,10 +86,10 @@ mica_value mica_indices(mica_graph *graph, mica_dtype dtype, mica_shape shape) {
   mica_value along[MICA_MAX_RANK];
   mica_type type = {dtype, shape};
   if (!mica_dtype_is_integer(dtype) || shape.rank < 0 || shape.rank >= MICA_MAX_RANK)
-    return mica_fail(graph, MICA_INVALID,
-                     "indices of dtype %s and rank %" PRId32
-                     ": expected an integer dtype and a rank below %d",
-                     mica_dtype_name(dtype), shape.rank, MICA_MAX_RANK);
+    return mica_fail_operator(graph, "indices", NULL, 0,
+                              "dtype %s and rank %" PRId32
+                              ": expected an integer dtype and a rank below %d",
+                              mica_dtype_name(dtype), shape.rank, MICA_MAX_RANK);
   if (shape.rank == 0) return mica_zeros(graph, (mica_type){dtype, {.rank = 1, .dim = {0}}});
   for (int32_t axis = 0; axis < shape.rank; axis++) along[axis] = mica_iota(graph, type, axis);
   return mica_stack(along, (size_t)shape.rank, -1);

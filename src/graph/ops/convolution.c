@@ -484,13 +484,34 @@ static bool conv_lists(const mica_conv_args *a, const mica_value *in, int32_t sp
   return true;
 }
 
+/* Turns x and kernel, where they have channels first. */
+static bool turn_channels(const char *op, mica_conv_args *a) {
+  mica_value in[2] = {a->x, a->kernel};
+  if (!mica_operands_usable(op, in, 2)) return false;
+  if (!a->channels_first) return true;
+  int32_t rank = mica_rank_of(a->x);
+  if (rank < 3 || mica_rank_of(a->kernel) != rank) {
+    mica_fail_operator(a->x.graph, op, in, 2,
+                       "expected x [batch, in, spatial...] and kernel [out, in / groups, "
+                       "spatial...] with 1 to 3 spatial axes");
+    return false;
+  }
+  a->x = mica_move_axis(a->x, 1, -1);
+  mica_axes order = {.count = rank};
+  for (int32_t i = 0; i < rank - 2; i++) order.axis[i] = i + 2;
+  order.axis[rank - 2] = 1;
+  order.axis[rank - 1] = 0;
+  a->kernel = mica_transpose(a->kernel, order);
+  return true;
+}
+
 mica_value mica_conv_with(const mica_conv_args *args) {
   mica_conv_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
   MICA_ENTRY_OF(a.x, a.kernel);
+  mica_graph *graph = mica_graph_of((mica_value[]){a.x, a.kernel}, 2);
+  if (!turn_channels("conv", &a)) return mica_no_value(graph);
   mica_value in[2] = {a.x, a.kernel};
-  mica_graph *graph = mica_graph_of(in, 2);
-  if (!mica_operands_usable("conv", in, 2)) return mica_no_value(graph);
   mica_shape x = mica_shape_of(a.x), kernel = mica_shape_of(a.kernel);
   int32_t spatial = x.rank - 2;
   if (spatial < 1 || spatial > 3 || kernel.rank != x.rank)
@@ -512,5 +533,6 @@ mica_value mica_conv_with(const mica_conv_args *args) {
     attr.low.at[i] = s.low;
     attr.high.at[i] = s.high;
   }
-  return mica_emit(graph, MICA_OP_CONVOLUTION, in, 2, &attr);
+  mica_value y = mica_emit(graph, MICA_OP_CONVOLUTION, in, 2, &attr);
+  return a.channels_first ? mica_move_axis(y, -1, 1) : y;
 }

@@ -104,11 +104,11 @@ static mica_value depthwise(const char *op, mica_conv_args *a) {
   int32_t last = x.rank - 1;
   int64_t channels = last < 2 ? 0 : x.dim[last], out;
   if (last < 2 || last > 4 || kernel.rank != x.rank || kernel.dim[last - 1] != channels ||
-      channels < 1 || channels > INT32_MAX || a->groups != 0 ||
+      channels < 1 || channels > INT32_MAX || a->groups != 0 || a->channels_first ||
       !mica_i64_multiply(channels, kernel.dim[last], &out))
     return mica_fail_operator(graph, op, in, 2,
                               "expected x [batch, spatial..., in] and kernel [spatial..., in, "
-                              "multiplier] with 1 to 3 spatial axes, and no groups");
+                              "multiplier] with 1 to 3 spatial axes, channels last, and no groups");
   kernel.dim[last - 1] = 1;
   kernel.dim[last] = out;
   a->kernel = mica_reshape(a->kernel, kernel);

@@ -100,12 +100,24 @@ static bool pool_windows(const char *op, const mica_pool_args *a, pool_form *for
   return true;
 }
 
+/* The arguments with channels last; what comes out is to be given back by turned_back. */
+static bool pool_arguments(const char *op, const mica_pool_args *args, mica_pool_args *out) {
+  if (!mica_copy_args(out, sizeof(*out), args)) return false;
+  if (!out->channels_first) return true;
+  if (!mica_operands_usable(op, &out->x, 1)) return false;
+  if (mica_rank_of(out->x) >= 3) out->x = mica_move_axis(out->x, 1, -1); /* else refused */
+  return true;
+}
+static mica_value turned_back(const mica_pool_args *a, mica_value y) {
+  return a->channels_first && y.id ? mica_move_axis(y, -1, 1) : y;
+}
+
 static mica_value plain_pool(const mica_pool_args *args, const char *op, mica_reduce_kind kind) {
-  mica_pool_args a;
-  if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  mica_pool_args a = {0};
+  if (!pool_arguments(op, args, &a)) return mica_no_value(a.x.graph);
   pool_form form = {.attr = {.kind = (int32_t)kind}};
   if (!pool_windows(op, &a, &form)) return mica_no_value(a.x.graph);
-  return mica_emit(a.x.graph, MICA_OP_REDUCE_WINDOW, &a.x, 1, &form.attr);
+  return turned_back(&a, mica_emit(a.x.graph, MICA_OP_REDUCE_WINDOW, &a.x, 1, &form.attr));
 }
 mica_value mica_max_pool_with(const mica_pool_args *args) {
   MICA_ENTRY(args ? args->x.graph : NULL);
@@ -137,8 +149,8 @@ static mica_value count_pooled(mica_value x, const pool_form *form, bool padding
 
 mica_value mica_mean_pool_with(const mica_pool_args *args) {
   MICA_ENTRY(args ? args->x.graph : NULL);
-  mica_pool_args a;
-  if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  mica_pool_args a = {0};
+  if (!pool_arguments("mean_pool", args, &a)) return mica_no_value(a.x.graph);
   pool_form form = {.attr = {.kind = MICA_REDUCE_SUM}};
   if (!pool_windows("mean_pool", &a, &form)) return mica_no_value(a.x.graph);
   if (!mica_operands_accepted("mean_pool", &a.x, 1, MICA_CLASS_INEXACT))
@@ -155,13 +167,13 @@ mica_value mica_mean_pool_with(const mica_pool_args *args) {
   mica_value mean = mica_emit(x.graph, MICA_OP_REDUCE_WINDOW, &x, 1, &form.attr);
   mean = padded ? mica_div(mean, count_pooled(x, &form, a.count_padding))
                 : mica_div_number(mean, cells);
-  return mica_convert(mean, dtype);
+  return turned_back(&a, mica_convert(mean, dtype));
 }
 
 mica_value mica_lp_pool_with(const mica_pool_args *args) {
   MICA_ENTRY(args ? args->x.graph : NULL);
-  mica_pool_args a;
-  if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
+  mica_pool_args a = {0};
+  if (!pool_arguments("lp_pool", args, &a)) return mica_no_value(a.x.graph);
   pool_form form = {.attr = {.kind = MICA_REDUCE_SUM}};
   if (!pool_windows("lp_pool", &a, &form)) return mica_no_value(a.x.graph);
   if (!mica_operands_accepted("lp_pool", &a.x, 1, MICA_CLASS_FLOAT))
@@ -179,7 +191,7 @@ mica_value mica_lp_pool_with(const mica_pool_args *args) {
   mica_value some = mica_greater(sum, 0);
   mica_value safe = mica_select(some, sum, mica_ones_like(sum));
   mica_value root = power == 2 ? mica_sqrt(safe) : power == 1 ? safe : mica_pow(safe, 1 / power);
-  return mica_convert(mica_select(some, root, sum), mica_dtype_of(a.x));
+  return turned_back(&a, mica_convert(mica_select(some, root, sum), mica_dtype_of(a.x)));
 }
 
 /* ---- adaptive --------------------------------------------------------------------------------- */

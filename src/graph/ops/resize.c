@@ -10,7 +10,7 @@
 
 typedef struct {
   mica_resize_method method;
-  bool antialias, align_corners;
+  bool antialias, align_corners, asymmetric;
 } resize_form;
 
 /* The taps of all cells: place and weight [count, taps]. */
@@ -30,6 +30,7 @@ static double cubic_weight(double t, double a) {
 /* Where cell i of m lies among n. */
 static double source_place(const resize_form *form, int64_t i, int64_t n, int64_t m) {
   if (form->align_corners) return m == 1 ? 0 : (double)i * (double)(n - 1) / (double)(m - 1);
+  if (form->asymmetric) return (double)i * (double)n / (double)m;
   return ((double)i + 0.5) * (double)n / (double)m - 0.5;
 }
 
@@ -139,7 +140,8 @@ static mica_value resize_nearest(mica_value x, int32_t axis, int64_t m, const re
   int64_t n = mica_dim_of(x, axis), *places = mica_image_list(x.graph, m, sizeof(*places));
   if (!places) return mica_no_value(x.graph);
   for (int64_t i = 0; i < m; i++)
-    places[i] = inside((int64_t)floor(source_place(form, i, n, m) + 0.5), n);
+    places[i] =
+        inside((int64_t)floor(source_place(form, i, n, m) + (form->asymmetric ? 0 : 0.5)), n);
   return mica_take_places(x, axis, m, places);
 }
 
@@ -173,11 +175,12 @@ mica_value mica_resize_with(const mica_resize_args *args) {
                               "dtype %s is not supported: expected f16, bf16, f32 or f64, or the "
                               "nearest cells",
                               mica_dtype_name(dtype));
-  if (a.antialias && a.align_corners)
-    return mica_fail_operator(x.graph, op, &x, 1,
-                              "antialias and align_corners exclude each other: expected one");
+  if (a.antialias + a.align_corners + a.asymmetric > 1)
+    return mica_fail_operator(
+        x.graph, op, &x, 1,
+        "antialias, align_corners and asymmetric exclude each other: expected one");
   if (a.method == MICA_RESIZE_AREA) return mica_adaptive_mean_pool(x, a.sizes);
-  resize_form form = {a.method, a.antialias, a.align_corners};
+  resize_form form = {a.method, a.antialias, a.align_corners, a.asymmetric};
   if (a.method != MICA_RESIZE_NEAREST) x = mica_widen(x);
   for (int32_t i = 0; i < spatial; i++) x = resize_axis(x, i + 1, a.sizes.dim[i], &form);
   return mica_convert(x, dtype);

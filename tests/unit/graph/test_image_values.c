@@ -58,6 +58,8 @@ TEST(resize) {
     char name[64];
     snprintf(name, sizeof name, "nearest_%s", tags[i]);
     CHECK_VALUE(name, mica_resize(X2, size));
+    snprintf(name, sizeof name, "nearest_asymmetric_%s", tags[i]);
+    CHECK_VALUE(name, mica_resize(X2, size, .asymmetric = true));
     snprintf(name, sizeof name, "area_%s", tags[i]);
     CHECK_VALUE(name, mica_resize(X2, size, .method = MICA_RESIZE_AREA));
     for (int k = 0; k < 2; k++) {
@@ -70,6 +72,8 @@ TEST(resize) {
       CHECK_VALUE(name, mica_resize(X2, size, .method = method, .antialias = true));
     }
   }
+  CHECK_VALUE("linear_asymmetric",
+              mica_resize(X1, MICA_DIMS(9), .method = MICA_RESIZE_LINEAR, .asymmetric = true));
   CHECK_VALUE("linear_1", mica_resize(X1, MICA_DIMS(31), .method = MICA_RESIZE_LINEAR));
   CHECK_VALUE("linear_3", mica_resize(X3, MICA_DIMS(3, 9, 4), .method = MICA_RESIZE_LINEAR,
                                       .align_corners = true));

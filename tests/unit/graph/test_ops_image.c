@@ -25,6 +25,13 @@ TEST(pools) {
   CHECK_FAILS(mica_lp_pool(I32(1, 5, 1)), "lp_pool(i32[1, 5, 1])", "dtype i32");
   CHECK_FAILS(mica_lp_pool(F32(1, 5, 1), .power = -1), "power -1");
   CHECK_FAILS(mica_adaptive_mean_pool(I32(1, 5, 1), MICA_DIMS(2)), "dtype i32");
+  CHECK_FAILS(mica_conv(F32(1, 2, 5), F32(2, 3), .channels_first = true),
+              "kernel [out, in / groups");
+  CHECK_FAILS(mica_depthwise_conv(F32(1, 5, 2), F32(3, 2, 1), .channels_first = true),
+              "channels last");
+  CHECK_FAILS(mica_max_pool(F32(2, 5), .channels_first = true), "max_pool(f32[2, 5])");
+  CHECK_FAILS(mica_resize(F32(1, 5, 2), MICA_DIMS(3), .asymmetric = true, .align_corners = true),
+              "exclude each other");
   CHECK_FAILS(mica_adaptive_max_pool(F32(1, 5, 1), MICA_DIMS(0)), "sizes [0]: expected one");
   CHECK_FAILS(mica_adaptive_max_pool(F32(1, 5, 1), MICA_DIMS(2, 2)), "sizes [2, 2]");
   CHECK_FAILS(mica_global_max_pool(F32(5)), "global_max_pool(f32[5])");
