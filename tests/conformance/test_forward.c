@@ -88,6 +88,58 @@ TEST(every_operator_has_its_rules) {
   }
 }
 
+/* ---- attributes ---------------------------------------------------------------------------------------- */
+
+enum { FIELDS = 24 };
+typedef struct {
+  bool met, varies;
+  uint64_t first; /* hash of the first value */
+} field_values;
+static field_values values_of[MICA_OP_COUNT][FIELDS];
+
+static void note_attributes(const mica_graph *graph) {
+  for (uint32_t id = 1; id < graph->count; id++) {
+    const mica_node *node = &graph->nodes[id];
+    const mica_op_def *def = mica_op_definition((mica_op)node->op);
+    for (size_t f = 0; def->fields && def->fields[f].name && f < FIELDS && node->attr; f++) {
+      const mica_attr_field alone[2] = {def->fields[f], {0}};
+      mica_op_def with_one = *def;
+      with_one.fields = alone;
+      uint64_t hash = mica_attr_hash(&with_one, node->attr);
+      field_values *v = &values_of[node->op][f];
+      if (!v->met) v->first = hash;
+      v->varies |= v->met && hash != v->first;
+      v->met = true;
+    }
+  }
+}
+
+/* Over all cases together: an attribute that has one value everywhere is not tested. */
+TEST(every_attribute_takes_two_values) {
+  for (int32_t k = 0; k < conformance_case_count; k++) {
+    const conformance_case *c = &conformance_cases[k];
+    mica_graph *graph = mica_graph_create(NULL);
+    mica_value in[CASE_INPUTS], out[CASE_OUTPUTS] = {{0}};
+    extern mica_dtype case_now;
+    case_now = case_dtype(c->dtypes & -c->dtypes);
+    for (int32_t i = 0; i < c->input_count; i++) {
+      mica_type type;
+      case_input_type(c, i, case_now, &type);
+      in[i] = mica_parameter(graph, type);
+    }
+    c->build(graph, in, out);
+    note_attributes(graph);
+    mica_graph_destroy(graph);
+  }
+  for (int op = 1; op < MICA_OP_COUNT; op++) {
+    const mica_op_def *def = mica_op_definition((mica_op)op);
+    if (op == MICA_OP_VARIABLE || op == MICA_OP_RESULT) continue; /* which one it is */
+    for (size_t f = 0; def->fields && def->fields[f].name; f++)
+      if (!mica_attr_hidden(def->fields[f].kind) && !values_of[op][f].varies)
+        CHECK_FAIL("%s: no two cases differ in `%s`", def->name, def->fields[f].name);
+  }
+}
+
 /* print(parse(print(g))) is print(g), and what was parsed computes the same. */
 TEST(text_form_reads_back) {
   static char first[1 << 18], second[1 << 18];
@@ -127,4 +179,5 @@ TEST(text_form_reads_back) {
 }
 
 TEST_MAIN(TEST_CASE(cpu_equals_reference), TEST_CASE(every_operator_has_a_case),
-          TEST_CASE(every_operator_has_its_rules), TEST_CASE(text_form_reads_back))
+          TEST_CASE(every_operator_has_its_rules), TEST_CASE(every_attribute_takes_two_values),
+          TEST_CASE(text_form_reads_back))
