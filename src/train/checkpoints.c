@@ -98,6 +98,20 @@ static mica_status write_position(mica_json_writer *json, mica_dataset *dataset,
 
 /* ---- saving --------------------------------------------------------------------------------------------------- */
 
+/* The hyper-parameters, for whoever looks at the checkpoint; a program that restores has its own. */
+static mica_status write_settings(mica_json_writer *json, const mica_store *store,
+                                  const mica_allocator *allocator, mica_error *error) {
+  int64_t length = mica_store_settings(store, NULL, 0);
+  char *text = length < 0 ? NULL : mica_allocate(allocator, (size_t)length + 1);
+  if (text == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for settings");
+  if (mica_store_settings(store, text, (size_t)length + 1) == length && length > 0) {
+    mica_json_key(json, "settings");
+    mica_json_string(json, text);
+  }
+  mica_free(allocator, text, (size_t)length + 1);
+  return MICA_OK;
+}
+
 static mica_status write_state(const mica_training_loop *loop, mica_dataset *dataset,
                                const mica_training_checkpoints *o, mica_text *text,
                                mica_error *error) {
@@ -123,7 +137,9 @@ static mica_status write_state(const mica_training_loop *loop, mica_dataset *dat
   }
   mica_json_object_end(&json);
   write_watchers(&json, o);
-  mica_status status = write_position(&json, dataset, &loop->allocator, error);
+  mica_status status =
+      write_settings(&json, mica_trainer_store(s->trainer), &loop->allocator, error);
+  if (status == MICA_OK) status = write_position(&json, dataset, &loop->allocator, error);
   mica_json_object_end(&json);
   if (status == MICA_OK && text->failed)
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for the state of a run");

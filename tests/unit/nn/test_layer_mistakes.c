@@ -132,8 +132,51 @@ TEST(noise) {
   free(ones);
 }
 
+/* Dropout and vectors: [rows, channels, 3]; and the gradients of sum(w y) by x, which are what the noise does to w. */
+static void build_dropped(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
+  (void)user;
+  mica_scope *s = mica_scope_open(store, graph, true);
+  mica_value y[4] = {mica_nn_dropout(s, in[0], 0.3), mica_nn_vector_dropout(s, in[0], 0.3),
+                     mica_nn_drop_path(s, in[0], 0.3), mica_nn_gaussian_noise(s, in[0], 0.5)};
+  for (int i = 0; i < 4; i++) {
+    out[2 * i] = y[i];
+    mica_gradients(mica_reduce_sum(mica_mul(y[i], 2), MICA_ALL), in, 1, &out[2 * i + 1]);
+  }
+  mica_scope_close(s);
+}
+
+TEST(dropped) {
+  enum { ROWS = 4000, ALL = ROWS * 6 };
+  float *ones = malloc(ALL * sizeof *ones);
+  for (int i = 0; ones && i < ALL; i++) ones[i] = 1;
+  mica_tensor *in = mica_tensor_from(MICA_F32, MICA_DIMS(ROWS, 2, 3), ones), *out[8] = {NULL};
+  mica_error error = {0};
+  if (!CHECK_OK_ERROR(mica_call_once(device, build_dropped, NULL, &in, 1, out, 8, &error), &error))
+    return;
+  const double kept = 1 / 0.7;
+  for (int k = 0; k < 4; k++) {
+    const float *y = mica_tensor_data(out[2 * k]), *g = mica_tensor_data(out[2 * k + 1]);
+    int zeros = 0, wrong = 0;
+    for (int i = 0; i < ALL; i++) {
+      double scale =
+          k == 3 ? 1 : (double)y[i]; /* noise that is added leaves gradients as they are */
+      wrong += fabs((double)g[i] - 2 * scale) > 1e-6;
+      if (k == 3) continue;
+      zeros += y[i] == 0;
+      wrong += y[i] != 0 && fabs((double)y[i] - kept) > 1e-6;
+      if (k == 1) wrong += y[i / 3 * 3] != y[i]; /* whole vectors */
+      if (k == 2) wrong += y[i / 6 * 6] != y[i]; /* whole examples */
+    }
+    CHECK_EQ_INT(wrong, 0);
+    if (k < 3) CHECK_NEAR(zeros / (double)ALL, 0.3, 0.03); /* four deviations of 4000 draws */
+  }
+  for (int i = 0; i < 8; i++) mica_tensor_release(out[i]);
+  mica_tensor_release(in);
+  free(ones);
+}
+
 int main(int argc, char **argv) {
-  static const check_case cases[] = {TEST_CASE(messages), TEST_CASE(noise)};
+  static const check_case cases[] = {TEST_CASE(messages), TEST_CASE(noise), TEST_CASE(dropped)};
   mica_device_options options = {.struct_size = sizeof options, .threads = check_threads(2)};
   device = mica_device_open(&options, NULL);
   store = mica_store_create(device, 1);
