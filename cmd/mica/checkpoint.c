@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "command.h"
+#include "mica/ui.h"
 
 typedef struct {
   const cli_arguments *arguments;
@@ -246,8 +247,20 @@ static mica_tensor *perturbed(const char *name, const mica_tensor *tensor, doubl
   return made;
 }
 
-static int save_perturbed(session *s, const mica_checkpoint *checkpoint, double amount,
-                          const char *path) {
+/* The same numbers in another dtype. */
+static mica_tensor *converted(const mica_tensor *tensor, mica_dtype dtype) {
+  mica_type type = mica_tensor_type(tensor);
+  int64_t count = mica_shape_count(type.shape);
+  double *values = calloc((size_t)count + 1, sizeof *values);
+  bool good = values != NULL && mica_tensor_read_doubles(tensor, values, count, NULL) == MICA_OK;
+  mica_tensor *made = good ? mica_tensor_from_doubles(dtype, type.shape, values) : NULL;
+  free(values);
+  return made;
+}
+
+/* Floats of the model times what --perturb says, or in the dtype of --convert. */
+static int save_changed(session *s, const mica_checkpoint *checkpoint, double amount,
+                        mica_dtype dtype, const char *path) {
   int64_t count = mica_checkpoint_count(checkpoint);
   mica_named_tensor *tensors = calloc((size_t)count + 1, sizeof *tensors);
   bool good = tensors != NULL;
@@ -256,8 +269,9 @@ static int save_perturbed(session *s, const mica_checkpoint *checkpoint, double 
     bool changes = mica_dtype_is_float(mica_tensor_type(tensor).dtype) &&
                    strcmp(mica_checkpoint_file(checkpoint, i), "model") == 0;
     tensors[i].name = mica_checkpoint_name(checkpoint, i);
-    tensors[i].tensor =
-        changes ? perturbed(tensors[i].name, tensor, amount) : mica_tensor_retain(tensor);
+    tensors[i].tensor = !changes                   ? mica_tensor_retain(tensor)
+                        : dtype != MICA_DTYPE_NONE ? converted(tensor, dtype)
+                                                   : perturbed(tensors[i].name, tensor, amount);
     good = tensors[i].tensor != NULL;
   }
   int result = good ? 0 : cli_fail("out of memory");
@@ -270,9 +284,14 @@ static int save_perturbed(session *s, const mica_checkpoint *checkpoint, double 
 
 static int make_file(session *s, const char *path, const char *to) {
   long average = cli_number(s->arguments, "average", 1, 0);
-  const char *perturb = cli_value(s->arguments, "perturb", 0);
+  const char *perturb = cli_value(s->arguments, "perturb", 0),
+             *convert = cli_value(s->arguments, "convert", 0);
+  mica_dtype dtype = convert != NULL ? mica_dtype_from_name(convert) : MICA_DTYPE_NONE;
   mica_checkpoint *checkpoint = NULL;
   if (average < 0) return 2;
+  if (convert != NULL && (!mica_dtype_is_float(dtype) || perturb != NULL))
+    return cli_usage("--convert %s: expected a dtype of floats, such as bf16, without --perturb",
+                     convert);
   if (average > 0) {
     if (average > 1000 ||
         mica_checkpoint_average(path, (int32_t)average, &checkpoint, &s->error) != MICA_OK)
@@ -282,11 +301,13 @@ static int make_file(session *s, const char *path, const char *to) {
     return 1;
   }
   int result = 0;
-  if (perturb != NULL) {
+  if (convert != NULL) {
+    result = save_changed(s, checkpoint, 0, dtype, to);
+  } else if (perturb != NULL) {
     char *end;
     double amount = strtod(perturb, &end);
     result = *perturb == 0 || *end != 0 ? cli_usage("--perturb %s: expected a number", perturb)
-                                        : save_perturbed(s, checkpoint, amount, to);
+                                        : save_changed(s, checkpoint, amount, MICA_DTYPE_NONE, to);
   } else if (mica_checkpoint_export(checkpoint, to, &s->error) != MICA_OK) {
     result = cli_fail("%s", s->error.message);
   }
@@ -309,6 +330,36 @@ static int delete_steps(session *s, const char *path) {
   return result;
 }
 
+/* What the logs in the folders, or beside the checkpoints in them, have of losses and metrics. */
+static int show_metrics(session *s) {
+  const cli_arguments *arguments = s->arguments;
+  mica_runs *runs = NULL;
+  mica_status status = mica_runs_create(&runs, &s->error);
+  for (int i = 0; i < arguments->operand_count && status == MICA_OK; i++)
+    status = mica_runs_add(runs, arguments->operand[i], &s->error);
+  if (status == MICA_OK && !arguments->json) mica_report_runs(stdout, runs);
+  if (status == MICA_OK && arguments->json) {
+    printf("[");
+    for (size_t run = 0, shown = 0; run < mica_runs_count(runs); run++)
+      for (size_t i = 0; i < mica_runs_curve_count(runs, run); i++) {
+        mica_runs_curve c = mica_runs_curve_at(runs, run, i);
+        if (c.count == 0) continue;
+        printf("%s{\"run\": ", shown++ > 0 ? ", " : "");
+        cli_json_text(mica_runs_name(runs, run));
+        printf(", \"set\": ");
+        cli_json_text(c.kind == MICA_METRICS_TRAIN ? "train" : *c.set ? c.set : "evaluation");
+        printf(", \"name\": ");
+        cli_json_text(c.name);
+        printf(", \"count\": %" PRId64, c.count);
+        json_number("step", c.step[c.count - 1]), json_number("last", c.value[c.count - 1]);
+        putchar('}');
+      }
+    puts("]");
+  }
+  mica_runs_destroy(runs);
+  return status == MICA_OK ? 0 : cli_fail("%s", s->error.message);
+}
+
 static int run_checkpoint(const cli_arguments *arguments) {
   session s = {.arguments = arguments};
   const char *to = cli_value(arguments, "export", 0);
@@ -319,8 +370,11 @@ static int run_checkpoint(const cli_arguments *arguments) {
     return compare(&s, arguments->operand[0], arguments->operand[1]);
   }
   if (to == NULL &&
-      (cli_value(arguments, "average", 0) != NULL || cli_value(arguments, "perturb", 0) != NULL))
-    return cli_usage("--average and --perturb make a new file: --export FILE says where");
+      (cli_value(arguments, "average", 0) != NULL || cli_value(arguments, "perturb", 0) != NULL ||
+       cli_value(arguments, "convert", 0) != NULL))
+    return cli_usage(
+        "--average, --perturb and --convert make a new file: --export FILE says where");
+  if (cli_value(arguments, "metrics", 0) != NULL) return show_metrics(&s);
   if ((to != NULL || cli_value(arguments, "delete", 0) != NULL) && arguments->operand_count != 1)
     return cli_usage("checkpoint: one DIR is expected with --export and --delete");
   if (to != NULL) return make_file(&s, arguments->operand[0], to);
@@ -336,11 +390,13 @@ static int run_checkpoint(const cli_arguments *arguments) {
 static const cli_option checkpoint_options[] = {
     {"step", "N", "which one: a step, newest (the default) or best, by its metric"},
     {"variables", NULL, "list the variables, with mean, deviation, least and largest number"},
-    {"state", NULL, "print the state: positions of data sets, schedules, ..."},
+    {"state", NULL, "print the state: step, settings, positions of data sets, ..."},
+    {"metrics", NULL, "a table of what the logs in the folders have of losses and metrics"},
     {"compare", NULL, "say which tensors of two differ, and by how much; exit code 1 if any does"},
     {"export", "FILE", "write it as one safetensors file, as a backup or for other tools"},
     {"average", "N", "with --export: the mean of the last N"},
     {"perturb", "X", "with --export: each number of the model times 1 + X u, u random in [-1, 1]"},
+    {"convert", "DTYPE", "with --export: floats of the model in another dtype, such as bf16"},
     {"delete", "STEP", "remove a step; may be given again"},
     {NULL, NULL, NULL}};
 const cli_command cli_checkpoint = {

@@ -181,6 +181,11 @@ TEST(looks_at_checkpoints) {
   CHECK_EQ_INT(call("checkpoint run --export moved.safetensors --perturb 0.01"), 0);
   CHECK_EQ_INT(call("checkpoint three.safetensors moved.safetensors --compare"), 1);
   CHECK_STR_CONTAINS(output, "1 tensors differ");
+  CHECK_EQ_INT(call("checkpoint run --step 3 --export half.safetensors --convert bf16"), 0);
+  CHECK_EQ_INT(call("checkpoint half.safetensors --variables"), 0);
+  CHECK_STR_CONTAINS(output, "bf16[");
+  CHECK_EQ_INT(call("checkpoint run --export half.safetensors --convert i32"), 2);
+  CHECK_EQ_INT(call("checkpoint run --convert bf16"), 2);
   CHECK_EQ_INT(call("checkpoint run mean.safetensors --compare --json"), 1);
   CHECK_STR_CONTAINS(output, "only in the first");
   CHECK_EQ_INT(call("checkpoint run --delete 3 --delete 1"), 0);
@@ -189,6 +194,18 @@ TEST(looks_at_checkpoints) {
   CHECK_EQ_INT(call("checkpoint run --delete 3"), 1);
   CHECK_EQ_INT(call("checkpoint run --average 2"), 2);
   CHECK_EQ_INT(call("checkpoint no-such"), 1);
+  FILE *log = fopen("metrics.jsonl", "w");
+  if (CHECK(log != NULL)) {
+    fputs(
+        "{\"step\":1,\"seconds\":1,\"kind\":\"train\",\"metrics\":{\"loss\":0.5}}\n"
+        "{\"step\":2,\"seconds\":2,\"kind\":\"train\",\"metrics\":{\"loss\":0.25}}\n",
+        log);
+    fclose(log);
+  }
+  CHECK_EQ_INT(call("checkpoint metrics.jsonl --metrics"), 0);
+  CHECK_STR_CONTAINS(output, "loss");
+  CHECK_EQ_INT(call("checkpoint metrics.jsonl --metrics --json"), 0);
+  CHECK_STR_CONTAINS(output, "\"name\": \"loss\", \"count\": 2, \"step\": 2, \"last\": 0.25");
   CHECK_EQ_INT(call("checkpoint"), 2);
 }
 
