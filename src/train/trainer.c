@@ -356,7 +356,18 @@ mica_status mica_trainer_swap_average(mica_trainer *trainer, mica_error *error) 
 
 /* ---- where a NaN comes from --------------------------------------------------------------------------------------- */
 
-/* The values of all variables of a store, or (restore) back again. */
+/* A tensor that lies on a device, in the host's memory; any other one itself. A new reference. */
+static mica_tensor *on_the_host(mica_tensor *tensor, mica_error *error) {
+  mica_tensor *copy = NULL;
+  if (tensor == NULL || tensor->storage != MICA_TENSOR_DEVICE) return mica_tensor_retain(tensor);
+  if (mica_tensor_create_uninitialized(NULL, tensor->type, &copy, error) != MICA_OK) return NULL;
+  if (mica_tensor_read(tensor, mica_tensor_mutable_data(copy), tensor->byte_size, error) == MICA_OK)
+    return copy;
+  mica_tensor_release(copy);
+  return NULL;
+}
+
+/* The values of all variables of a store, which another device may then read, or (restore) back again. */
 static mica_status keep_values(mica_store *store, mica_tensor **values, size_t count, bool restore,
                                mica_error *error) {
   mica_status status = MICA_OK;
@@ -364,6 +375,11 @@ static mica_status keep_values(mica_store *store, mica_tensor **values, size_t c
   for (size_t i = 0; i < count && mica_store_get(store, i, &entry); i++) {
     if (!restore) {
       values[i] = mica_variable_snapshot(entry.variable);
+      mica_tensor *here = on_the_host(values[i], error);
+      if (values[i] != NULL && here == NULL) status = MICA_OUT_OF_MEMORY;
+      if (here != NULL && here != values[i] && status == MICA_OK)
+        status = mica_variable_set(entry.variable, here, error);
+      mica_tensor_release(here);
       continue;
     }
     if (values[i] != NULL && mica_variable_set(entry.variable, values[i], error) != MICA_OK)
@@ -379,8 +395,11 @@ mica_status mica_trainer_locate(mica_trainer *trainer, mica_tensor *const *batch
   mica_status status = check_batch(trainer, batch, count, expected, error);
   if (status != MICA_OK) return status;
   mica_device *own = mica_store_device(trainer->args.store);
+  const char *backend = mica_device_backend(own);
+  /* Not every backend runs step by step; cpu does. */
+  if (strcmp(backend, "reference") != 0) backend = "cpu";
   mica_device_options options = {.struct_size = sizeof options,
-                                 .backend = mica_device_backend(own),
+                                 .backend = backend,
                                  .threads = mica_device_threads(own),
                                  .find_nan = true};
   mica_device *device = mica_device_open(&options, error);
@@ -388,16 +407,24 @@ mica_status mica_trainer_locate(mica_trainer *trainer, mica_tensor *const *batch
   size_t kept = mica_store_count(trainer->args.store), more = mica_store_count(trainer->state);
   mica_tensor **values =
       mica_allocate_zeroed(&trainer->allocator, kept + more, sizeof(mica_tensor *));
-  mica_tensor *in[MICA_TRAINER_MOST_ARRAYS + 1], *out[2] = {NULL, NULL};
+  mica_tensor *in[MICA_TRAINER_MOST_ARRAYS + 1] = {NULL}, *out[2] = {NULL, NULL};
+  mica_tensor *here[MICA_TRAINER_MOST_ARRAYS] = {NULL};
   status = values == NULL ? mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to look for a NaN")
-                          : step_inputs(trainer, batch, count, next_rate(trainer), in, error);
+                          : MICA_OK;
+  for (size_t i = 0; i < count && status == MICA_OK; i++)
+    if ((here[i] = on_the_host(batch[i], error)) == NULL) status = MICA_OUT_OF_MEMORY;
+  if (status == MICA_OK) status = step_inputs(trainer, here, count, next_rate(trainer), in, error);
   if (status == MICA_OK) {
-    keep_values(trainer->args.store, values, kept, false, error);
-    keep_values(trainer->state, values + kept, more, false, error);
-    status = mica_call_once(device, mica_trainer_build_step, trainer, in, count + 1, out, 2, error);
+    status = keep_values(trainer->args.store, values, kept, false, error);
+    mica_status other = keep_values(trainer->state, values + kept, more, false, error);
+    if (status == MICA_OK) status = other;
+    if (status == MICA_OK)
+      status =
+          mica_call_once(device, mica_trainer_build_step, trainer, in, count + 1, out, 2, error);
     keep_values(trainer->args.store, values, kept, true, NULL);
     keep_values(trainer->state, values + kept, more, true, NULL);
   }
+  for (size_t i = 0; i < count; i++) mica_tensor_release(here[i]);
   mica_tensor_release(out[0]);
   mica_tensor_release(out[1]);
   mica_free(&trainer->allocator, values, (kept + more) * sizeof(mica_tensor *));
