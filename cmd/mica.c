@@ -5,10 +5,9 @@
 
 #include "mica/command.h"
 
-const cli_command *const cli_commands[] = {&cli_checkpoint, &cli_completion, &cli_data,
-                                           &cli_info,       &cli_manual,     &cli_plot,
-                                           &cli_plugin,     &cli_run,        &cli_train,
-                                           NULL};
+const cli_command *const cli_commands[] = {
+    &cli_checkpoint, &cli_completion, &cli_data, &cli_info,  &cli_manual,
+    &cli_plot,       &cli_plugin,     &cli_run,  &cli_train, NULL};
 
 static const cli_command *find_command(const char *name) {
   for (int i = 0; cli_commands[i] != NULL; i++)

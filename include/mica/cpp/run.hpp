@@ -214,7 +214,7 @@ struct jit_options {
   std::uint64_t donate = 0;
   std::size_t cache_limit = 0;
   const char *variant = nullptr;
-  const mica_mesh *mesh = nullptr; // devices, and how inputs and outputs lie on them (mica/mesh.h)
+  const mica_mesh *mesh = nullptr;  // devices, and how inputs and outputs lie on them (mica/mesh.h)
   std::vector<const char *> shardings, output_shardings;
   jit_options &with_mesh(const mica_mesh *on, std::vector<const char *> in,
                          std::vector<const char *> out = {}) {
