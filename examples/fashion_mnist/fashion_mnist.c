@@ -37,18 +37,25 @@ static mica_value block(mica_scope *scope, const char *name, mica_value x, int64
   return mica_relu(mica_nn_batch_norm(mica_scope_in(inner, "norm"), x));
 }
 
-static mica_value large_model(mica_scope *scope, const mica_value *inputs, void *user) {
-  (void)user;
-  mica_value x = mica_mul(mica_convert(inputs[0], MICA_F32), 1.0 / 255);
-  int64_t width = mica_scope_get_integer(scope, "width", 32);
+static mica_value large_logits(mica_scope *scope, mica_value x) {
+  int64_t width = mica_scope_get_integer(scope, "width", 24);
   x = mica_max_pool(block(scope, "block1", x, width), .window = {2, 2});
   x = block(scope, "block2", x, 2 * width);
   x = mica_max_pool(block(scope, "block3", x, 2 * width), .window = {2, 2});
   x = block(scope, "block4", x, 4 * width);
   x = mica_max_pool(block(scope, "block5", x, 4 * width), .window = {2, 2});
-  x = mica_flatten(x, 1);
-  x = mica_nn_dropout(scope, x, mica_scope_get_number(scope, "dropout", 0));
+  x = mica_nn_dropout(scope, mica_flatten(x, 1), mica_scope_get_number(scope, "dropout", 0));
   return mica_nn_dense(mica_scope_in(scope, "logits"), x, .units = CLASSES);
+}
+
+/* When it is asked rather than trained, the mean for an image and its mirror image. */
+static mica_value large_model(mica_scope *scope, const mica_value *inputs, void *user) {
+  (void)user;
+  mica_value x = mica_mul(mica_convert(inputs[0], MICA_F32), 1.0 / 255), both[2];
+  if (mica_scope_is_training(scope)) return large_logits(scope, x);
+  x = mica_concatenate((mica_value[]){x, mica_reverse(x, MICA_AXES(2))}, 2, 0);
+  mica_split(large_logits(scope, x), 0, 2, both);
+  return mica_mul(mica_add(both[0], both[1]), 0.5);
 }
 
 /* ---- curves --------------------------------------------------------------------------------------------- */
@@ -111,11 +118,11 @@ static bool draw(example *ex, const history *h, const char *path, double test_ac
 
 static void declare_settings(example *ex, bool large) {
   mica_store_set_number(ex->store, "lr", large ? 5e-3 : 3e-3, &ex->error);
-  mica_store_set_integer(ex->store, "width", 32, &ex->error);
+  mica_store_set_integer(ex->store, "width", 24, &ex->error);
   mica_store_set_number(ex->store, "dropout", 0.3, &ex->error);
   mica_store_set_number(ex->store, "decay", large ? 0.02 : 0, &ex->error);
   mica_store_set_number(ex->store, "smoothing", large ? 0.05 : 0, &ex->error);
-  mica_store_set_integer(ex->store, "shift", large ? 2 : 0, &ex->error);
+  mica_store_set_integer(ex->store, "shift", large ? 1 : 0, &ex->error);
   mica_store_set_number(ex->store, "flip", large ? 0.5 : 0, &ex->error);
 }
 

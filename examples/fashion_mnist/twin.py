@@ -48,13 +48,13 @@ def small(dropout):
                          he(nn.Linear(3136, 128)), nn.ReLU(), nn.Dropout(dropout), logits_layer(128))
 
 
-def large(dropout):
+def large(dropout, width):
     def block(inputs, outputs):
         return [he(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)), nn.BatchNorm2d(outputs), nn.ReLU()]
 
-    return nn.Sequential(*block(1, 32), nn.MaxPool2d(2), *block(32, 64), *block(64, 64), nn.MaxPool2d(2),
-                         *block(64, 128), *block(128, 128), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(dropout),
-                         logits_layer(1152))
+    return nn.Sequential(*block(1, width), nn.MaxPool2d(2), *block(width, 2 * width), *block(2 * width, 2 * width),
+                         nn.MaxPool2d(2), *block(2 * width, 4 * width), *block(4 * width, 4 * width), nn.MaxPool2d(2),
+                         nn.Flatten(), nn.Dropout(dropout), logits_layer(9 * 4 * width))
 
 
 def augment(x, shift, flip):
@@ -74,8 +74,12 @@ def train(args, seed):
     epochs = args.epochs or (12 if big else 6)
     device = torch.device(args.device)
     images, labels = (t.to(device) for t in load(args.data, "train", args.limit))
-    test_images, test_labels = (t.to(device) for t in load(args.data, "t10k", args.limit))
-    model = (large if big else small)(0.3).to(device)
+    if args.validate:  # the last sixth of the training images measures; for choices
+        cut = len(images) * 5 // 6
+        images, test_images, labels, test_labels = images[:cut], images[cut:], labels[:cut], labels[cut:]
+    else:
+        test_images, test_labels = (t.to(device) for t in load(args.data, "t10k", args.limit))
+    model = (large(args.dropout, args.width) if big else small(args.dropout)).to(device)
     decayed = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]
     if big:
@@ -102,7 +106,11 @@ def train(args, seed):
             schedule.step()
     model.eval()
     with torch.no_grad():
-        found = torch.cat([model(part.float() / 255).argmax(1) for part in test_images.split(500)])
+        found = []
+        for part in test_images.split(500):
+            x = part.float() / 255  # the large model: the mean for an image and its mirror image
+            found.append((model(x) + model(x.flip(3)) if big else model(x)).argmax(1))
+        found = torch.cat(found)
     accuracy = 100 * (found == test_labels).double().mean().item()
     print(f"twin: {args.model}, seed {seed}, test accuracy {accuracy:.2f} %, {time.time() - began:.1f} s", flush=True)
     return accuracy
@@ -120,13 +128,16 @@ def main():
     parser.add_argument("--rate", type=float, default=5e-3)
     parser.add_argument("--decay", type=float, default=0.02)
     parser.add_argument("--smoothing", type=float, default=0.05)
-    parser.add_argument("--shift", type=int, default=2)
+    parser.add_argument("--shift", type=int, default=1)
+    parser.add_argument("--dropout", type=float, default=0.3)
+    parser.add_argument("--width", type=int, default=24)
+    parser.add_argument("--validate", action="store_true", help="measure on a part of the training images")
     parser.add_argument("--flip", type=float, default=0.5)
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     results = [train(args, seed) for seed in range(1, args.seeds + 1)]
-    print(f"twin: {args.model}, {args}: mean of {args.seeds}: {numpy.mean(results):.2f} %")
+    print(f"twin: {args.model}: mean of {args.seeds}: {numpy.mean(results):.2f} %")
 
 
 if __name__ == "__main__":
