@@ -28,8 +28,8 @@ static bool load_base(example *ex, const char *folder) {
 static bool report(example *ex, const char *when, character_text *old, character_text *new) {
   double bits[2] = {0};
   character_text *texts[] = {new, old};
+  if (!example_good(ex)) return false;
   for (int i = 0; i < 2; i++) {
-    if (texts[i] == NULL || texts[i]->testing == NULL) continue;
     if (!example_evaluate(ex, texts[i]->testing, i ? "austen" : "bible")) return false;
     bits[i] = character_bits(ex);
   }
