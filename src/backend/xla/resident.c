@@ -34,6 +34,12 @@ static void release_device_values(void *pointer) {
   mica_device_release(owner);
 }
 
+/* A call that ran out of memory after it had returned names the sizes, too. */
+static mica_status late_status(const xla_values *values, mica_status status, mica_error *error) {
+  if (status != MICA_OUT_OF_MEMORY) return status;
+  return mica_xla_upload_error(values->client, values->type, error);
+}
+
 static mica_status read_device_values(void *pointer, void *host, size_t byte_size,
                                       mica_error *error) {
   const xla_values *values = pointer;
@@ -41,7 +47,10 @@ static mica_status read_device_values(void *pointer, void *host, size_t byte_siz
   if (status != MICA_OK) return status;
   const void *copy = atomic_load_explicit(&values->host, memory_order_acquire);
   if (copy == NULL)
-    return mica_xla_fetch(values->client, values->type, values->buffer, host, byte_size, error);
+    return late_status(
+        values,
+        mica_xla_fetch(values->client, values->type, values->buffer, host, byte_size, error),
+        error);
   memcpy(host, copy, byte_size);
   return MICA_OK;
 }
@@ -96,7 +105,8 @@ static mica_status wait_for_device_values(void *pointer, mica_error *error) {
   const xla_values *values = pointer;
   pjrt_event *event;
   mica_status status = ready_event(values, &event, error);
-  return status == MICA_OK ? mica_xla_await(&values->client->plugin, event, error) : status;
+  if (status == MICA_OK) status = mica_xla_await(&values->client->plugin, event, error);
+  return late_status(values, status, error);
 }
 
 /* What cannot be asked counts as ready: the wait tells. */

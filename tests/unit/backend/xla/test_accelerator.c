@@ -65,9 +65,8 @@ TEST(memory_runs_out) {
   printf("%d tensors of 4 GiB, then: %s\n", count, error.message);
   CHECK(count < MOST);
   CHECK_EQ_INT(error.status, MICA_OUT_OF_MEMORY);
-  CHECK_STR_CONTAINS(error.message,
-                     "no memory on the device for a call: 0 bytes of inputs, 4294967296 "
-                     "of outputs");
+  CHECK_STR_CONTAINS(error.message, "no memory on the device for ");
+  CHECK_STR_CONTAINS(error.message, "4294967296");
   CHECK_STR_CONTAINS(error.message, "are in use");
   mica_xla_memory memory = {.struct_size = sizeof memory};
   error = (mica_error){0};

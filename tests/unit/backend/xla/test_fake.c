@@ -515,6 +515,17 @@ TEST(no_memory_on_the_device) {
         "PJRT_LoadedExecutable_Execute: told to fail)");
     if (consumed) CHECK_STR_CONTAINS(error.message, "lost while it was overwritten: 'state'");
     f->full_memory = false;
+    /* It may show later, too. */
+    mica_tensor *there = NULL;
+    mica_error late = {0};
+    CHECK_OK(mica_tensor_to_device(device, copy, &there, &late));
+    f->failing_events = true;
+    CHECK_EQ_INT(mica_tensor_wait(there, &late), MICA_OUT_OF_MEMORY);
+    CHECK_STR_CONTAINS(late.message,
+                       "no memory on the device for f32[4], 16 bytes; of the device's "
+                       "1000 bytes 900 are in use (");
+    f->failing_events = false;
+    mica_tensor_release(there);
     mica_status next = mica_executable_run(executable, &copy, 1, &out, 1, &error);
     CHECK_EQ_INT(next, consumed ? MICA_INVALID : MICA_OK);
     mica_tensor_release(copy);
