@@ -46,6 +46,8 @@ mica_value mica_matrix_permute_rows(mica_value a, mica_value permutation);
 mica_value mica_inverse_permutation(mica_value permutation);
 mica_value mica_ascending_order(mica_value w);    /* [..., n] -> i32 [..., n], stable; no NaN */
 mica_value mica_reciprocal_or_zero(mica_value x); /* 1 / x, 0 where x is */
+mica_value mica_reciprocal_gaps(
+    mica_value difference); /* the same of [..., n, n], 0 on the diagonal */
 
 /* ---- rules ----------------------------------------------------------------------------------- */
 

@@ -21,9 +21,18 @@ mica_value mica_reciprocal_or_zero(mica_value x) {
   return mica_select(none, mica_zeros_like(x), mica_reciprocal(safe));
 }
 
+/* The diagonal by its place and not by its value: a compiler that computes w twice, once contracted with the
+ * subtraction, gets w_i - w_i that is not zero. */
+mica_value mica_reciprocal_gaps(mica_value difference) {
+  int64_t n = mica_dim_of(difference, -1);
+  mica_value same = mica_matrix_band(difference.graph, n, n, MICA_BAND_ON, 0);
+  same = mica_broadcast_if_needed(same, mica_shape_of(difference));
+  return mica_reciprocal_or_zero(mica_select(same, mica_zeros_like(difference), difference));
+}
+
 /* F [..., n, n] */
 static mica_value reciprocal_gaps(mica_value w) {
-  return mica_reciprocal_or_zero(mica_sub(mica_matrix_rows(w), mica_matrix_columns(w)));
+  return mica_reciprocal_gaps(mica_sub(mica_matrix_rows(w), mica_matrix_columns(w)));
 }
 
 static void jvp_eigh(const mica_rule *rule, const mica_value *tangents, mica_value *out_tangents) {

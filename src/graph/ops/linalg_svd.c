@@ -22,7 +22,7 @@ static bool infer_svd(mica_infer *infer) {
 
 static mica_value reciprocal_squares(mica_value s) {
   mica_value row = mica_matrix_rows(s), column = mica_matrix_columns(s);
-  return mica_reciprocal_or_zero(mica_mul(mica_sub(row, column), mica_add(row, column)));
+  return mica_reciprocal_gaps(mica_mul(mica_sub(row, column), mica_add(row, column)));
 }
 
 /* x - basis basis' x */
