@@ -79,6 +79,21 @@ TEST(all_collectives) {
   check_values(out[6], {1, 2, 3, 5});
 }
 
+TEST(layouts_of_a_jit) {
+  mica::device device = mica::device::open(mica::device_options(), &why);
+  mica::mesh mesh("r=2");
+  mica::jit f(
+      device, [](value x) { return x + x; },
+      mica::jit_options().with_mesh(mesh.get(), {"r, ..."}, {"r, -"}));
+  std::vector<tensor> out;
+  CHECK(f.call({tensor({2, 1}, {1.f, 2.f})}, out, &why) == MICA_OK);
+  check_values(out[0], {2, 4});
+  mica_error wrong{};
+  CHECK(f.call({tensor({3, 1}, {1.f, 2.f, 3.f})}, out, &wrong) == MICA_INVALID);
+  CHECK(std::strstr(wrong.message, "does not divide into 2 parts") != nullptr);
+}
+
 }  // namespace
 
-TEST_MAIN(TEST_CASE(meshes_and_parts), TEST_CASE(regions_take_lambdas), TEST_CASE(all_collectives))
+TEST_MAIN(TEST_CASE(meshes_and_parts), TEST_CASE(regions_take_lambdas), TEST_CASE(all_collectives),
+          TEST_CASE(layouts_of_a_jit))

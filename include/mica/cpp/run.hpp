@@ -303,6 +303,9 @@ class jit {
     args.inputs = trace_->inputs, args.outputs = trace_->outputs;
     args.donate = options.donate, args.cache_limit = options.cache_limit,
     args.variant = options.variant;
+    std::vector<const char *> in = options.shardings, out = options.output_shardings;
+    in.resize(args.inputs, nullptr), out.resize(args.outputs, nullptr);
+    args.mesh = options.mesh, args.shardings = in.data(), args.output_shardings = out.data();
     jit_ = mica_jit_create_with(&args);
   }
   std::unique_ptr<detail::trace> trace_;  // its address is the callback's user pointer
