@@ -6,6 +6,7 @@
 #ifndef MICA_DATA_H
 #define MICA_DATA_H
 #include "mica/backend.h"
+#include "mica/mesh.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -166,6 +167,10 @@ typedef struct {
 } mica_batch_options;
 MICA_API mica_dataset *mica_dataset_batch(mica_dataset *source, const mica_batch_options *options,
                                           mica_error *error);
+/* Batches for devices that share them (mica/mesh.h): of each batch as many rows as divide among the devices along
+ * `batch_axes` (NULL: the mesh's first axis), the others of it are left out; batches that are too small, as a whole. */
+MICA_API mica_dataset *mica_dataset_divide(mica_dataset *source, const mica_mesh *mesh,
+                                           const char *batch_axes, mica_error *error);
 /* Elements of like length batched together, padded: an element goes to the first bucket whose boundary its length
  * (axis 0 of tensor `key`) does not exceed, or to the one behind the last; a bucket that has its size is a batch, and
  * at the end of the epoch what is left, shortest first. Restoring begins the epoch and reads up to the position. */

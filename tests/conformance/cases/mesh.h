@@ -4,11 +4,18 @@
 
 typedef void mesh_block(mica_graph *graph, const mica_value *part, mica_value *out);
 
+/* It fails for want of memory alone. */
+static mica_mesh *case_mesh(mica_graph *graph, const char *axes) {
+  mica_mesh *mesh = mica_mesh_create(axes, NULL);
+  if (!mesh) mica_fail(graph, MICA_OUT_OF_MEMORY, "no memory for a mesh");
+  return mesh;
+}
+
 /* The block on the parts of in[]. shardings: of the inputs, then of the results. */
 static void on_mesh(mica_graph *graph, const char *axes, const mica_value *in, size_t count,
                     const char *const *shardings, mesh_block *block, size_t results,
                     mica_value *out) {
-  mica_mesh *mesh = mica_mesh_create(axes, NULL);
+  mica_mesh *mesh = case_mesh(graph, axes);
   mica_value part[CASE_INPUTS], made[CASE_OUTPUTS];
   mica_region region = mica_manual_begin(graph, mesh, in, shardings, count);
   for (size_t i = 0; i < count; i++) part[i] = mica_argument(region, i);
@@ -97,7 +104,7 @@ static void gradient_inside(mica_graph *graph, const mica_value *part, mica_valu
 }
 
 static mica_value laid_out(mica_value x, const char *axes, const char *sharding) {
-  mica_mesh *mesh = mica_mesh_create(axes, NULL);
+  mica_mesh *mesh = case_mesh(x.graph, axes);
   mica_value out = mica_shard(x, mesh, sharding);
   mica_mesh_release(mesh);
   return out;
