@@ -237,7 +237,10 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
                       .out_count = out_count,
                       .message = message};
   if (!def->infer(&infer)) {
-    mica_fail_operator(graph, def->name, in, in_count, "%s", message);
+    if (infer.no_memory)
+      mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+    else
+      mica_fail_operator(graph, def->name, in, in_count, "%s", message);
     return false;
   }
   for (size_t i = 0; i < infer.out_count; i++) {

@@ -105,6 +105,7 @@ typedef struct {
   size_t
       out_count; /* wanted results; 0: unknown yet (a parsed or generic build), inference sets it */
   char *message; /* MICA_MESSAGE_SIZE bytes: what is wrong, without operator and types */
+  bool no_memory; /* that is wrong */
 } mica_infer;
 enum { MICA_MESSAGE_SIZE = 512 };
 /* Writes the message; returns false, so that a rule ends with `return mica_infer_fail(...)`. */

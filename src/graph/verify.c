@@ -77,7 +77,9 @@ static mica_status verify_types(const mica_graph *graph, uint32_t id, mica_error
                       .message = message};
   memset(infer.out, 0, (node->result_count + 1u) * sizeof *types);
   mica_status status = MICA_OK;
-  if (!def->infer(&infer)) status = broken(error, graph, id, message);
+  if (!def->infer(&infer))
+    status = infer.no_memory ? mica_error_set(error, MICA_OUT_OF_MEMORY, "out of memory")
+                             : broken(error, graph, id, message);
   for (uint32_t i = 0; i < node->result_count && status == MICA_OK; i++)
     if (!mica_type_equal(infer.out[i], graph->nodes[id + i].type))
       status = broken(error, graph, id, "its type is not what inference gives");

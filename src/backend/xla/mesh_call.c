@@ -296,7 +296,7 @@ static bool begin_mesh_call(const xla_program *program, mesh_call *call) {
 static void end_mesh_call(mesh_call *call) {
   const xla_program *program = call->program;
   size_t devices = (size_t)program->mesh->meshes.device_count;
-  if (call->memory != NULL) {
+  if (call->in != NULL) {
     mica_xla_destroy_buffers(program->client, call->in, devices * program->in_count);
     mica_xla_destroy_buffers(program->client, call->out, devices * program->out_count);
   }
@@ -350,17 +350,22 @@ mica_status mica_xla_mesh_execute(xla_program *program, const mica_call *call, m
 mica_status mica_xla_mesh_execute_tensors(xla_program *program, const mica_tensor_call *call,
                                           mica_error *error) {
   const mica_allocator *allocator = &program->allocator;
-  size_t size = (call->in_count + call->out_count + 1) * sizeof(void *);
+  size_t pointers = (call->in_count + call->out_count + 1) * sizeof(void *);
+  size_t size = pointers + program->in_count * sizeof(mica_tensor_view);
   const void **in = mica_allocate_zeroed(allocator, 1, size);
-  mica_status status =
-      in == NULL ? mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call") : MICA_OK;
-  void **out = in == NULL ? NULL : (void **)(void *)(in + call->in_count);
-  for (size_t i = 0; i < program->in_count && status == MICA_OK; i++) {
-    mica_tensor *tensor = call->in[program->call_index[i]];
-    in[program->call_index[i]] = mica_tensor_data(tensor);
-    if (in[program->call_index[i]] == NULL && mica_tensor_byte_size(tensor) > 0)
-      status =
-          mica_error_set(error, MICA_OUT_OF_MEMORY, "input %zu cannot be read from the device", i);
+  if (in == NULL) {
+    if (call->out_intact != NULL) *call->out_intact = true;
+    return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call");
+  }
+  void **out = (void **)(void *)(in + call->in_count);
+  mica_tensor_view *views = (mica_tensor_view *)(void *)((char *)in + pointers);
+  mica_status status = MICA_OK;
+  size_t seen = 0;
+  for (; seen < program->in_count; seen++) {
+    int32_t index = program->call_index[seen];
+    status = mica_tensor_view_begin(call->in[index], &views[seen], error);
+    if (status != MICA_OK) break;
+    in[index] = views[seen].data;
   }
   for (size_t i = 0; i < call->out_count && status == MICA_OK; i++) {
     status =
@@ -373,6 +378,7 @@ mica_status mica_xla_mesh_execute_tensors(xla_program *program, const mica_tenso
                     .in_count = call->in_count,
                     .out_count = call->out_count};
   if (status == MICA_OK) status = mica_xla_mesh_execute(program, &host, error);
+  while (seen-- > 0) mica_tensor_view_end(call->in[program->call_index[seen]], &views[seen]);
   for (size_t i = 0; i < call->out_count && status != MICA_OK; i++) {
     mica_tensor_release(call->out[i]);
     call->out[i] = NULL;

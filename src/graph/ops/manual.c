@@ -60,7 +60,7 @@ static bool infer_manual(mica_infer *infer) {
     return false;
   size_t bytes = ((size_t)infer->declared_count + body->result_count + 1) * sizeof(uint32_t);
   uint32_t *bits = mica_allocate(&infer->graph->allocator, bytes);
-  if (!bits) return mica_infer_fail(infer, "out of memory");
+  if (!bits) return !(infer->no_memory = true);
   uint32_t *varying = bits + infer->declared_count;
   bool good = true;
   for (size_t i = 0; good && i < infer->declared_count; i++) {
@@ -73,7 +73,7 @@ static bool infer_manual(mica_infer *infer) {
     bits[i] = sharding.bits;
   }
   if (good && !mica_varying_results(infer->graph, index, bits, varying))
-    good = mica_infer_fail(infer, "out of memory");
+    good = !(infer->no_memory = true);
   for (uint32_t i = 0; good && i < body->result_count; i++) {
     mica_type type = infer->graph->nodes[body->results[i]].type;
     if (!listed_sharding(&mesh, out, i, type.shape.rank, &sharding, infer->message) ||

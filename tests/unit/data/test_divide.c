@@ -31,8 +31,8 @@ TEST(rows_that_divide) {
   for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
     mica_error error = {0};
     mica_batch batch = {0};
-    mica_dataset *dataset = mica_dataset_divide(rows_in_batches(cases[c].rows, cases[c].size, &error),
-                                                mesh, cases[c].axes, &error);
+    mica_dataset *dataset = mica_dataset_divide(
+        rows_in_batches(cases[c].rows, cases[c].size, &error), mesh, cases[c].axes, &error);
     for (int epoch = 0; epoch < 2; epoch++) {
       CHECK_OK_ERROR(mica_dataset_begin(dataset, epoch, &error), &error);
       int64_t row = 0;

@@ -319,9 +319,11 @@ static pjrt_error *execute(void *given) {
   ENTER(pjrt_execute_args);
   if (control.full_memory) return make(&control.errors);
   control.kept = (int64_t)args->options->kept_count;
-  for (size_t i = 0; i < control.outputs; i++)
-    args->outputs[0][i] = control.no_output ? NULL : make(&control.buffers);
-  if (args->done != NULL) args->done[0] = make(&control.events);
+  for (size_t d = 0; d < args->device_count; d++) {
+    for (size_t i = 0; i < control.outputs; i++)
+      args->outputs[d][i] = control.no_output ? NULL : make(&control.buffers);
+    if (args->done != NULL) args->done[d] = make(&control.events);
+  }
   return NULL;
 }
 static pjrt_error *buffer_destroy(void *given) {

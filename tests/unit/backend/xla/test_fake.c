@@ -564,7 +564,123 @@ TEST(programs_on_the_disk) {
   }
 }
 
-TEST_MAIN(TEST_CASE(works), TEST_CASE(fails_at_each_call), TEST_CASE(no_memory_at_each_request),
+/* ---- two devices -------------------------------------------------------------------------------- */
+
+/* A cut input, a whole one, a variable in parts, a region, results in parts; twice. */
+static mica_status mesh_story(const char *options, const mica_allocator *allocator,
+                              mica_error *error) {
+  char name[1300];
+  snprintf(name, sizeof name, "%s%s", backend, options);
+  mica_device_options how = {.struct_size = sizeof how, .backend = name};
+  if (allocator) how.allocator = *allocator;
+  mica_device *device = mica_device_open(&how, error);
+  if (!device) return error->status;
+  mica_mesh *mesh = mica_mesh_create("r=2", NULL);
+  mica_tensor *rows = mica_tensor_from(MICA_F32, MICA_DIMS(2, 64), NULL);
+  mica_tensor *columns = mica_tensor_from(MICA_F32, MICA_DIMS(4, 4), NULL);
+  mica_tensor *in[2] = {rows, columns}, *out[3] = {NULL};
+  mica_variable *variable = mica_variable_create("state", rows);
+  mica_graph *graph = mica_graph_create(NULL);
+  mica_value x = mica_shard(mica_parameter(graph, mica_tensor_type(rows)), mesh, "r, -");
+  mica_value y = mica_parameter(graph, mica_tensor_type(columns));
+  mica_status status = mica_variable_shard(variable, mesh, "r, -", error);
+  mica_value z = mica_add(mica_variable_read(graph, variable), x), made[3];
+  mica_variable_assign(variable, z);
+  mica_region region = mica_manual_begin(graph, mesh, &y, (const char *const[]){"-, r"}, 1);
+  made[0] = mica_all_reduce_sum(mica_argument(region, 0), "r");
+  made[1] = mica_argument(region, 0);
+  mica_manual_end(region, made, (const char *const[]){"", "-, r"}, 2, made);
+  made[2] = z;
+  mica_graph_set_outputs(graph, made, 3);
+  mica_executable *executable = NULL;
+  if (!status) status = mica_compile(device, graph, 0, &executable, error);
+  for (int i = 0; i < 2 && !status; i++)
+    status = mica_executable_run(executable, in, 2, out, 3, error);
+  for (int i = 0; i < 3; i++) mica_tensor_release(out[i]);
+  mica_tensor_release(rows);
+  mica_tensor_release(columns);
+  mica_executable_release(executable);
+  mica_graph_destroy(graph);
+  mica_variable_release(variable);
+  mica_mesh_release(mesh);
+  mica_device_release(device);
+  return status;
+}
+
+static fake_control *four_outputs(void) {
+  fake_control *f = plugin();
+  f->outputs = 4;
+  return f;
+}
+
+static void fail_on_a_mesh(const char *options) {
+  mica_error error = {0};
+  fake_control *f = four_outputs();
+  CHECK_OK_ERROR(mesh_story(options, NULL, &error), &error);
+  CHECK_EQ_INT(alive(f), 0);
+  CHECK_STR_CONTAINS(f->text, "sdy.manual_computation");
+  int64_t calls = f->calls, failed = 0;
+  CHECK(calls > 30);
+  for (int from = 0; from < 2; from++)
+    for (int64_t n = 1; n <= calls; n++) {
+      f = four_outputs();
+      *(from ? &f->fail_from : &f->fail_at) = n;
+      error = (mica_error){0};
+      if (mesh_story(options, NULL, &error) != MICA_OK) {
+        failed++;
+        CHECK_STR_CONTAINS(error.message, "told to fail");
+      }
+      CHECK_EQ_INT(alive(f), 0);
+    }
+  CHECK(failed > calls);
+}
+
+TEST(two_devices_fail_at_each_call) {
+  fail_on_a_mesh(",cache=off");
+  fail_on_a_mesh(",cache=off,resident=true");
+}
+
+TEST(two_devices_without_memory) {
+  for (int resident = 0; resident < 2; resident++) {
+    const char *options = resident ? ",cache=off,resident=true" : ",cache=off";
+    counting c = {0};
+    mica_allocator allocator = {count_allocate, &c};
+    mica_error error = {0};
+    fake_control *f = four_outputs();
+    CHECK_OK_ERROR(mesh_story(options, &allocator, &error), &error);
+    int64_t requests = c.requests;
+    for (int64_t n = 1; n <= requests; n++) {
+      f = four_outputs();
+      c = (counting){.fail_at = n};
+      error = (mica_error){0};
+      mica_status status = mesh_story(options, &allocator, &error);
+      if (status != MICA_OK && !CHECK_STATUS(status, MICA_OUT_OF_MEMORY))
+        fprintf(stderr, "request %d: %s\n", (int)n, error.message);
+      CHECK_EQ_INT(alive(f), 0);
+    }
+  }
+}
+
+TEST(two_devices_lie) {
+  mica_error error = {0};
+  fake_control *f = four_outputs();
+  f->no_output = true;
+  CHECK_STATUS(mesh_story(",cache=off", NULL, &error), MICA_INTERNAL);
+  CHECK_STR_CONTAINS(error.message, "is missing");
+  f = four_outputs();
+  f->no_buffer = true;
+  error = (mica_error){0};
+  CHECK_STATUS(mesh_story(",cache=off", NULL, &error), MICA_INTERNAL);
+  CHECK_STR_CONTAINS(error.message, "gave no buffer");
+  f = four_outputs();
+  f->failing_events = true;
+  error = (mica_error){0};
+  CHECK(mesh_story(",cache=off", NULL, &error) != MICA_OK);
+  CHECK_EQ_INT(alive(f), 0);
+}
+
+TEST_MAIN(TEST_CASE(two_devices_fail_at_each_call), TEST_CASE(two_devices_without_memory),
+          TEST_CASE(two_devices_lie), TEST_CASE(works), TEST_CASE(fails_at_each_call), TEST_CASE(no_memory_at_each_request),
           TEST_CASE(lies), TEST_CASE(missing_slots), TEST_CASE(names_and_options),
           TEST_CASE(other_machines), TEST_CASE(chooses_what_fits), TEST_CASE(describes_itself),
           TEST_CASE(resident_values_fail_at_each_call), TEST_CASE(resident_values_without_memory),
