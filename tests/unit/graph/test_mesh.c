@@ -225,6 +225,7 @@ TEST(from_parts) {
   CHECK_STR_CONTAINS(error.message, "part 2 has another type");
   parts[2] = kept;
   error = (mica_error){0};
+  mica_tensor_release(whole);
   CHECK_STATUS(mica_sharded_tensor_merge(NULL, &whole, &error), MICA_INVALID);
   error = (mica_error){0};
   CHECK_STATUS(mica_tensor_shard(NULL, mesh, "", &sharded, &error), MICA_INVALID);
