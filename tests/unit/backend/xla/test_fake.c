@@ -680,9 +680,10 @@ TEST(two_devices_lie) {
 }
 
 TEST_MAIN(TEST_CASE(two_devices_fail_at_each_call), TEST_CASE(two_devices_without_memory),
-          TEST_CASE(two_devices_lie), TEST_CASE(works), TEST_CASE(fails_at_each_call), TEST_CASE(no_memory_at_each_request),
-          TEST_CASE(lies), TEST_CASE(missing_slots), TEST_CASE(names_and_options),
-          TEST_CASE(other_machines), TEST_CASE(chooses_what_fits), TEST_CASE(describes_itself),
-          TEST_CASE(resident_values_fail_at_each_call), TEST_CASE(resident_values_without_memory),
-          TEST_CASE(resident_values_without_slots), TEST_CASE(what_a_program_says),
-          TEST_CASE(no_memory_on_the_device), TEST_CASE(programs_on_the_disk))
+          TEST_CASE(two_devices_lie), TEST_CASE(works), TEST_CASE(fails_at_each_call),
+          TEST_CASE(no_memory_at_each_request), TEST_CASE(lies), TEST_CASE(missing_slots),
+          TEST_CASE(names_and_options), TEST_CASE(other_machines), TEST_CASE(chooses_what_fits),
+          TEST_CASE(describes_itself), TEST_CASE(resident_values_fail_at_each_call),
+          TEST_CASE(resident_values_without_memory), TEST_CASE(resident_values_without_slots),
+          TEST_CASE(what_a_program_says), TEST_CASE(no_memory_on_the_device),
+          TEST_CASE(programs_on_the_disk))
