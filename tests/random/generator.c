@@ -400,6 +400,11 @@ size_t random_statement_count(void) {
   return kind_count;
 }
 const char *random_statement_name(size_t i) { return kinds[i].name; }
+bool random_leaves_out(mica_op op) {
+  return op == MICA_OP_SHARD || op == MICA_OP_MANUAL || op == MICA_OP_ALL_REDUCE ||
+         op == MICA_OP_ALL_GATHER || op == MICA_OP_REDUCE_SCATTER || op == MICA_OP_ALL_TO_ALL ||
+         op == MICA_OP_COLLECTIVE_PERMUTE || op == MICA_OP_AXIS_INDEX;
+}
 bool random_operator_has_row(mica_op op) {
   make_kinds();
   const char *name = mica_op_definition(op)->name;

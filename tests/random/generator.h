@@ -103,6 +103,9 @@ size_t random_statement_count(void);
 const char *random_statement_name(size_t i);
 /* Whether some statement makes the operator, on its own or beside others. */
 bool random_operator_has_row(mica_op op);
+/* Layouts and collectives need a mesh around them whose sizes divide those of the arrays: their cases, nestings and
+ * mutants (conformance.*, mutation.mutation) and unit.backend.mesh_step hold them. */
+bool random_leaves_out(mica_op op);
 /* In all programs that were built while uses were counted. */
 int64_t random_statement_uses(const char *name);
 void random_count_uses(bool count);

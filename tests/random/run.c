@@ -59,7 +59,7 @@ static void print_histogram(const random_statistics *s, bool complete) {
   static tally list[MICA_OP_COUNT + 512];
   size_t count = 0;
   for (int op = 1; op < MICA_OP_COUNT; op++)
-    if (op != MICA_OP_RESULT)
+    if (op != MICA_OP_RESULT && !random_leaves_out((mica_op)op))
       list[count++] = (tally){mica_op_definition((mica_op)op)->name, s->with[op]};
   print_tallies("programs with each operator", list, count, complete);
   count = 0;
@@ -79,7 +79,7 @@ static void write_tally(const random_statistics *s, const char *path) {
     return;
   }
   for (int op = 1; op < MICA_OP_COUNT; op++)
-    if (op != MICA_OP_RESULT)
+    if (op != MICA_OP_RESULT && !random_leaves_out((mica_op)op))
       fprintf(file, "operator %s %lld\n", mica_op_definition((mica_op)op)->name,
               (long long)s->with[op]);
   for (size_t i = 0; i < random_statement_count(); i++) {

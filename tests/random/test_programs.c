@@ -11,18 +11,10 @@
 #include "check.h"
 #include "random/checks.h"
 
-/* Layouts and collectives need a mesh around them whose sizes divide those of the arrays: their cases, nestings and
- * mutants (conformance.*, mutation.mutation) and unit.backend.mesh_step hold them. */
-static bool of_several_devices(int op) {
-  return op == MICA_OP_SHARD || op == MICA_OP_MANUAL || op == MICA_OP_ALL_REDUCE ||
-         op == MICA_OP_ALL_GATHER || op == MICA_OP_REDUCE_SCATTER || op == MICA_OP_ALL_TO_ALL ||
-         op == MICA_OP_COLLECTIVE_PERMUTE || op == MICA_OP_AXIS_INDEX;
-}
-
 TEST(every_operator_has_a_row) {
   for (int op = 1; op < MICA_OP_COUNT; op++) {
     if (op == MICA_OP_PARAMETER || op == MICA_OP_ARGUMENT || op == MICA_OP_RESULT) continue;
-    if (of_several_devices(op)) continue;
+    if (random_leaves_out((mica_op)op)) continue;
     if (!random_operator_has_row((mica_op)op))
       CHECK_FAIL(
           "operator %s is in no random program: expected a row in tests/random/rows_*.c (a "
