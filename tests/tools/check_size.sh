@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # How large the release library is: the stripped libmica.so, and code and data (`size`: text + data) of its
-# objects: the kernels, the folders below them, and what is built on top of those.
+# objects: the kernels, the folders below them, and what is built on top of those (several devices among it).
 . "$(dirname "$0")/lib.sh"
 have size && have strip || skip 'size and strip (binutils) are missing'
 library=$MICA_BUILD_DIR/libmica.so
@@ -35,14 +35,16 @@ awk -v stripped="$stripped" -v most_stripped=$most_stripped -v most_kernels=$mos
   {
     folder = $2; sub(/^src\//, "", folder); sub(/\/.*/, "", folder)
     if ($2 ~ /^src\/backend\/cpu\/kernels\//) kernels += $1
+    else if ($2 ~ /mesh|collective|manual/) devices += $1
     else { part[folder] += $1; if (folder ~ /^(platform|core|graph|backend|jit)$/) rest += $1 }
   }
   END {
-    above = part["nn"] + part["data"] + part["model"] + part["train"]
+    above = part["nn"] + part["data"] + part["model"] + part["train"] + devices
     line("libmica.so, stripped", stripped)
-    line("the same without nn, data, model, train", stripped - above, most_stripped)
+    line("without nn, data, model, train, devices", stripped - above, most_stripped)
     line("kernels: src/backend/cpu/kernels", kernels, most_kernels)
     line("the rest: platform, core, graph, backend, jit", rest, most_rest)
+    line("several devices: mesh, manual, collectives", devices)
     for (folder in part) printf "  src/%-38s %9d bytes\n", folder, part[folder]
     exit bad
   }' members || bad=1
