@@ -80,7 +80,8 @@ MICA_API mica_status mica_graph_bind_custom(mica_graph *graph, mica_custom_opera
                                             mica_error *error);
 
 /* Calls `function` with the values each time the place is reached: for logging, plotting,
- * stopping. An error that it returns ends the call. Under vmap once for each example. */
+ * stopping. An error that it returns ends the call. Under vmap once for each example. At least one
+ * operand: it says in which graph. */
 typedef mica_status mica_host_function(void *user, const mica_custom_call *call, mica_error *error);
 MICA_API void mica_host_callback(const mica_value *in, size_t in_count,
                                  mica_host_function *function, void *user);

@@ -221,6 +221,9 @@ mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, si
       return no_region(graph, carry_count);
     }
   }
+  if (length < -1)
+    mica_fail_operator(graph, "scan_begin", in, count, "length %lld: expected at least 0",
+                       (long long)length);
   if (length < 0) {
     mica_fail_operator(graph, "scan_begin", in, count,
                        "without items the length is unknown: expected mica_scan_begin_count");

@@ -28,7 +28,10 @@ mica_custom_operator *mica_custom_create(const mica_custom_options *given, mica_
     memcpy(&options, given, size);
   }
   size_t length = options.name ? strlen(options.name) + 1 : 0, whole;
-  if (!good_custom_name(options.name))
+  if (given && !given->struct_size)
+    mica_error_set(error, MICA_INVALID,
+                   "custom_create: struct_size is 0: expected sizeof(mica_custom_options)");
+  else if (!good_custom_name(options.name))
     mica_error_set(error, MICA_INVALID,
                    "custom_create: the name is \"%s\": expected letters, digits, '_', '.' or '-'",
                    options.name ? options.name : "");

@@ -18,7 +18,7 @@ bool mica_infer_fail(mica_infer *infer, const char *format, ...) {
 }
 
 mica_graph *mica_graph_of(const mica_value *in, size_t count) {
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; in && i < count; i++)
     if (in[i].graph) return in[i].graph;
   return NULL;
 }

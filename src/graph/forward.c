@@ -168,6 +168,12 @@ void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, s
 static bool tangents_fit(mica_graph *graph, const mica_value *y, size_t y_count,
                          const mica_value *x, const mica_value *x_tangent, size_t x_count) {
   char why[MICA_MESSAGE_SIZE];
+  if ((!y && y_count) || ((!x || !x_tangent) && x_count)) {
+    mica_fail_operator(graph, "jvp", NULL, 0,
+                       "a list is NULL: expected %zu results, %zu inputs and their tangents",
+                       y_count, x_count);
+    return false;
+  }
   for (size_t j = 0; j < y_count; j++)
     if (!mica_value_usable(graph, y[j], why, sizeof why)) {
       mica_fail_operator(graph, "jvp", y, y_count, "result %zu: %s", j, why);
@@ -199,7 +205,8 @@ void mica_jvp(const mica_value *y, size_t y_count, const mica_value *x, const mi
   if (open && !made) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
   if (made && tangents_fit(graph, y, y_count, x, x_tangent, x_count))
     mica_forward_mode(graph, 0, y, y_count, x, x_tangent, x_count, made);
-  for (size_t j = 0; j < y_count; j++)
+  if (!out && made) mica_fail_operator(graph, "jvp", y, y_count, "the place for results is NULL");
+  for (size_t j = 0; out && j < y_count; j++)
     out[j] = !graph || graph->status != MICA_OK ? mica_no_value(graph)
              : made[j].id                       ? made[j]
                                                 : mica_zeros_like(y[j]);

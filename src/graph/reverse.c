@@ -216,6 +216,11 @@ void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y,
 static bool usable_values(mica_graph *graph, const char *name, const char *what,
                           const mica_value *values, size_t count) {
   char why[MICA_MESSAGE_SIZE];
+  if (!values && count) {
+    mica_fail_operator(graph, name, NULL, 0, "the list of each %s is NULL: expected %zu", what,
+                       count);
+    return false;
+  }
   for (size_t i = 0; i < count; i++) {
     bool usable = mica_value_usable(graph, values[i], why, sizeof why);
     if (usable && mica_canonical(graph, values[i]).id == values[i].id) continue;
@@ -252,8 +257,12 @@ static void hand_over(mica_graph *graph, const mica_value *like, mica_value *mad
                       mica_value *out) {
   for (size_t i = 0; made && i < count && graph->status == MICA_OK; i++)
     if (!made[i].id) made[i] = mica_zeros_like(like[i]);
+  if (!out && count && made) {
+    mica_fail_operator(graph, "gradients", like, count, "the place for results is NULL");
+    return;
+  }
   bool good = made && graph->status == MICA_OK;
-  for (size_t i = 0; i < count; i++) out[i] = good ? made[i] : mica_no_value(graph);
+  for (size_t i = 0; out && i < count; i++) out[i] = good ? made[i] : mica_no_value(graph);
 }
 
 void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count,

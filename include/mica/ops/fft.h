@@ -71,7 +71,7 @@ MICA_API mica_value mica_overlap_add(mica_value x, int64_t hop);
  * ends, reflected (n > length / 2) or with zeros; or frames only lie where x is (MICA_STFT_INSIDE). istft
  * takes it back by the least squares of Griffin and Lim (1984): frames times the window, added up,
  * divided by the sum of squared windows (0 where that is below 1e-11); without what x was continued by,
- * or `samples` of it. */
+ * or `samples` of it. It has to be given the length, hop, window and border of the stft. */
 typedef enum { MICA_STFT_REFLECT, MICA_STFT_ZEROS, MICA_STFT_INSIDE } mica_stft_border;
 typedef struct {
   size_t struct_size;

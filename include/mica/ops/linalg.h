@@ -44,19 +44,20 @@ MICA_API void mica_lu(mica_value x, mica_value out[3]);
 /* x [..., m, n] -> Q [..., m, k], R [..., k, n], k = min(m, n), or with `full` k = m: x = Q R, Q' Q =
  * 1, R upper triangular, by Householder reflections with LAPACK's signs (R's diagonal may be
  * negative). Derivatives need the first min(m, n) columns to be independent; with `full` and m > n
- * there are none. Not finite: NaN throughout Q and R's triangle. */
+ * there are none. Not finite: NaN throughout Q and R's triangle. Either of
+ * the results may be NULL. */
 MICA_API void mica_qr(mica_value x, bool full, mica_value *out_q, mica_value *out_r);
 
 /* x [..., n, n] -> w [..., n] ascending, V [..., n, n] with eigenvectors as columns: V' (x + x') / 2 V
  * = diagonal(w). Vectors are determined up to sign (and rotation where values are equal).
  * Derivatives of V take a reciprocal gap of two equal values as 0. Vectors that nobody uses cost
- * nothing. Not finite: NaN. */
+ * nothing; either of the results may be NULL. Not finite: NaN. */
 MICA_API void mica_eigh(mica_value x, mica_value *out_values, mica_value *out_vectors);
 MICA_API mica_value mica_eigvalsh(mica_value x);
 
 /* x [..., m, n] -> U [..., m, k], s [..., k] descending, V' [..., k, n], k = min(m, n): x = U
  * diagonal(s) V'. `full`: U [..., m, m], V' [..., n, n]; the columns added carry no derivative.
- * Signs, equal values and NaN as in mica_eigh. */
+ * Signs, equal values, NaN and NULL as in mica_eigh. */
 MICA_API void mica_svd(mica_value x, bool full, mica_value *out_u, mica_value *out_values,
                        mica_value *out_vt);
 MICA_API mica_value mica_svdvals(mica_value x);
@@ -69,7 +70,8 @@ MICA_API mica_value mica_solve(mica_value a, mica_value b);
 MICA_API mica_value mica_inverse(mica_value x); /* [..., n, n] -> [..., n, n] */
 /* [..., n, n] -> [...]; 1 for n = 0. The gradient is det(x) x'^-1, not finite for a singular x. */
 MICA_API mica_value mica_det(mica_value x);
-/* [..., n, n] -> sign [...] (-1, 0, 1) and log |det| [...] (-infinity for a singular matrix). */
+/* [..., n, n] -> sign [...] (-1, 0, 1) and log |det| [...] (-infinity for a singular matrix);
+ * either may be NULL. */
 MICA_API void mica_slogdet(mica_value x, mica_value *out_sign, mica_value *out_log);
 
 /* ---- least squares --------------------------------------------------------------------------- */

@@ -174,10 +174,14 @@ static const mica_custom_options *options_of(const mica_rule *rule) {
 static void check_derivatives(const mica_rule *rule, const char *what, const mica_value *like,
                               mica_value *values, size_t count) {
   const mica_custom_attr *attr = rule->attr;
-  for (size_t i = 0; i < count && rule->graph->status == MICA_OK; i++)
-    if (values[i].id && !mica_type_equal(mica_type_of(values[i]), mica_type_of(like[i])))
-      mica_fail_operator(rule->graph, attr->name, &values[i], 1,
-                         "its %s %zu has another type than what it belongs to", what, i);
+  for (size_t i = 0; i < count && rule->graph->status == MICA_OK; i++) {
+    if (!values[i].id || mica_type_equal(mica_type_of(values[i]), mica_type_of(like[i]))) continue;
+    char expected[64];
+    mica_type_format(mica_type_of(like[i]), expected, sizeof expected);
+    mica_fail_operator(rule->graph, attr->name, &values[i], 1,
+                       "its %s %zu has another type than what it belongs to: expected %s", what, i,
+                       expected);
+  }
 }
 
 static void vjp_custom(const mica_rule *rule, const mica_value *cotangents, mica_value *out) {

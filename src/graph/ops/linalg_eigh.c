@@ -212,8 +212,8 @@ void mica_eigh(mica_value x, mica_value *out_values, mica_value *out_vectors) {
   MICA_ENTRY(x.graph);
   mica_value out[2] = {mica_no_value(x.graph), mica_no_value(x.graph)};
   mica_emit_results(x.graph, MICA_OP_EIGH, &x, 1, NULL, out, 2);
-  *out_values = out[0];
-  *out_vectors = out[1];
+  if (out_values) *out_values = out[0];
+  if (out_vectors) *out_vectors = out[1];
 }
 mica_value mica_eigvalsh(mica_value x) {
   MICA_ENTRY(x.graph);

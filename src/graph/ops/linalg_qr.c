@@ -184,6 +184,6 @@ void mica_qr(mica_value x, bool full, mica_value *out_q, mica_value *out_r) {
   MICA_ENTRY(x.graph);
   mica_value out[2] = {mica_no_value(x.graph), mica_no_value(x.graph)};
   mica_emit_results(x.graph, MICA_OP_QR, &x, 1, &(mica_qr_attr){.full = full}, out, 2);
-  *out_q = out[0];
-  *out_r = out[1];
+  if (out_q) *out_q = out[0];
+  if (out_r) *out_r = out[1];
 }

@@ -190,8 +190,9 @@ void mica_svd(mica_value x, bool full, mica_value *out_u, mica_value *out_values
   MICA_ENTRY(x.graph);
   mica_value none = mica_no_value(x.graph), out[3] = {none, none, none};
   mica_emit_results(x.graph, MICA_OP_SVD, &x, 1, NULL, out, 3);
-  *out_values = out[1];
-  *out_u = full ? completed_basis(out[0]) : out[0];
+  if (out_values) *out_values = out[1];
+  if (out_u) *out_u = full ? completed_basis(out[0]) : out[0];
+  if (!out_vt) return;
   *out_vt = full ? mica_matrix_transpose(completed_basis(mica_matrix_transpose(out[2]))) : out[2];
 }
 mica_value mica_svdvals(mica_value x) {

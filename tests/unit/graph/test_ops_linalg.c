@@ -131,5 +131,45 @@ TEST(functions_of_matrices) {
   CHECK_FAILS(mica_matrix_exp(F32(3, 2)), "matrix_exp(f32[3, 2])", "square");
 }
 
+/* One of the results; the others are not wanted. */
+static mica_value one_result(mica_value x, int which) {
+  mica_value y = x;
+  if (which < 2)
+    mica_eigh(x, which == 0 ? &y : NULL, which == 1 ? &y : NULL);
+  else if (which < 4)
+    mica_qr(x, false, which == 2 ? &y : NULL, which == 3 ? &y : NULL);
+  else if (which < 7)
+    mica_svd(x, true, which == 4 ? &y : NULL, which == 5 ? &y : NULL, which == 6 ? &y : NULL);
+  else
+    mica_slogdet(x, which == 7 ? &y : NULL, which == 8 ? &y : NULL);
+  return y;
+}
+TEST(results_that_nobody_wants) {
+  static const char *const types[] = {"f32[3]", "f32[3, 3]", "f32[3, 3]", "f32[3, 3]", "f32[3, 3]",
+                                      "f32[3]", "f32[3, 3]", "f32[]",     "f32[]"};
+  for (int i = 0; i < 9; i++) CHECK_TYPE(one_result(F32(3, 3), i), types[i]);
+}
+
+/* Derivatives with one of the lists missing. */
+static mica_value derivative_without(mica_value x, int what) {
+  mica_value loss = mica_reduce_sum(x, MICA_ALL), out = x;
+  if (what == 0)
+    mica_gradients(loss, NULL, 1, &out);
+  else if (what == 1)
+    mica_gradients(loss, &x, 1, NULL);
+  else if (what == 2)
+    mica_jvp(&loss, 1, &x, NULL, 1, &out);
+  else
+    mica_jvp(&loss, 1, &x, &x, 1, NULL);
+  return out;
+}
+TEST(lists_that_are_missing) {
+  CHECK_FAILS(derivative_without(F32(3), 0), "gradients", "is NULL", "expected 1");
+  CHECK_FAILS(derivative_without(F32(3), 1), "gradients(f32[3])", "is NULL");
+  CHECK_FAILS(derivative_without(F32(3), 2), "jvp", "is NULL", "expected 1 results");
+  CHECK_FAILS(derivative_without(F32(3), 3), "jvp(f32[])", "is NULL");
+}
+
 TEST_MAIN(TEST_CASE(factors), TEST_CASE(systems), TEST_CASE(determinants),
-          TEST_CASE(orthogonal_factors), TEST_CASE(functions_of_matrices))
+          TEST_CASE(orthogonal_factors), TEST_CASE(functions_of_matrices),
+          TEST_CASE(results_that_nobody_wants), TEST_CASE(lists_that_are_missing))
