@@ -14,7 +14,8 @@ mica_value mica_sum_over_devices(mica_value x, const char *text, uint32_t bits);
  * false without memory. */
 bool mica_varying_results(const mica_graph *graph, uint32_t region, const uint32_t *argument_bits,
                           uint32_t *out_bits);
-/* Of a value of the innermost open manual region; all bits where it is not known. */
+/* Of a value of the innermost open manual region; all bits where it is not known. Want of memory fails
+ * the graph: a sum of what is equal everywhere has not the bits of its multiple. */
 uint32_t mica_varying_here(mica_graph *graph, mica_value x);
 
 /* The innermost open manual block, NULL: none. */

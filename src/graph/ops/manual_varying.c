@@ -153,7 +153,10 @@ uint32_t mica_varying_here(mica_graph *graph, mica_value x) {
     return UINT32_MAX;
   varying_walk w;
   uint32_t end = graph->count, bits;
-  if (!walk_begin(&w, graph, graph->current, end)) return UINT32_MAX;
+  if (!walk_begin(&w, graph, graph->current, end)) {
+    mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+    return UINT32_MAX;
+  }
   for (uint32_t i = 0; i < data->declared_count; i++) {
     const char *text;
     size_t length;
