@@ -169,12 +169,12 @@ static bool shared_cotangents(derived_region *d, const mica_value *cotangents, m
 /* Whether the derivative can take the region's own place, so that the block runs once: nothing that it starts
  * from is made of the region's results. So it is where the loss is made inside. */
 static bool takes_the_place(const mica_rule *rule, const mica_value *cotangents) {
-  const mica_graph *graph = rule->graph;
+  mica_graph *graph = rule->graph;
   if (graph->nodes[rule->id].superseded_by || graph->current != graph->nodes[rule->id].region)
     return false;
   uint32_t begin = rule->id, end = graph->count;
   bool *made_of = mica_allocate_zeroed(&graph->allocator, end - begin + 1u, sizeof *made_of);
-  bool free_of_it = made_of != NULL;
+  bool free_of_it = made_of || region_without_memory(graph);
   for (uint32_t id = begin; made_of && id < end; id++) {
     const mica_node *node = &graph->nodes[id];
     if (node->region != graph->current || node->op == MICA_OP_RESULT) continue;
