@@ -24,6 +24,9 @@ void mica_custom_gradient_batch(const mica_rule *rule, const bool *batched, int6
 /* control_effects.c. A rule of replay for copies of a block: without the effects whose results nobody reads. */
 bool mica_leave_out_effects(void *context, mica_graph *to, const mica_graph *from, uint32_t id,
                             const mica_value *in, size_t in_count, mica_value *out);
+/* Whether one of the values is made of results of node `id`, with what stands in for nodes (superseded_by) in
+ * their place: then nothing that needs the values can stand in for `id`. True without memory. */
+bool mica_is_made_of(mica_graph *graph, uint32_t id, const mica_value *values, size_t count);
 /* Whether the block that forward mode builds for the rule's node has to take its place, and can: the node's results
  * come from those of an effect, and no tangent is made of them. */
 bool mica_takes_the_place(const mica_rule *rule, const mica_value *tangents);

@@ -48,33 +48,44 @@ static bool reads_effects(const mica_graph *graph, uint32_t index) {
   return false;
 }
 
-/* Whether one of the values is made of results of node `id`. */
-static bool made_of(mica_graph *graph, uint32_t id, const mica_value *values, size_t count) {
-  uint32_t begin = id + graph->nodes[id].result_count, end = begin;
-  for (size_t i = 0; i < count; i++)
-    if (values[i].id >= end) end = values[i].id + 1;
-  bool *wanted = mica_arena_allocate_zeroed(&graph->arena, (size_t)(end - id) + 1, sizeof *wanted);
-  if (!wanted) {
+/* The node that gives value `id`, or what stands in for it. */
+static uint32_t maker_of(const mica_graph *graph, uint32_t id) {
+  uint32_t index;
+  return mica_owner_of_result(graph, mica_stand_in(graph, id), &index);
+}
+
+bool mica_is_made_of(mica_graph *graph, uint32_t id, const mica_value *values, size_t count) {
+  enum { UNSEEN, WAITING, SEEN };
+  size_t size = graph->count;
+  uint8_t *state = mica_allocate_zeroed(&graph->allocator, size, sizeof *state);
+  uint32_t at = 0, waiting = 0;
+  bool found = false;
+  if (!state) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     return true;
   }
-  for (size_t i = 0; i < count; i++)
-    if (values[i].id >= id) wanted[values[i].id - id] = true;
-  for (uint32_t at = end; at-- > begin;) {
-    if (!wanted[at - id]) continue;
-    const mica_node *node = &graph->nodes[at];
-    if (node->op == MICA_OP_RESULT) {
-      wanted[at - node->result_count - id] = true;
-      continue;
-    }
-    if (node->superseded_by) return true; /* of what stands in for it, who knows */
-    const uint32_t *operands = mica_node_operands(graph, node);
-    for (uint32_t i = 0; i < node->operand_count; i++)
-      if (operands[i] >= id) wanted[operands[i] - id] = true;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t maker = values[i].id ? maker_of(graph, values[i].id) : 0;
+    if (!maker || state[maker] != UNSEEN) continue;
+    state[maker] = WAITING, waiting++;
+    if (maker >= at) at = maker + 1;
   }
-  for (uint32_t at = id; at < begin; at++)
-    if (wanted[at - id]) return true;
-  return false;
+  while (waiting > 0 && !found) {
+    if (state[--at] != WAITING) continue;
+    state[at] = SEEN, waiting--;
+    found = at == id;
+    const uint32_t *operands = mica_node_operands(graph, &graph->nodes[at]);
+    uint32_t next = at;
+    for (uint32_t i = 0; i < graph->nodes[at].operand_count; i++) {
+      uint32_t maker = maker_of(graph, operands[i]);
+      if (state[maker] != UNSEEN) continue;
+      state[maker] = WAITING, waiting++;
+      if (maker >= next) next = maker + 1; /* a stand-in comes later than what it stands for */
+    }
+    at = next;
+  }
+  mica_free(&graph->allocator, state, size);
+  return found;
 }
 
 bool mica_takes_the_place(const mica_rule *rule, const mica_value *tangents) {
@@ -84,5 +95,5 @@ bool mica_takes_the_place(const mica_rule *rule, const mica_value *tangents) {
   if (node->superseded_by || graph->current != node->region) return false;
   for (uint32_t r = 0; r < node->region_count && !reads; r++)
     reads = reads_effects(graph, graph->owned[node->region_first + r]);
-  return reads && !made_of(graph, rule->id, tangents, rule->in_count);
+  return reads && !mica_is_made_of(graph, rule->id, tangents, rule->in_count);
 }

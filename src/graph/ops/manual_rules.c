@@ -169,26 +169,9 @@ static bool shared_cotangents(derived_region *d, const mica_value *cotangents, m
 /* Whether the derivative can take the region's own place, so that the block runs once: nothing that it starts
  * from is made of the region's results. So it is where the loss is made inside. */
 static bool takes_the_place(const mica_rule *rule, const mica_value *cotangents) {
-  mica_graph *graph = rule->graph;
-  if (graph->nodes[rule->id].superseded_by || graph->current != graph->nodes[rule->id].region)
-    return false;
-  uint32_t begin = rule->id, end = graph->count;
-  bool *made_of = mica_allocate_zeroed(&graph->allocator, end - begin + 1u, sizeof *made_of);
-  bool free_of_it = made_of || region_without_memory(graph);
-  for (uint32_t id = begin; made_of && id < end; id++) {
-    const mica_node *node = &graph->nodes[id];
-    if (node->region != graph->current || node->op == MICA_OP_RESULT) continue;
-    bool is = id == rule->id;
-    for (uint32_t i = 0; i < node->operand_count; i++) {
-      uint32_t operand = mica_node_operands(graph, node)[i];
-      is = is || (operand >= begin && made_of[operand - begin]);
-    }
-    for (uint32_t i = 0; i < node->result_count; i++) made_of[id + i - begin] = is;
-  }
-  for (size_t j = 0; free_of_it && j < rule->out_count; j++)
-    if (cotangents[j].id >= begin && made_of[cotangents[j].id - begin]) free_of_it = false;
-  mica_free(&graph->allocator, made_of, end - begin + 1u);
-  return free_of_it;
+  const mica_node *node = &rule->graph->nodes[rule->id];
+  return !node->superseded_by && rule->graph->current == node->region &&
+         !mica_is_made_of(rule->graph, rule->id, cotangents, rule->out_count);
 }
 
 static void reverse_region(derived_region *d, const mica_value *cotangents, mica_value *out) {

@@ -396,9 +396,48 @@ TEST(the_derivative_takes_the_place) {
   mica_device_release(device);
 }
 
+static mica_value region_of_squares(mica_value x) {
+  mica_mesh *mesh = mica_mesh_create("r=2", NULL);
+  mica_region region = mica_manual_begin(x.graph, mesh, &x, (const char *const[]){"r"}, 1);
+  mica_value out = mica_square(mica_argument(region, 0));
+  mica_manual_end(region, &out, (const char *const[]){"r"}, 1, &out);
+  mica_mesh_release(mesh);
+  return out;
+}
+/* The derivative of each region reads the other's results, so that they cannot both take the places. */
+static void product_of_regions(mica_graph *graph, const mica_value *in, mica_value *out,
+                               void *user) {
+  (void)graph;
+  const int *order = user; /* {which first, -1: both at once} */
+  mica_value loss =
+      mica_reduce_sum(mica_mul(region_of_squares(in[0]), region_of_squares(in[1])), MICA_ALL);
+  if (*order < 0) mica_gradients(loss, in, 2, out);
+  for (int i = 0; i < 2 && *order >= 0; i++)
+    mica_gradients(loss, &in[i ^ *order], 1, &out[i ^ *order]);
+}
+TEST(regions_that_read_each_other) {
+  mica_tensor *in[2] = {counted_up(MICA_F64, MICA_DIMS(4), 1, 1),
+                        counted_up(MICA_F64, MICA_DIMS(4), 2, 1)};
+  static const char *const devices[] = {"cpu, threads=2", "reference"};
+  for (int d = 0; d < 2; d++) {
+    mica_device *device = cpu(devices[d]);
+    for (int order = -1; order < 2; order++) {
+      mica_error error = {0};
+      mica_tensor *out[2] = {NULL};
+      mica_status status =
+          mica_call_once(device, product_of_regions, &order, in, 2, out, 2, &error);
+      if (!CHECK_OK_ERROR(status, &error)) continue;
+      check_values(out[0], (double[]){8, 36, 96, 200}, 4); /* 2 x y^2 */
+      check_values(out[1], (double[]){4, 24, 72, 160}, 4); /* 2 y x^2 */
+    }
+    mica_device_release(device);
+  }
+  mica_tensor_release(in[0]), mica_tensor_release(in[1]);
+}
+
 TEST_MAIN(TEST_CASE(sums_and_gathering), TEST_CASE(movement_between_devices),
           TEST_CASE(a_ring_in_a_loop), TEST_CASE(devices_that_disagree),
           TEST_CASE(one_device_fails), TEST_CASE(marked_values_come_in_order),
           TEST_CASE(nan_is_found_in_a_region), TEST_CASE(cancelled),
           TEST_CASE(equal_bits_for_any_threads), TEST_CASE(calls_from_many_threads),
-          TEST_CASE(the_derivative_takes_the_place))
+          TEST_CASE(the_derivative_takes_the_place), TEST_CASE(regions_that_read_each_other))
