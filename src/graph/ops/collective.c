@@ -265,21 +265,25 @@ static mica_value transpose_all_to_all(const mica_rule *rule, size_t operand,
   return mica_emit(rule->graph, MICA_OP_ALL_TO_ALL, cotangents, 1, &attr);
 }
 
+/* "0 1, 1 2", which it releases. */
+static mica_value emit_pairs(mica_value x, const char *mesh, const char *axes, mica_text *pairs) {
+  mica_permute_attr attr = {
+      .mesh = mesh, .axes = axes, .pairs = pairs->data == NULL ? "" : pairs->data};
+  mica_value out = pairs->failed ? mica_fail(x.graph, MICA_OUT_OF_MEMORY, "out of memory")
+                                 : mica_emit(x.graph, MICA_OP_COLLECTIVE_PERMUTE, &x, 1, &attr);
+  mica_text_deinit(pairs);
+  return out;
+}
+
 static mica_value emit_permute(mica_value x, const char *mesh, const char *axes,
                                const int32_t *source, int64_t size, bool inverse) {
   mica_text pairs;
   mica_text_init(&pairs, &x.graph->allocator);
-  mica_text_append(&pairs, "");
   for (int32_t to = 0; to < size; to++)
     if (source[to] >= 0)
       mica_text_format(&pairs, "%s%" PRId32 " %" PRId32, pairs.size == 0 ? "" : ", ",
                        inverse ? to : source[to], inverse ? source[to] : to);
-  mica_permute_attr attr = {
-      .mesh = mesh, .axes = axes, .pairs = pairs.data == NULL ? "" : pairs.data};
-  mica_value out = pairs.failed ? mica_fail(x.graph, MICA_OUT_OF_MEMORY, "out of memory")
-                                : mica_emit(x.graph, MICA_OP_COLLECTIVE_PERMUTE, &x, 1, &attr);
-  mica_text_deinit(&pairs);
-  return out;
+  return emit_pairs(x, mesh, axes, &pairs);
 }
 
 static mica_value transpose_permute(const mica_rule *rule, size_t operand,
@@ -430,12 +434,14 @@ const mica_manual_attr *mica_open_manual(const mica_graph *graph) {
   return NULL;
 }
 
-/* The mesh of the open region and the group that `axes` names there; NULL after a mistake. */
+/* The mesh of the open region and the group that `axes` names there; NULL after a mistake, in the operands
+ * too. */
 static const char *group_here(mica_graph *graph, const char *op, const mica_value *x, size_t count,
                               const char *axes, mica_mesh_group *group) {
-  const mica_manual_attr *manual = mica_open_manual(graph);
   mica_mesh_axes mesh;
   char message[MICA_MESSAGE_SIZE];
+  if (count > 0 && !mica_operands_usable(op, x, count)) return NULL;
+  const mica_manual_attr *manual = mica_open_manual(graph);
   if (!manual) {
     mica_fail_operator(
         graph, op, x, count,
@@ -450,7 +456,6 @@ static const char *group_here(mica_graph *graph, const char *op, const mica_valu
 
 static mica_value all_reduce(mica_value x, const char *function, const char *axes,
                              mica_reduce_kind kind, mica_mesh_group *group) {
-  if (!mica_operands_usable(function, &x, 1)) return mica_no_value(x.graph);
   const char *mesh = group_here(x.graph, function, &x, 1, axes, group);
   if (!mesh) return mica_no_value(x.graph);
   mica_all_reduce_attr attr = {.mesh = mesh, .axes = axes, .kind = (int32_t)kind};
@@ -490,7 +495,6 @@ mica_value mica_all_reduce_mean(mica_value x, const char *mesh_axes) {
 mica_value mica_all_gather(mica_value x, const char *mesh_axes, int32_t axis) {
   MICA_ENTRY(x.graph);
   mica_mesh_group group;
-  if (!mica_operands_usable("all_gather", &x, 1)) return mica_no_value(x.graph);
   const char *mesh = group_here(x.graph, "all_gather", &x, 1, mesh_axes, &group);
   if (!mesh) return mica_no_value(x.graph);
   mica_all_gather_attr attr = {.mesh = mesh, .axes = mesh_axes, .axis = axis};
@@ -500,7 +504,6 @@ mica_value mica_all_gather(mica_value x, const char *mesh_axes, int32_t axis) {
 mica_value mica_reduce_scatter(mica_value x, const char *mesh_axes, int32_t axis) {
   MICA_ENTRY(x.graph);
   mica_mesh_group group;
-  if (!mica_operands_usable("reduce_scatter", &x, 1)) return mica_no_value(x.graph);
   const char *mesh = group_here(x.graph, "reduce_scatter", &x, 1, mesh_axes, &group);
   if (!mesh) return mica_no_value(x.graph);
   mica_all_gather_attr attr = {.mesh = mesh, .axes = mesh_axes, .axis = axis};
@@ -511,7 +514,6 @@ mica_value mica_all_to_all(mica_value x, const char *mesh_axes, int32_t split_ax
                            int32_t concat_axis) {
   MICA_ENTRY(x.graph);
   mica_mesh_group group;
-  if (!mica_operands_usable("all_to_all", &x, 1)) return mica_no_value(x.graph);
   const char *mesh = group_here(x.graph, "all_to_all", &x, 1, mesh_axes, &group);
   if (!mesh) return mica_no_value(x.graph);
   mica_all_to_all_attr attr = {
@@ -523,26 +525,19 @@ mica_value mica_collective_permute(mica_value x, const char *mesh_axes, const in
                                    size_t count) {
   MICA_ENTRY(x.graph);
   mica_mesh_group group;
-  if (!mica_operands_usable("collective_permute", &x, 1)) return mica_no_value(x.graph);
   const char *mesh = group_here(x.graph, "collective_permute", &x, 1, mesh_axes, &group);
   if (!mesh) return mica_no_value(x.graph);
   mica_text text;
   mica_text_init(&text, &x.graph->allocator);
   for (size_t i = 0; i < count; i++)
     mica_text_format(&text, "%s%" PRId64 " %" PRId64, i == 0 ? "" : ", ", pairs[i][0], pairs[i][1]);
-  mica_permute_attr attr = {
-      .mesh = mesh, .axes = mesh_axes, .pairs = text.data == NULL ? "" : text.data};
-  mica_value out = text.failed ? mica_fail(x.graph, MICA_OUT_OF_MEMORY, "out of memory")
-                               : mica_emit(x.graph, MICA_OP_COLLECTIVE_PERMUTE, &x, 1, &attr);
-  mica_text_deinit(&text);
-  return out;
+  return emit_pairs(x, mesh, mesh_axes, &text);
 }
 
 mica_value mica_collective_shift(mica_value x, const char *mesh_axes, int64_t by) {
   MICA_ENTRY(x.graph);
   mica_mesh_group group;
   int32_t source[MICA_MESH_DEVICES];
-  if (!mica_operands_usable("collective_shift", &x, 1)) return mica_no_value(x.graph);
   const char *mesh = group_here(x.graph, "collective_shift", &x, 1, mesh_axes, &group);
   if (!mesh) return mica_no_value(x.graph);
   int64_t step = (by % group.size + group.size) % group.size;

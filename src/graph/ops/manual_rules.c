@@ -48,13 +48,9 @@ static const char *sharding_at(const char *list, size_t index, size_t *length) {
 
 static uint32_t sharded_bits(const derived_region *d, const char *list, size_t index,
                              int32_t rank) {
-  size_t length;
-  const char *text = sharding_at(list, index, &length);
   mica_mesh_sharding sharding;
-  char message[MICA_MESSAGE_SIZE];
-  if (mica_mesh_parse_sharding(&d->mesh, text, length, rank, &sharding, message))
-    return sharding.bits;
-  return 0; /* inference has read it */
+  /* inference has read it */
+  return mica_manual_sharding(&d->mesh, list, index, rank, &sharding) ? sharding.bits : 0;
 }
 
 static void add_sharding(mica_text *list, size_t count, const char *text, size_t length) {

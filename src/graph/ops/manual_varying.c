@@ -158,12 +158,9 @@ uint32_t mica_varying_here(mica_graph *graph, mica_value x) {
     return UINT32_MAX;
   }
   for (uint32_t i = 0; i < data->declared_count; i++) {
-    const char *text;
-    size_t length;
     mica_mesh_sharding sharding;
     int32_t rank = graph->nodes[data->arguments[i]].type.shape.rank;
-    bool read = mica_mesh_list_at(attr->in, i, &text, &length) &&
-                mica_mesh_parse_sharding(&mesh, text, length, rank, &sharding, message);
+    bool read = mica_manual_sharding(&mesh, attr->in, i, rank, &sharding);
     w.bits[data->arguments[i] - w.begin] = read ? sharding.bits : UINT32_MAX;
   }
   vary_nodes(&w, graph->current, end);
