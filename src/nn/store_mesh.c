@@ -15,12 +15,14 @@ mica_status mica_nn_lay_out(const mica_store *store, mica_variable *variable, mi
     mica_text_clear(&text);
     for (int32_t before = 0; before < axis; before++) mica_text_append(&text, "-, ");
     mica_text_format(&text, "%s%s", store->mesh_axes, axis + 1 < shape.rank ? ", ..." : "");
-    if (text.failed || shape.dim[axis] < 2) continue;
+    if (text.failed) break;
+    if (shape.dim[axis] < 2) continue;
     status = mica_shard_shape(store->mesh, shape, text.data, &part, NULL);
     if (status == MICA_OK) break;
   }
-  bool cut = status == MICA_OK && !text.failed;
-  status = mica_variable_shard(variable, store->mesh, cut ? text.data : "", error);
+  status = text.failed ? mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a sharding")
+                       : mica_variable_shard(variable, store->mesh,
+                                             status == MICA_OK ? text.data : "", error);
   mica_text_deinit(&text);
   return status;
 }
