@@ -271,14 +271,13 @@ static size_t largest_part(const mesh_call *call) {
 
 static bool begin_mesh_call(const xla_program *program, mesh_call *call) {
   size_t devices = (size_t)program->mesh->meshes.device_count, in = program->in_count,
-         out = program->out_count, pointers = devices * (in + out + 3) + in + 1, size;
+         out = program->out_count, pointers = devices * (in + out + 3) + in + 1;
   *call = (mesh_call){.program = program, .mesh = program->mesh};
   call->part_bytes = largest_part(call);
   call->part = mica_allocate_aligned(&program->allocator, call->part_bytes, MICA_ALIGNMENT);
-  if (mica_size_multiply(pointers, sizeof(int64_t), &size))
-    call->memory = mica_allocate_zeroed(&program->allocator, 1, size);
+  if (mica_size_multiply(pointers, sizeof(int64_t), &call->memory_size))
+    call->memory = mica_allocate_zeroed(&program->allocator, 1, call->memory_size);
   if (call->memory == NULL || call->part == NULL) return false;
-  call->memory_size = size;
   call->kept = call->memory; /* as wide as the pointers behind it, at least */
   call->in = (pjrt_buffer **)(void *)(call->kept + in);
   call->out = call->in + devices * in;
