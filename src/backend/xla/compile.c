@@ -7,7 +7,7 @@
 /* ---- options of the compiler ----------------------------------------------------------------- */
 
 /* The few fields of a CompileOptionsProto that are needed, in protobuf's encoding. */
-static size_t put_varint(unsigned char *out, size_t at, uint64_t value) {
+size_t mica_xla_put_varint(unsigned char *out, size_t at, uint64_t value) {
   while (value >= 128) {
     out[at++] = (unsigned char)(value | 128);
     value >>= 7;
@@ -16,10 +16,14 @@ static size_t put_varint(unsigned char *out, size_t at, uint64_t value) {
   return at;
 }
 
-static size_t put_message(unsigned char *out, size_t at, uint32_t field,
-                          const unsigned char *message, size_t size) {
-  at = put_varint(out, at, (uint64_t)field << 3 | 2);
-  at = put_varint(out, at, size);
+size_t mica_xla_put_number(unsigned char *out, size_t at, uint32_t field, uint64_t value) {
+  return mica_xla_put_varint(out, mica_xla_put_varint(out, at, (uint64_t)field << 3), value);
+}
+
+size_t mica_xla_put_message(unsigned char *out, size_t at, uint32_t field,
+                            const unsigned char *message, size_t size) {
+  at = mica_xla_put_varint(out, at, (uint64_t)field << 3 | 2);
+  at = mica_xla_put_varint(out, at, size);
   memcpy(out + at, message, size);
   return at + size;
 }
@@ -28,33 +32,24 @@ static size_t put_message(unsigned char *out, size_t at, uint32_t field,
 static size_t compile_options(int64_t device_id, unsigned char out[XLA_OPTIONS_SIZE]) {
   unsigned char build[XLA_OPTIONS_SIZE], ids[16], devices[24], assignment[32];
   size_t size = 0;
+  if (device_id >= 0) size = mica_xla_put_number(build, size, 1, (uint64_t)device_id);
+  size = mica_xla_put_number(build, size, 4, 1); /* num_replicas */
+  size = mica_xla_put_number(build, size, 5, 1); /* num_partitions */
   if (device_id >= 0) {
-    size = put_varint(build, size, 1 << 3);
-    size = put_varint(build, size, (uint64_t)device_id);
+    size_t length = mica_xla_put_varint(ids, 0, (uint64_t)device_id);
+    length = mica_xla_put_message(devices, 0, 1, ids, length);
+    size_t whole = mica_xla_put_number(assignment, 0, 1, 1);
+    whole = mica_xla_put_number(assignment, whole, 2, 1);
+    whole = mica_xla_put_message(assignment, whole, 3, devices, length);
+    size = mica_xla_put_message(build, size, 9, assignment, whole);
   }
-  size = put_varint(build, size, 4 << 3); /* num_replicas */
-  size = put_varint(build, size, 1);
-  size = put_varint(build, size, 5 << 3); /* num_partitions */
-  size = put_varint(build, size, 1);
-  if (device_id >= 0) {
-    size_t length = put_varint(ids, 0, (uint64_t)device_id);
-    length = put_message(devices, 0, 1, ids, length);
-    size_t whole = put_varint(assignment, 0, 1 << 3);
-    whole = put_varint(assignment, whole, 1);
-    whole = put_varint(assignment, whole, 2 << 3);
-    whole = put_varint(assignment, whole, 1);
-    whole = put_message(assignment, whole, 3, devices, length);
-    size = put_message(build, size, 9, assignment, whole);
-  }
-  return put_message(out, 0, 3, build, size);
+  return mica_xla_put_message(out, 0, 3, build, size);
 }
 
-/* The id of the device that computes; -1 where there is no choice. */
-static mica_status device_id(const xla_client *client, int64_t *out_id, mica_error *error) {
-  *out_id = -1;
-  if (client->device_index == 0) return MICA_OK;
+mica_status mica_xla_device_id(const xla_client *client, pjrt_device *device, int *out_id,
+                               mica_error *error) {
   pjrt_device_description_args args = {PJRT_SIZE_OF(pjrt_device_description_args, description),
-                                       .device = client->device};
+                                       .device = device};
   mica_status status = mica_xla_call(&client->plugin, PJRT_DEVICE_DESCRIPTION, &args, error);
   if (status != MICA_OK) return status;
   pjrt_description_id_args id = {PJRT_SIZE_OF(pjrt_description_id_args, id),
@@ -66,8 +61,9 @@ static mica_status device_id(const xla_client *client, int64_t *out_id, mica_err
 
 mica_status mica_xla_compile_options(const xla_client *client, unsigned char out[XLA_OPTIONS_SIZE],
                                      size_t *out_size, mica_error *error) {
-  int64_t id;
-  mica_status status = device_id(client, &id, error);
+  int id = -1; /* there is no choice */
+  mica_status status =
+      client->device_index == 0 ? MICA_OK : mica_xla_device_id(client, client->device, &id, error);
   if (status == MICA_OK) *out_size = compile_options(id, out);
   return status;
 }

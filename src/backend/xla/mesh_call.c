@@ -13,19 +13,6 @@
 
 /* ---- devices ---------------------------------------------------------------------------------- */
 
-static mica_status read_device_id(const xla_client *client, pjrt_device *device, int *out_id,
-                                  mica_error *error) {
-  pjrt_device_description_args args = {PJRT_SIZE_OF(pjrt_device_description_args, description),
-                                       .device = device};
-  mica_status status = mica_xla_call(&client->plugin, PJRT_DEVICE_DESCRIPTION, &args, error);
-  if (status != MICA_OK) return status;
-  pjrt_description_id_args id = {PJRT_SIZE_OF(pjrt_description_id_args, id),
-                                 .description = args.description};
-  status = mica_xla_call(&client->plugin, PJRT_DESCRIPTION_ID, &id, error);
-  *out_id = id.id;
-  return status;
-}
-
 mica_status mica_xla_mesh_program(xla_program *program, const xla_module *module,
                                   mica_error *error) {
   const xla_client *client = program->client;
@@ -48,7 +35,7 @@ mica_status mica_xla_mesh_program(xla_program *program, const xla_module *module
   *mesh = (struct xla_mesh_program){*meshes, devices, ids};
   for (size_t i = 0; i < count && status == MICA_OK; i++) {
     devices[i] = args.devices[i];
-    status = read_device_id(client, devices[i], &ids[i], error);
+    status = mica_xla_device_id(client, devices[i], &ids[i], error);
   }
   program->mesh = mesh;
   return status;
@@ -56,51 +43,26 @@ mica_status mica_xla_mesh_program(xla_program *program, const xla_module *module
 
 /* ---- compiling -------------------------------------------------------------------------------- */
 
-typedef struct {
-  unsigned char *at;
-  size_t size;
-} wire_writer;
-
-static void append_varint(wire_writer *out, uint64_t value) {
-  while (value >= 128) {
-    out->at[out->size++] = (unsigned char)(value | 128);
-    value >>= 7;
-  }
-  out->at[out->size++] = (unsigned char)value;
-}
-static void append_number(wire_writer *out, uint32_t field, uint64_t value) {
-  append_varint(out, (uint64_t)field << 3);
-  append_varint(out, value);
-}
-static void append_message(wire_writer *out, uint32_t field, const wire_writer *message) {
-  append_varint(out, (uint64_t)field << 3 | 2);
-  append_varint(out, message->size);
-  memcpy(out->at + out->size, message->at, message->size);
-  out->size += message->size;
-}
-
-/* A CompileOptionsProto of one replica of N partitions, cut by Shardy, each on its device. `memory` has room for
- * three messages of `room` bytes. */
-static wire_writer mesh_options(const struct xla_mesh_program *mesh, unsigned char *memory,
-                                size_t room) {
-  wire_writer assignment = {memory, 0}, build = {memory + room, 0}, whole = {memory + 2 * room, 0};
+/* A CompileOptionsProto of one replica of N partitions, cut by Shardy, each on its device: its size, at the begin of
+ * `memory`, which has room for three messages of `room` bytes. */
+static size_t mesh_options(const struct xla_mesh_program *mesh, unsigned char *memory,
+                           size_t room) {
+  unsigned char *assignment = memory + room, *build = memory + 2 * room;
   size_t count = (size_t)mesh->meshes.device_count;
-  append_number(&assignment, 1, 1); /* replica_count */
-  append_number(&assignment, 2, count);
+  size_t placed = mica_xla_put_number(assignment, 0, 1, 1); /* replica_count */
+  placed = mica_xla_put_number(assignment, placed, 2, count);
   for (size_t i = 0; i < count; i++) {
-    unsigned char id_bytes[16], device_bytes[24];
-    wire_writer id = {id_bytes, 0}, device = {device_bytes, 0};
-    append_varint(&id, (uint64_t)mesh->ids[i]);
-    append_message(&device, 1, &id);
-    append_message(&assignment, 3, &device);
+    unsigned char id[16], device[24];
+    size_t length = mica_xla_put_varint(id, 0, (uint64_t)mesh->ids[i]);
+    length = mica_xla_put_message(device, 0, 1, id, length);
+    placed = mica_xla_put_message(assignment, placed, 3, device, length);
   }
-  append_number(&build, 4, 1);     /* num_replicas */
-  append_number(&build, 5, count); /* num_partitions */
-  append_number(&build, 6, 1);     /* use_spmd_partitioning */
-  append_message(&build, 9, &assignment);
-  append_number(&build, 19, 1); /* use_shardy_partitioner */
-  append_message(&whole, 3, &build);
-  return whole;
+  size_t size = mica_xla_put_number(build, 0, 4, 1); /* num_replicas */
+  size = mica_xla_put_number(build, size, 5, count); /* num_partitions */
+  size = mica_xla_put_number(build, size, 6, 1);     /* use_spmd_partitioning */
+  size = mica_xla_put_message(build, size, 9, assignment, placed);
+  size = mica_xla_put_number(build, size, 19, 1); /* use_shardy_partitioner */
+  return mica_xla_put_message(memory, 0, 3, build, size);
 }
 
 mica_status mica_xla_mesh_compile(xla_program *program, bool portable, mica_error *error) {
@@ -108,9 +70,9 @@ mica_status mica_xla_mesh_compile(xla_program *program, bool portable, mica_erro
   size_t room = 64 + 32 * (size_t)mesh->meshes.device_count;
   unsigned char *memory = mica_allocate(&program->allocator, 3 * room);
   if (memory == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
-  wire_writer options = mesh_options(mesh, memory, room);
+  size_t size = mesh_options(mesh, memory, room);
   mica_status status = mica_xla_obtain(program->client, program->text.data, program->text.size,
-                                       options.at, options.size, portable, &program->loaded, error);
+                                       memory, size, portable, &program->loaded, error);
   mica_free(&program->allocator, memory, 3 * room);
   return status;
 }

@@ -156,6 +156,13 @@ size_t mica_xla_byte_size(mica_type type);
 
 /* What a compiler is told beside the module: a CompileOptionsProto. */
 enum { XLA_OPTIONS_SIZE = 64 };
+/* Fields of it at out[at]; they return where the next one goes. */
+size_t mica_xla_put_varint(unsigned char *out, size_t at, uint64_t value);
+size_t mica_xla_put_number(unsigned char *out, size_t at, uint32_t field, uint64_t value);
+size_t mica_xla_put_message(unsigned char *out, size_t at, uint32_t field,
+                            const unsigned char *message, size_t size);
+mica_status mica_xla_device_id(const xla_client *client, pjrt_device *device, int *out_id,
+                               mica_error *error);
 /* One replica of one partition on the client's device. */
 mica_status mica_xla_compile_options(const xla_client *client, unsigned char out[XLA_OPTIONS_SIZE],
                                      size_t *out_size, mica_error *error);
