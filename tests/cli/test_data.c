@@ -1,37 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `mica data` on a file of each kind: what it says of arrays that are known, as text and as JSON. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "check.h"
+#include "cli/command_testing.h"
 #include "mica/mica.h"
 
-static char output[1 << 16];
-
-/* The exit code; what the tool prints, errors too, is in `output`. -1: there is no tool. */
-static int call(const char *arguments) {
-  char command[4096];
-  const char *build = getenv("MICA_BUILD_DIR");
-  snprintf(command, sizeof command, "%s/cmd/mica", build != NULL ? build : "build/release");
-  if (access(command, X_OK) != 0) return -1;
-  snprintf(command, sizeof command, "'%s/cmd/mica' data %s 2>&1",
-           build != NULL ? build : "build/release", arguments);
-  FILE *pipe = popen(command, "r");
-  if (pipe == NULL) return -1;
-  size_t size = fread(output, 1, sizeof output - 1, pipe);
-  output[size] = 0;
-  int status = pclose(pipe);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-}
-static bool is_built(void) {
-  if (call("--help") == 0) return true;
-  CHECK_SKIP("the tool is not built");
-  return false;
-}
+static int call(const char *arguments) { return call_tool("data", arguments, "&1"); }
 
 static void write_file(const char *path, const void *bytes, size_t size) {
   FILE *file = fopen(path, "wb");
@@ -128,6 +103,7 @@ TEST(folders) {
 
 TEST(mistakes) {
   if (!is_built()) return;
+  CHECK_EQ_INT(call("--help"), 0);
   CHECK_EQ_INT(call(""), 2);
   CHECK_STR_CONTAINS(output, "which files?");
   CHECK_EQ_INT(call("no-such-file.csv"), 1);

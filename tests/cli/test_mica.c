@@ -1,42 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command-line tool as somebody calls it: help, messages, exit codes, running and training a model file. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "check.h"
+#include "cli/command_testing.h"
 #include "mica/mica.h"
 
-static char output[1 << 16];
-
-/* The exit code; what the tool prints, errors too, is in `output`. -1: there is no tool. */
-static int call(const char *arguments) {
-  char command[4096];
-  const char *build = getenv("MICA_BUILD_DIR");
-  snprintf(command, sizeof command, "%s/cmd/mica", build != NULL ? build : "build/release");
-  if (access(command, X_OK) != 0) return -1;
-  snprintf(command, sizeof command, "'%s/cmd/mica' %s 2>&1",
-           build != NULL ? build : "build/release", arguments);
-  FILE *pipe = popen(command, "r");
-  if (pipe == NULL) return -1;
-  size_t size = fread(output, 1, sizeof output - 1, pipe);
-  output[size] = 0;
-  int status = pclose(pipe);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-}
-
-static bool is_built(void) {
-  if (call("--version") == 0) return true;
-  CHECK_SKIP("the tool is not built");
-  return false;
-}
+static int call(const char *arguments) { return call_tool("", arguments, "&1"); }
 
 TEST(helps) {
   if (!is_built()) return;
   CHECK_EQ_INT(call(""), 2);
   CHECK_STR_CONTAINS(output, "mica COMMAND");
+  CHECK_EQ_INT(call("--version"), 0);
   CHECK_EQ_INT(call("--help"), 0);
   CHECK_STR_CONTAINS(output, "run a program of a model file");
   CHECK_EQ_INT(call("run --help"), 0);

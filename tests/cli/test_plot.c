@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `mica plot` as somebody calls it. */
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "check.h"
+#include "cli/command_testing.h"
 
-static char output[1 << 16], tool[4096];
-
-/* The exit code; what is printed, errors too, is in `output`. */
-static int call(const char *arguments) {
-  char command[8192];
-  snprintf(command, sizeof command, "LC_ALL=C.UTF-8 '%s' plot %s 2>&1", tool, arguments);
-  FILE *pipe = popen(command, "r");
-  if (pipe == NULL) return -1;
-  output[fread(output, 1, sizeof output - 1, pipe)] = 0;
-  int status = pclose(pipe);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-}
+static int call(const char *arguments) { return call_tool("plot", arguments, "&1"); }
 
 static const char *contents(const char *path) {
   FILE *file = fopen(path, "rb");
@@ -31,12 +16,8 @@ static const char *contents(const char *path) {
 
 /* Works in the test's folder, with two runs in logs/. */
 static bool is_ready(void) {
-  const char *build = getenv("MICA_BUILD_DIR");
-  snprintf(tool, sizeof tool, "%s/cmd/mica", build != NULL ? build : "build/release");
-  if (access(tool, X_OK) != 0) {
-    CHECK_SKIP("the tool is not built");
-    return false;
-  }
+  if (!is_built()) return false;
+  setenv("LC_ALL", "C.UTF-8", 1);
   const char *folder = check_temporary_path("");
   if (!CHECK(chdir(folder) == 0) || !CHECK(system("mkdir -p logs/a logs/b") == 0)) return false;
   for (int run = 0; run < 2; run++) {
@@ -93,7 +74,8 @@ TEST(follows_until_it_is_stopped) {
   pid_t child = fork();
   if (!CHECK(child >= 0)) return;
   if (child == 0) {
-    execl(tool, tool, "plot", "logs/a", "--html", "live.html", "--follow", "0.1", (char *)NULL);
+    execl(tool_path(), tool_path(), "plot", "logs/a", "--html", "live.html", "--follow", "0.1",
+          (char *)NULL);
     _exit(9);
   }
   bool live = false, news = false;

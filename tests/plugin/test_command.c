@@ -1,33 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `mica plugin` and `mica info` as somebody calls them: what they print, their JSON, exit codes, an empty stderr, and
  * plugins that hang or end their process when they are tried. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "check.h"
+#include "cli/command_testing.h"
 #include "plugin/plugin_internal.h"
 #include "plugin/support.h"
 
-static char output[1 << 16], said[1 << 14], wheels[512];
+static char said[1 << 14], wheels[512];
 
-/* The exit code; stdout is in `output`, stderr in `said`. */
+/* What is printed to stderr is in `said`. */
 static int call(const char *arguments) {
-  char command[4096];
-  const char *build = getenv("MICA_BUILD_DIR");
-  snprintf(command, sizeof command, "'%s/cmd/mica' %s 2>said.txt",
-           build != NULL ? build : "build/release", arguments);
-  FILE *pipe = popen(command, "r");
-  if (pipe == NULL) return -1;
-  output[fread(output, 1, sizeof output - 1, pipe)] = 0;
-  int status = pclose(pipe);
+  int code = call_tool("", arguments, "said.txt");
   size_t size;
   char *bytes = read_all("said.txt", &size);
   snprintf(said, sizeof said, "%s", bytes != NULL ? bytes : "");
   free(bytes);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  return code;
 }
 
 static int call_with(const char *format, const char *value) {
@@ -37,13 +26,8 @@ static int call_with(const char *format, const char *value) {
 }
 
 static bool prepare_all(void) {
-  const char *build = getenv("MICA_BUILD_DIR");
   char command[600];
-  snprintf(command, sizeof command, "%s/cmd/mica", build != NULL ? build : "build/release");
-  if (access(command, X_OK) != 0) {
-    CHECK_SKIP("the tool is not built");
-    return false;
-  }
+  if (!is_built()) return false;
   if (!has_zip()) {
     CHECK_SKIP("libzip is missing");
     return false;
