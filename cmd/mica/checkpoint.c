@@ -2,7 +2,6 @@
 /* checkpoint.c: `mica checkpoint`: looks at checkpoints, compares two, and makes new files of them. Nothing is changed
  * in place but by --delete. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,43 +36,7 @@ static mica_checkpoint *open_one(session *s, const char *path) {
   return checkpoint;
 }
 
-/* ---- statistics ---- */
-
-typedef struct {
-  double mean, deviation, least, largest;
-  int64_t count, not_finite, zeros;
-} statistics;
-
-static bool measure(const mica_tensor *tensor, statistics *out) {
-  int64_t count = mica_shape_count(mica_tensor_type(tensor).shape), finite = 0;
-  double *values = calloc((size_t)count + 1, sizeof *values), sum = 0, square = 0;
-  *out = (statistics){.count = count, .least = INFINITY, .largest = -INFINITY};
-  bool good = values != NULL && mica_tensor_read_doubles(tensor, values, count, NULL) == MICA_OK;
-  for (int64_t i = 0; good && i < count; i++) {
-    if (values[i] - values[i] != 0) {
-      out->not_finite++;
-      continue;
-    }
-    finite++;
-    sum += values[i];
-    out->zeros += values[i] == 0;
-    if (values[i] < out->least) out->least = values[i];
-    if (values[i] > out->largest) out->largest = values[i];
-  }
-  out->mean = finite > 0 ? sum / (double)finite : NAN;
-  for (int64_t i = 0; good && i < count; i++)
-    if (values[i] - values[i] == 0) square += (values[i] - out->mean) * (values[i] - out->mean);
-  out->deviation = finite > 0 ? sqrt(square / (double)finite) : NAN;
-  free(values);
-  return good;
-}
-
-static void json_number(const char *name, double value) {
-  if (value - value == 0)
-    printf(", \"%s\": %.17g", name, value);
-  else
-    printf(", \"%s\": null", name);
-}
+/* ---- showing ---- */
 
 static int show_variables(const mica_checkpoint *checkpoint, bool json) {
   if (json)
@@ -84,9 +47,9 @@ static int show_variables(const mica_checkpoint *checkpoint, bool json) {
   for (int64_t i = 0; i < mica_checkpoint_count(checkpoint); i++) {
     mica_tensor *tensor = mica_checkpoint_tensor(checkpoint, i);
     mica_type type = mica_tensor_type(tensor);
-    statistics s;
+    cli_statistics s;
     char text[256];
-    if (!measure(tensor, &s)) return cli_fail("out of memory");
+    cli_find_statistics(tensor, &s);
     mica_type_format(type, text, sizeof text);
     if (json) {
       printf("%s{\"name\": ", i > 0 ? ", " : "");
@@ -95,13 +58,13 @@ static int show_variables(const mica_checkpoint *checkpoint, bool json) {
       cli_json_text(mica_checkpoint_file(checkpoint, i));
       printf(", \"type\": ");
       cli_json_type(type);
-      json_number("mean", s.mean), json_number("deviation", s.deviation);
-      json_number("least", s.least), json_number("largest", s.largest);
-      printf(", \"not_finite\": %" PRId64 ", \"zeros\": %" PRId64 "}", s.not_finite, s.zeros);
+      cli_json_number("mean", s.mean), cli_json_number("deviation", s.deviation);
+      cli_json_number("least", s.least), cli_json_number("largest", s.greatest);
+      printf(", \"not_finite\": %" PRId64 ", \"zeros\": %" PRId64 "}", s.nan + s.infinite, s.zero);
     } else {
       printf("%-40s %-18s %12.5g %12.5g %12.5g %12.5g", mica_checkpoint_name(checkpoint, i), text,
-             s.mean, s.deviation, s.least, s.largest);
-      if (s.not_finite > 0) printf("  %" PRId64 " not finite", s.not_finite);
+             s.mean, s.deviation, s.least, s.greatest);
+      if (s.nan + s.infinite > 0) printf("  %" PRId64 " not finite", s.nan + s.infinite);
       putchar('\n');
     }
   }
@@ -152,7 +115,7 @@ static int show(session *s, const char *path) {
     if (has_metric) {
       printf(", \"metric_name\": ");
       cli_json_text(metric_name);
-      json_number("metric", metric);
+      cli_json_number("metric", metric);
     }
   } else {
     printf("%s: step %" PRId64, path, mica_checkpoint_step(checkpoint));
@@ -351,7 +314,7 @@ static int show_metrics(session *s) {
         printf(", \"name\": ");
         cli_json_text(c.name);
         printf(", \"count\": %" PRId64, c.count);
-        json_number("step", c.step[c.count - 1]), json_number("last", c.value[c.count - 1]);
+        cli_json_number("step", c.step[c.count - 1]), cli_json_number("last", c.value[c.count - 1]);
         putchar('}');
       }
     puts("]");

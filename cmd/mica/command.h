@@ -52,10 +52,21 @@ mica_device *cli_device(const cli_arguments *arguments);
 /* Opens a backend in a process of its own, which has `seconds` for it; its description, or why not, in text[size]. */
 bool cli_probe(const char *backend, int seconds, char *text, size_t size);
 
-/* Text as a JSON string; a type as {"dtype": "f32", "shape": [2, 3]}. */
+/* Text as a JSON string; a type as {"dtype": "f32", "shape": [2, 3]}; a further member, null where it is not finite. */
 void cli_json_text(const char *text);
 void cli_json_type(mica_type type);
+void cli_json_number(const char *name, double value);
 void cli_print_type(mica_type type); /* f32[2, 3] */
+
+/* Of all elements, of complex ones the real parts; least, greatest, mean and deviation of the finite ones, NaN without. */
+enum { CLI_CLASSES = 256 };
+typedef struct {
+  int64_t count, nan, infinite, zero;
+  double least, greatest, mean, deviation;
+  int64_t classes[CLI_CLASSES]; /* how often each small whole number occurs */
+  bool whole;                   /* integers, and only such numbers */
+} cli_statistics;
+void cli_find_statistics(const mica_tensor *tensor, cli_statistics *out);
 
 extern const cli_command cli_run, cli_info, cli_checkpoint, cli_completion, cli_data, cli_manual,
     cli_plot, cli_plugin, cli_train;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* data.c: `mica data`: what files of data hold: arrays with their types and statistics, columns, images, lines, and a sample. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,7 +10,7 @@
 #include "mica/image.h"
 #endif
 
-enum { CHUNK = 1 << 14, MOST_CLASSES = 256, SHOWN_CLASSES = 20, SHOWN_WORDS = 6 };
+enum { SHOWN_CLASSES = 20, SHOWN_WORDS = 6 };
 
 /* What is printed of one path: a line for each array, or members of a JSON list. */
 typedef struct {
@@ -34,67 +33,12 @@ static void report_end(const data_report *r) {
   if (r->json) puts("]}");
 }
 
-static void json_number(const char *name, double value) {
-  if (value - value == 0)
-    printf(", \"%s\": %.17g", name, value);
-  else
-    printf(", \"%s\": null", name);
-}
-
 /* ---- statistics ------------------------------------------------------------------------------------ */
 
-typedef struct {
-  int64_t count, nan, infinite, zero;
-  double least, greatest, mean, deviation;
-  int64_t classes[MOST_CLASSES]; /* how often each small whole number occurs */
-  bool whole;                    /* only such numbers */
-} data_statistics;
-
-/* Over all elements, of complex ones the real parts, in f64 around the first finite one; sums do not overflow then. */
-static void find_statistics(const mica_tensor *tensor, data_statistics *s) {
-  static double values[CHUNK];
-  mica_type type = mica_tensor_type(tensor);
-  const char *bytes = mica_tensor_data(tensor);
-  int64_t all = mica_shape_count(type.shape), finite = 0;
-  double shift = NAN, sum = 0, squares = 0;
-  *s =
-      (data_statistics){.count = all, .least = NAN, .greatest = NAN, .mean = NAN, .deviation = NAN};
-  s->whole = mica_dtype_is_integer(type.dtype) || type.dtype == MICA_BOOL;
-  for (int64_t at = 0; at < all && bytes != NULL; at += CHUNK) {
-    int64_t count = all - at < CHUNK ? all - at : CHUNK;
-    size_t offset = (size_t)at * (size_t)mica_dtype_bits(type.dtype) / 8;
-    if (mica_convert_elements(MICA_F64, values, type.dtype, bytes + offset, count) != MICA_OK)
-      return;
-    for (int64_t i = 0; i < count; i++) {
-      double x = values[i];
-      s->nan += x != x;
-      s->zero += x == 0;
-      if (x - x != 0) {
-        s->infinite += x == x;
-        s->whole = false;
-        continue;
-      }
-      if (finite++ == 0) shift = s->least = s->greatest = x;
-      if (x < s->least) s->least = x;
-      if (x > s->greatest) s->greatest = x;
-      sum += x - shift;
-      squares += (x - shift) * (x - shift);
-      if (s->whole && x >= 0 && x < MOST_CLASSES)
-        s->classes[(int)x]++;
-      else
-        s->whole = false;
-    }
-  }
-  if (finite == 0) return;
-  double mean = sum / (double)finite, variance = squares / (double)finite - mean * mean;
-  s->mean = shift + mean;
-  s->deviation = variance > 0 ? sqrt(variance) : 0;
-}
-
-static void print_statistics(const data_statistics *s, bool json) {
+static void print_statistics(const cli_statistics *s, bool json) {
   if (json) {
-    json_number("least", s->least), json_number("greatest", s->greatest);
-    json_number("mean", s->mean), json_number("deviation", s->deviation);
+    cli_json_number("least", s->least), cli_json_number("greatest", s->greatest);
+    cli_json_number("mean", s->mean), cli_json_number("deviation", s->deviation);
     printf(", \"nan\": %" PRId64 ", \"infinite\": %" PRId64 ", \"zero\": %" PRId64, s->nan,
            s->infinite, s->zero);
     return;
@@ -108,12 +52,12 @@ static void print_statistics(const data_statistics *s, bool json) {
 }
 
 /* How often each class occurs, where the numbers look like classes: whole, and at most one for each row. */
-static void print_classes(const data_statistics *s, mica_type type, bool json) {
+static void print_classes(const cli_statistics *s, mica_type type, bool json) {
   int distinct = 0;
-  for (int i = 0; i < MOST_CLASSES; i++) distinct += s->classes[i] > 0;
+  for (int i = 0; i < CLI_CLASSES; i++) distinct += s->classes[i] > 0;
   if (!s->whole || type.shape.rank > 1 || distinct < 2 || distinct * 2 > s->count) return;
   printf(json ? ", \"classes\": {" : "    classes:");
-  for (int i = 0, shown = 0; i < MOST_CLASSES; i++) {
+  for (int i = 0, shown = 0; i < CLI_CLASSES; i++) {
     if (s->classes[i] == 0) continue;
     if (json)
       printf("%s\"%d\": %" PRId64, shown > 0 ? ", " : "", i, s->classes[i]);
@@ -187,9 +131,9 @@ static void print_sample(const mica_tensor *tensor, long rows, bool json) {
 }
 
 static void report_array(data_report *r, const char *name, const mica_tensor *tensor) {
-  static data_statistics s;
+  static cli_statistics s;
   mica_type type = mica_tensor_type(tensor);
-  find_statistics(tensor, &s);
+  cli_find_statistics(tensor, &s);
   if (r->json) {
     printf("%s{\"name\": ", r->arrays > 0 ? ", " : "");
     cli_json_text(name);
@@ -494,7 +438,7 @@ static bool has_ending(const char *path, const char *const *endings) {
 /* By the option, the path's end, or the first bytes; NULL: not known. */
 static const char *kind_of(const cli_arguments *arguments, const char *path) {
   const char *given = cli_value(arguments, "kind", 0);
-  struct stat status;
+  struct stat status = {0};
   unsigned char first[8] = {0};
   if (given != NULL) return given;
   if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) return "images";

@@ -85,6 +85,13 @@ void cli_json_type(mica_type type) {
   printf("]}");
 }
 
+void cli_json_number(const char *name, double value) {
+  if (value - value == 0)
+    printf(", \"%s\": %.17g", name, value);
+  else
+    printf(", \"%s\": null", name);
+}
+
 void cli_print_type(mica_type type) {
   char text[256];
   mica_type_format(type, text, sizeof text);
