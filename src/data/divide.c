@@ -3,9 +3,6 @@
 #include "core/tensor.h"
 #include "data/dataset.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 typedef struct {
   mica_stage stage;
   int64_t devices;
@@ -17,16 +14,11 @@ static mica_status first_rows(mica_tensor **tensor, int64_t rows, mica_error *er
   mica_tensor_view view;
   mica_tensor *cut = NULL;
   type.shape.dim[0] = rows;
-  mica_status status = mica_tensor_create_uninitialized(NULL, type, &cut, error);
-  if (status == MICA_OK) status = mica_tensor_view_begin(*tensor, &view, error);
-  if (status != MICA_OK) {
-    mica_tensor_release(cut);
-    return status;
-  }
-  size_t size = mica_tensor_byte_size(cut);
-  if (size > 0) memcpy(mica_tensor_mutable_data(cut), view.data, size);
-  mica_tensor_touch(cut);
+  mica_status status = mica_tensor_view_begin(*tensor, &view, error);
+  if (status != MICA_OK) return status;
+  status = mica_tensor_create(NULL, type, view.data, &cut, error);
   mica_tensor_view_end(*tensor, &view);
+  if (status != MICA_OK) return status;
   mica_tensor_release(*tensor);
   *tensor = cut;
   return MICA_OK;
