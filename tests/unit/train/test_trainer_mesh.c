@@ -2,11 +2,6 @@
 /* Layouts on several devices: of a jit's inputs and outputs, of variables, of a trainer with repeated and with cut
  * parameters, and of what a checkpoint restores onto another mesh. On `cpu` they change nothing, bit by bit; on
  * a CPU plugin of XLA four devices give what one gives. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "check.h"
 #include "mica/mica.h"
 
@@ -234,9 +229,8 @@ TEST(wrong_axes_are_reported_by_the_step) {
 
 /* Saved with parameters cut on four devices, and gone on from on two by two, repeated, and on one. */
 TEST(a_checkpoint_goes_to_another_mesh) {
-  char folder[] = "/tmp/mica_mesh_XXXXXX";
+  const char *folder = check_temporary_path("mesh");
   double whole[STEPS], rest[STEPS];
-  if (!CHECK(mkdtemp(folder) != NULL)) return;
   static const way first[] = {{"cpu", "data=4", NULL, "data"},
                               {"xla:cpu,devices=4", "data=4", NULL, "data"}};
   static const way then[] = {{"cpu", NULL, NULL, NULL},
@@ -250,9 +244,6 @@ TEST(a_checkpoint_goes_to_another_mesh) {
         for (int step = STEPS / 2; step < STEPS; step++)
           CHECK_NEAR_RELATIVE(rest[step], whole[step], 1e-4);
   }
-  char command[64];
-  snprintf(command, sizeof command, "rm -r %s", folder);
-  CHECK_EQ_INT(system(command), 0);
 }
 
 TEST_MAIN(TEST_CASE(a_jit_on_a_mesh), TEST_CASE(mistakes), TEST_CASE(trainers_on_a_mesh),
