@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mica_bench.c: a benchmark worker. It stays up and takes turns with other frameworks over the same
- * inputs:
+/* mica_bench.c: a benchmark worker. It stays up and takes turns with other frameworks over the same inputs:
  *
- * mica_bench --serve --threads N           one JSON request a line on standard input, one answer a
- * line
- * mica_bench [--threads N] [--only TEXT] [--seconds S]    times every workload and prints JSON
- * lines
+ * mica_bench --serve --threads N           one JSON request a line on standard input, one answer a line
+ * mica_bench [--threads N] [--only TEXT] [--seconds S]    times every workload and prints JSON lines
  *
- * Requests: {"command": "prepare", "workload": W}, "first" for the same without warming up, {"command": "time", "seconds": S}, {"command":
- * "drop"},
- * and for training {"command": "parameters", "steps": N}, which answers the mean magnitudes of all
- * parameters after N steps from the start. Inputs are run-time arguments or variables; nothing is
- * packed
- * or folded beforehand; what is timed is one call of a compiled executable, or one compilation. */
+ * Requests: {"command": "prepare", "workload": W}, "first" for the same without warming up, {"command": "time", "seconds": S},
+ * {"command": "drop"}, and for training {"command": "parameters", "steps": N}, which answers the mean magnitudes of all
+ * parameters after N steps from the start. Inputs are run-time arguments or variables; nothing is packed or folded
+ * beforehand; what is timed is one call of a compiled executable, or one compilation. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -23,8 +23,8 @@ struct mica_training_loop {
   double loss_sum, weight, measure_sums[MICA_TRAINER_MOST_MEASURES];
   double times[LOOP_TIMES];
   int64_t began_ns;
-  bool
-      at_beginning; /* of an epoch: the next step clears metrics of training, and an end is an empty one */
+  /* Of an epoch: the next step clears metrics of training, and an end is an empty one. */
+  bool at_beginning;
 };
 
 #endif

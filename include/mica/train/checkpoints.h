@@ -8,9 +8,9 @@
  *   status = mica_training_loop_run_dataset(loop, dataset, 0, 10, &error);
  *
  * A checkpoint holds the store as the part "model", the trainer's state as the part "trainer" (its names begin with
- * "trainer."), and as JSON the position of the data set, step, epoch, means and factors of the rate; hyper-parameters to
- * be looked at (`mica checkpoint --state`). What else a program
- * changes while it trains is its own. Ownership: the struct and what it points to are the caller's. */
+ * "trainer."), and as JSON the position of the data set, step, epoch, means and factors of the rate, and hyper-parameters
+ * to be looked at (`mica checkpoint --state`). What else a program changes while it trains is its own. Ownership: the
+ * struct and what it points to are the caller's. */
 #ifndef MICA_TRAIN_CHECKPOINTS_H
 #define MICA_TRAIN_CHECKPOINTS_H
 #include "mica/model.h"

@@ -143,8 +143,8 @@ MICA_API mica_store *mica_trainer_state(const mica_trainer *trainer);
 MICA_API mica_store *mica_trainer_store(const mica_trainer *trainer);
 /* Exchanges parameters and their averages (`ema`); again to train on. */
 MICA_API mica_status mica_trainer_swap_average(mica_trainer *trainer, mica_error *error);
-/* Runs a step on a device that checks each operation (of cpu, where the backend does not), leaving all variables as they are: MICA_OK if all is finite, else the
- * error names operator, type and scope of the first NaN or infinity. */
+/* Runs a step on a device that checks each operation (of cpu, where the backend does not), leaving all variables as they
+ * are: MICA_OK if all is finite, else the error names operator, type and scope of the first NaN or infinity. */
 MICA_API mica_status mica_trainer_locate(mica_trainer *trainer, mica_tensor *const *batch,
                                          size_t count, mica_error *error);
 
