@@ -458,29 +458,27 @@ static inline bool example_find(const example *ex, const char *variable, const c
   }
 }
 
-/* Fetches `file` of the folders --url names into the cache folder's `set`. */
-static inline bool example_fetch(example *ex, const char *set, const char *file,
-                                 const char *sha256) {
+/* Fetches `file` of the folders --url names into the cache folder's `set`; its path. What is in it is for the reader to check. */
+static inline bool example_fetch(example *ex, const char *set, const char *file, char *path,
+                                 size_t size) {
   if (!example_good(ex) || !ex->urls) return false;
 #ifdef MICA_HAVE_FETCH
-  char urls[4][1024], path[1024], name[256];
+  char urls[4][1024], name[256];
   const char *list[4];
   int32_t count = 0;
   for (const char *at = ex->urls; *at && count < 4; count++) {
-    size_t size = strcspn(at, ",");
-    snprintf(urls[count], sizeof urls[count], "%.*s/%s", (int)(size < 700 ? size : 700), at, file);
+    size_t length = strcspn(at, ",");
+    snprintf(urls[count], sizeof urls[count], "%.*s/%s", (int)(length < 700 ? length : 700), at,
+             file);
     list[count] = urls[count];
-    at += size + (at[size] == ',');
+    at += length + (at[length] == ',');
   }
   snprintf(name, sizeof name, "%s/%s", set, file);
-  mica_fetch_options options = {.struct_size = sizeof options,
-                                .urls = list,
-                                .url_count = count,
-                                .sha256 = sha256,
-                                .name = name};
-  return mica_fetch(&options, path, sizeof path, &ex->error) == MICA_OK;
+  mica_fetch_options options = {
+      .struct_size = sizeof options, .urls = list, .url_count = count, .name = name};
+  return mica_fetch(&options, path, size, &ex->error) == MICA_OK;
 #else
-  (void)set, (void)file, (void)sha256;
+  (void)set, (void)file, (void)path, (void)size;
   mica_error_set(&ex->error, MICA_UNSUPPORTED,
                  "--url needs libmica_fetch, which was left out of this build");
   return false;

@@ -92,26 +92,31 @@ static inline mica_tensor *example_load_idx(example *ex, const example_idx_set *
                                             bool labels) {
   char file[64], folder[1024], path[1200], found[65];
   mica_tensor *tensor = NULL;
-  bool packed = true;
   snprintf(file, sizeof file, "%s-%s.gz", part == EXAMPLE_TRAIN ? "train" : "t10k",
            labels ? "labels-idx1-ubyte" : "images-idx3-ubyte");
-  if (ex->urls && !example_fetch(ex, set->name, file, NULL)) return NULL;
-  if (!example_find(ex, set->variable, set->places, set->name, file, folder, sizeof folder)) {
-    file[strlen(file) - 3] = 0, packed = false;
-    if (!example_find(ex, set->variable, set->places, set->name, file, folder, sizeof folder)) {
+  if (ex->urls) {
+    if (!example_fetch(ex, set->name, file, path, sizeof path)) return NULL;
+  } else {
+    bool there =
+        example_find(ex, set->variable, set->places, set->name, file, folder, sizeof folder);
+    if (!there) {
+      file[strlen(file) - 3] = 0;
+      there = example_find(ex, set->variable, set->places, set->name, file, folder, sizeof folder);
+    }
+    if (!there) {
       mica_error_set(&ex->error, MICA_NOT_FOUND,
                      "the images are missing: %s%s%s; --data DIR says where they are", file,
                      ex->data ? " is not in " : "; ", ex->data ? ex->data : set->advice);
       return NULL;
     }
+    snprintf(path, sizeof path, "%s/%s", folder, file);
   }
-  snprintf(path, sizeof path, "%s/%s", folder, file);
   if (mica_idx_load_checked(path, found, &tensor, &ex->error) != MICA_OK) return NULL;
   const char *expected = set->sha256[part][labels];
   if (!strcmp(found, expected)) return tensor;
   mica_error_set(&ex->error, MICA_DATA_LOSS, "%s: the SHA-256 of its contents is %s, expected %s",
                  path, found, expected);
-  if (ex->urls && packed) remove(path); /* it was fetched just now */
+  if (ex->urls) remove(path); /* it was fetched just now */
   mica_tensor_release(tensor);
   return NULL;
 }

@@ -18,7 +18,7 @@ run_example fashion_mnist first --limit 2560 --epochs 2 --set model=large,width=
 run_example fashion_mnist second --limit 2560 --epochs 2 --set model=large,width=8 --plot '' --quiet --checkpoint saved --resume
 [ "$(sed '1,2d;s/, [0-9.]* s$//' second.txt)" = "$(sed '1d;s/, [0-9.]* s$//' one.txt)" ] || fail 'the resumed run ends elsewhere'
 
-# --url: from a server, of which one file is another at first.
+# --url: from a server, of which one file is another at first; what lies elsewhere is neither read nor removed.
 if have python3 && grep -q -- 'MICA_HAVE_FETCH' "$MICA_BUILD_DIR/build.ninja" && [ -d /usr/share/datasets/fashion-mnist ]; then
   rm -rf site fetched port && mkdir site
   cp /usr/share/datasets/fashion-mnist/*.gz site/
@@ -36,11 +36,12 @@ PY
   trap 'kill $server 2>/dev/null' EXIT
   tries=0
   while [ ! -s port ] && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
-  fetch() { env -u MICA_FASHION_MNIST MICA_CACHE=fetched "$MICA_BUILD_DIR/examples/fashion_mnist" --url "http://127.0.0.1:$(cat port)" \
+  fetch() { MICA_FASHION_MNIST=site MICA_CACHE=fetched "$MICA_BUILD_DIR/examples/fashion_mnist" --url "http://127.0.0.1:$(cat port)" \
     --limit 640 --epochs 1 --quiet --plot '' >fetched.txt 2>&1; }
   if fetch; then fail 'labels of another set are taken'; fi
   grep -q 'the SHA-256 of its contents is' fetched.txt || { cat fetched.txt >&2; fail 'it does not say that the file is another'; }
   [ ! -e fetched/fashion-mnist/train-labels-idx1-ubyte.gz ] || fail 'the wrong file is kept'
+  [ -e site/train-labels-idx1-ubyte.gz ] || fail 'a file that it did not fetch is removed'
   cp /usr/share/datasets/fashion-mnist/train-labels-idx1-ubyte.gz site/
   fetch || { cat fetched.txt >&2; fail 'it cannot be fetched'; }
 fi
