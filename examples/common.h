@@ -300,32 +300,30 @@ static inline mica_training_loop *example_loop(example *ex) {
   return ex->loop;
 }
 
-static inline mica_status example_checkpoints(example *ex, mica_dataset *data, bool again) {
+static inline mica_status example_checkpoints(example *ex, mica_dataset *data) {
   double seconds = ex->save_seconds > 0 ? ex->save_seconds : 60;
   bool found = false;
   ex->saved.struct_size = sizeof ex->saved, ex->saved.folder = ex->checkpoint;
   if (ex->saved.keep == 0) ex->saved.keep = 2;
-  mica_status status = MICA_OK;
-  if (!again)
-    status = mica_training_loop_on(ex->loop, MICA_ON_STEP, mica_training_save_hook, &ex->saved,
-                                   .every_seconds = seconds, .name = "checkpoint");
-  if (status == MICA_OK && !again)
+  mica_status status =
+      mica_training_loop_on(ex->loop, MICA_ON_STEP, mica_training_save_hook, &ex->saved,
+                            .every_seconds = seconds, .name = "checkpoint");
+  if (status == MICA_OK)
     status = mica_training_loop_on(ex->loop, MICA_ON_END, mica_training_save_hook, &ex->saved,
                                    .name = "checkpoint");
-  if (status == MICA_OK && ex->resume && !again)
+  if (status == MICA_OK && ex->resume)
     status = mica_training_restore(ex->loop, data, &ex->saved, MICA_CHECKPOINT_NEWEST, &found,
                                    &ex->error);
-  if (status == MICA_OK && ex->resume && !again && found)
+  if (status == MICA_OK && ex->resume && found)
     printf("resumed at step %lld\n", (long long)mica_training_loop_state(ex->loop)->step);
-  else if (status == MICA_OK && ex->resume && !again)
+  else if (status == MICA_OK && ex->resume)
     printf("there is no checkpoint yet: from the beginning\n");
   return status;
 }
 
-/* Trains until ex->steps or ex->epochs are made, with all that the command line asks for. True if it came to that end. */
+/* Trains until ex->steps or ex->epochs are made, with all that the command line asks for; once. True if it came to that end. */
 static inline bool example_train(example *ex, mica_dataset *data) {
   if (!example_good(ex)) return false;
-  bool again = ex->view != NULL; /* its hooks are there */
   mica_training_loop *loop = example_loop(ex);
   mica_training_view_options view = {.struct_size = sizeof view,
                                      .title = ex->name,
@@ -335,11 +333,10 @@ static inline bool example_train(example *ex, mica_dataset *data) {
                                      .folder = ex->log};
   mica_status status =
       loop && data ? MICA_OK : mica_error_set(&ex->error, MICA_OUT_OF_MEMORY, "out of memory");
-  if (status == MICA_OK && !again)
-    status = mica_training_view_open(loop, &view, &ex->view, &ex->error);
-  if (status == MICA_OK && !again)
+  if (status == MICA_OK) status = mica_training_view_open(loop, &view, &ex->view, &ex->error);
+  if (status == MICA_OK)
     status = mica_training_loop_on(loop, MICA_ON_STEP, example_watch, ex, .priority = 1000);
-  if (status == MICA_OK && ex->checkpoint) status = example_checkpoints(ex, data, again);
+  if (status == MICA_OK && ex->checkpoint) status = example_checkpoints(ex, data);
   if (status == MICA_OK) {
     void (*before)(int) = signal(SIGINT, example_stop);
     status = mica_training_loop_run_dataset(loop, data, example_total_steps(ex),
