@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* characters.h: a transformer that says which character comes next, for the examples characters and lora: text as numbers,
- * the model, its loss, sampling with a cache of keys and values. */
+ * the model, its loss, its trainer, sampling with a cache of keys and values. */
 #ifndef EXAMPLES_CHARACTERS_H
 #define EXAMPLES_CHARACTERS_H
 #include "common.h"
@@ -68,6 +68,23 @@ static inline void character_measures(mica_value prediction, const mica_value *t
   (void)user;
   mica_value right = mica_equal(mica_arg_max(prediction, -1), mica_convert(targets[0], MICA_I32));
   out[0] = mica_reduce_mean(mica_convert(right, MICA_F32), MICA_ALL);
+}
+static const char *const character_measure_names[] = {"accuracy"};
+
+/* Makes ex's trainer: AdamW under a one-cycle schedule that rises for a tenth of the steps, gradients no longer than 1. The
+ * schedule is the caller's to destroy, after the trainer. */
+static inline mica_schedule *character_trainer(example *ex) {
+  mica_schedule *rate =
+      mica_schedule_one_cycle(.start = mica_store_get_number(ex->store, "lr", 0),
+                              .warmup_part = 0.1, .steps = example_total_steps(ex),
+                              .error = &ex->error);
+  ex->trainer = mica_trainer_create(
+      ex->store, character_model, character_loss,
+      .optimizer =
+          mica_optimizer_adamw(.weight_decay = mica_store_get_number(ex->store, "weight_decay", 0)),
+      .rate = mica_schedule_rate, .rate_user = rate, .clip_norm = 1, .measures = character_measures,
+      .measure_count = 1);
+  return rate;
 }
 
 /* ---- text -------------------------------------------------------------------------------------------- */

@@ -4,7 +4,6 @@
 #include "../characters.h"
 
 static int run(int count, char **arguments) {
-  static const char *const names[] = {"accuracy"};
   const char *validate = NULL, *sample = NULL, *temperature = NULL, *prompt = NULL;
   const example_option options[] = {
       {"--validate", NULL, "evaluate on the validation set, for trying settings", &validate},
@@ -16,7 +15,7 @@ static int run(int count, char **arguments) {
                 .summary = "a transformer over characters, and texts of its own",
                 .steps = 2000,
                 .options = options,
-                .measures = names,
+                .measures = character_measure_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
   character_settings(&ex);
@@ -30,15 +29,7 @@ static int run(int count, char **arguments) {
   else
     character_read(&ex, folder, validate ? "valid" : "test", &text);
   example_batches(&ex, text.rows, CHARACTERS_BATCH);
-  mica_schedule *rate =
-      mica_schedule_one_cycle(.start = mica_store_get_number(ex.store, "lr", 0), .warmup_part = 0.1,
-                              .steps = example_total_steps(&ex), .error = &ex.error);
-  ex.trainer = mica_trainer_create(
-      ex.store, character_model, character_loss,
-      .optimizer =
-          mica_optimizer_adamw(.weight_decay = mica_store_get_number(ex.store, "weight_decay", 0)),
-      .rate = mica_schedule_rate, .rate_user = rate, .clip_norm = 1, .measures = character_measures,
-      .measure_count = 1);
+  mica_schedule *rate = character_trainer(&ex);
   if (example_train(&ex, text.training) &&
       example_evaluate(&ex, text.testing, validate ? "valid" : "test")) {
     printf("characters: %s %.4f bits a character after %.0f s, %lld parameters\n\n",

@@ -49,7 +49,6 @@ static bool find_text(example *ex, const char *name, const char *test, character
 }
 
 static int run(int count, char **arguments) {
-  static const char *const names[] = {"accuracy"};
   const char *base = NULL, *sample = NULL;
   const example_option options[] = {
       {"--base", "DIR", "checkpoints of examples/characters", &base},
@@ -59,7 +58,7 @@ static int run(int count, char **arguments) {
                 .summary = "another author for the model of characters, by adapters",
                 .steps = 500,
                 .options = options,
-                .measures = names,
+                .measures = character_measure_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
   character_settings(&ex);
@@ -88,15 +87,7 @@ static int run(int count, char **arguments) {
   find_text(&ex, "austen", "test", &austen);
   ex.data = said;
   example_batches(&ex, bible.rows, CHARACTERS_BATCH);
-  mica_schedule *rate =
-      mica_schedule_one_cycle(.start = mica_store_get_number(ex.store, "lr", 0), .warmup_part = 0.1,
-                              .steps = example_total_steps(&ex), .error = &ex.error);
-  ex.trainer = mica_trainer_create(
-      ex.store, character_model, character_loss,
-      .optimizer =
-          mica_optimizer_adamw(.weight_decay = mica_store_get_number(ex.store, "weight_decay", 0)),
-      .rate = mica_schedule_rate, .rate_user = rate, .clip_norm = 1, .measures = character_measures,
-      .measure_count = 1);
+  mica_schedule *rate = character_trainer(&ex);
   size_t merged = 0;
   if (report(&ex, "before", &austen, &bible) && example_train(&ex, bible.training) &&
       report(&ex, "after", &austen, &bible)) {
