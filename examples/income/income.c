@@ -2,7 +2,7 @@
 /* income.c: who has a high income? A table of categories and numbers: embeddings, calibrated numbers, and behind them an
  * ensemble of feed-forward networks or a Kolmogorov-Arnold network. Reads the survey `income` and the UCI set Adult. README.md
  * beside it tells more. */
-#include "../common.h"
+#include "../ensemble.h"
 
 enum { BATCH = 64, MOST = 16, KEYPOINTS = 16 };
 
@@ -260,42 +260,20 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
   return mica_expand_dims(x, 1);
 }
 
-/* Each member learns by itself: the sum of their losses. */
-static mica_value loss(mica_value prediction, const mica_value *targets, void *user) {
-  (void)user;
-  mica_shape shape = mica_shape_of(prediction);
-  mica_value target =
-      mica_broadcast_to(mica_expand_dims(targets[0], 1), MICA_DIMS(shape.dim[0], shape.dim[1]));
-  return mica_mul(mica_loss_cross_entropy_logits(prediction, target), (double)shape.dim[1]);
-}
-
-/* The mean of the members' logarithms of probabilities decides. */
-static mica_value decision(mica_value prediction) {
-  return mica_reduce_mean(mica_log_softmax(prediction, -1), MICA_AXES(1));
-}
-
-static void measures(mica_value prediction, const mica_value *targets, mica_value *out,
-                     void *user) {
-  (void)user;
-  mica_value right = mica_equal(mica_arg_max(decision(prediction), -1), targets[0]);
-  out[0] = mica_reduce_mean(mica_convert(right, MICA_F32), MICA_ALL);
-}
-
 /* in: prediction, labels -> the area under the curve of right against wrong alarms, exactly. */
 static void area(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
-  mica_value one = mica_slice(decision(in[0]), ":, 1");
+  mica_value one = mica_slice(ensemble_decision(in[0]), ":, 1");
   (void)graph, (void)user;
   out[0] = mica_roc_auc(one, in[1]);
 }
 
 /* ---- the program --------------------------------------------------------------------------------------- */
 
-static bool report(example *ex, survey *s, int part, mica_dataset *data) {
+static bool report(example *ex, int part, mica_dataset *data) {
   static const char *const parts[] = {"train", "validation", "test"};
   mica_batch batch = {0};
   mica_tensor *prediction = NULL, *result = NULL;
   double auc = 0;
-  (void)s;
   if (!example_evaluate(ex, data, parts[part])) return false;
   mica_status status = mica_dataset_begin(data, 0, &ex->error);
   if (status == MICA_OK) status = mica_dataset_next(data, &batch, &ex->error);
@@ -314,7 +292,6 @@ static bool report(example *ex, survey *s, int part, mica_dataset *data) {
 }
 
 static int run(int count, char **arguments) {
-  static const char *const names[] = {"accuracy"};
   const char *validate = NULL, *adult = NULL;
   const example_option options[] = {
       {"--validate", NULL, "evaluate on the validation set, for trying settings", &validate},
@@ -324,7 +301,7 @@ static int run(int count, char **arguments) {
                 .summary = "a table: embeddings, calibration, FNN, KAN",
                 .epochs = 20,
                 .options = options,
-                .measures = names,
+                .measures = ensemble_accuracy_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
   mica_store_set_text(ex.store, "model", "fnn", &ex.error);
@@ -358,10 +335,11 @@ static int run(int count, char **arguments) {
                               .steps = example_total_steps(&ex), .error = &ex.error);
   mica_optimizer optimizer =
       mica_optimizer_adamw(.weight_decay = mica_store_get_number(ex.store, "weight_decay", 0));
-  ex.trainer = mica_trainer_create(ex.store, model, loss, .user = &s, .inputs = 2,
-                                   .optimizer = optimizer, .rate = mica_schedule_rate,
-                                   .rate_user = rate, .measures = measures, .measure_count = 1);
-  if (example_train(&ex, training)) report(&ex, &s, part, testing);
+  ex.trainer =
+      mica_trainer_create(ex.store, model, ensemble_loss, .user = &s, .inputs = 2,
+                          .optimizer = optimizer, .rate = mica_schedule_rate, .rate_user = rate,
+                          .measures = ensemble_accuracy, .measure_count = 1);
+  if (example_train(&ex, training)) report(&ex, part, testing);
 
   int code = example_end(&ex);
   mica_schedule_destroy(rate);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spam.c: which mail is spam? A bag of words, a convolution over words and a transformer, one of them or all three, whose
  * probabilities are then multiplied. README.md beside it tells more. */
-#include "../common.h"
+#include "../ensemble.h"
 
 enum { BATCH = 32, MODELS = 3, SHUFFLE = 8192 };
 
@@ -74,28 +74,6 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
     return mica_fail(mica_scope_graph(scope), MICA_INVALID,
                      "spam: the setting model is '%s', not bag, cnn, transformer or all", kind);
   return mica_stack(logits, count, 1);
-}
-
-/* Each model learns by itself: the sum of their losses. */
-static mica_value loss(mica_value prediction, const mica_value *targets, void *user) {
-  (void)user;
-  mica_shape shape = mica_shape_of(prediction);
-  mica_value target =
-      mica_broadcast_to(mica_expand_dims(targets[0], 1), MICA_DIMS(shape.dim[0], shape.dim[1]));
-  mica_value mean = mica_loss_cross_entropy_logits(prediction, target);
-  return mica_mul(mean, (double)shape.dim[1]);
-}
-
-/* The mean of the logarithms of probabilities decides. */
-static mica_value decision(mica_value prediction) {
-  return mica_reduce_mean(mica_log_softmax(prediction, -1), MICA_AXES(1));
-}
-
-static void measures(mica_value prediction, const mica_value *targets, mica_value *out,
-                     void *user) {
-  (void)user;
-  mica_value right = mica_equal(mica_arg_max(decision(prediction), -1), targets[0]);
-  out[0] = mica_reduce_mean(mica_convert(right, MICA_F32), MICA_ALL);
 }
 
 /* ---- the data: a mail a line, "spam" or "ham", a tab, the text --------------------------------------- */
@@ -183,7 +161,6 @@ static mica_dataset *mails_of(example *ex, const char *folder, const char *part,
 /* ---- the program --------------------------------------------------------------------------------------- */
 
 static int run(int count, char **arguments) {
-  static const char *const names[] = {"accuracy"};
   const char *validate = NULL;
   const example_option options[] = {
       {"--validate", NULL, "evaluate on the validation set, for trying settings", &validate}, {0}};
@@ -191,7 +168,7 @@ static int run(int count, char **arguments) {
                 .summary = "mails: a bag of words, a CNN, a transformer",
                 .epochs = 8,
                 .options = options,
-                .measures = names,
+                .measures = ensemble_accuracy_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
   mica_store_set_text(ex.store, "model", "all", &ex.error);
@@ -221,10 +198,10 @@ static int run(int count, char **arguments) {
   mica_schedule *rate =
       mica_schedule_one_cycle(.start = mica_store_get_number(ex.store, "lr", 0),
                               .steps = example_total_steps(&ex), .error = &ex.error);
-  ex.trainer =
-      mica_trainer_create(ex.store, model, loss, .inputs = 2, .optimizer = mica_optimizer_adam(),
-                          .rate = mica_schedule_rate, .rate_user = rate, .clip_norm = 1,
-                          .measures = measures, .measure_count = 1);
+  ex.trainer = mica_trainer_create(ex.store, model, ensemble_loss, .inputs = 2,
+                                   .optimizer = mica_optimizer_adam(), .rate = mica_schedule_rate,
+                                   .rate_user = rate, .clip_norm = 1, .measures = ensemble_accuracy,
+                                   .measure_count = 1);
   if (example_train(&ex, training) && example_evaluate(&ex, testing, validate ? "valid" : "test"))
     printf("spam: %s accuracy %.2f %% after %.0f s\n", validate ? "validation" : "test",
            100 * mica_trainer_evaluation(ex.trainer).measures[0], ex.seconds);
