@@ -75,8 +75,8 @@ static void measures(mica_value prediction, const mica_value *targets, mica_valu
 /* ---- the data ------------------------------------------------------------------------------------------ */
 
 /* The graph as a batch: from, to [edges], features [nodes, nodes], classes and known [nodes], each behind an axis of size 1.
- * Nothing is told of a member: the features are the identity matrix. */
-static mica_dataset *read_graph(example *ex, const char *folder) {
+ * Nothing is told of a member: the features are the identity matrix. Asked are those that are not known. */
+static mica_dataset *read_graph(example *ex, const char *folder, int64_t *out_asked) {
   char path[700];
   mica_csv *friends = NULL, *members = NULL;
   mica_csv_options options = {.struct_size = sizeof options, .comment = '#'};
@@ -106,7 +106,7 @@ static mica_dataset *read_graph(example *ex, const char *folder) {
       to[i] = (int32_t)(i < pairs ? other[pair] : i < 2 * pairs ? one[pair] : i - 2 * pairs);
     }
     for (int64_t i = 0; told && identity && i < nodes; i++)
-      told[i] = (double)known[i], identity[i * nodes + i] = 1;
+      told[i] = (double)known[i], identity[i * nodes + i] = 1, *out_asked += !known[i];
     if (from && to && told && identity) {
       made[0] = mica_tensor_from(MICA_I32, MICA_DIMS(1, count), from);
       made[1] = mica_tensor_from(MICA_I32, MICA_DIMS(1, count), to);
@@ -149,8 +149,9 @@ static int run(int count, char **arguments) {
   char folder[600], own[600];
   const char *const places[] = {"examples/graph", here(own, sizeof own), NULL};
   mica_dataset *data = NULL;
+  int64_t asked = 0;
   if (example_find(&ex, "MICA_KARATE", places, "karate", "friends.csv", folder, sizeof folder))
-    data = read_graph(&ex, folder);
+    data = read_graph(&ex, folder, &asked);
   else
     mica_error_set(&ex.error, MICA_NOT_FOUND,
                    "friends.csv is not there: run this in Mica's tree, or say --data DIR");
@@ -160,8 +161,8 @@ static int run(int count, char **arguments) {
                                    .learning_rate = mica_store_get_number(ex.store, "lr", 0),
                                    .measures = measures, .measure_count = 1);
   if (example_train(&ex, data) && example_evaluate(&ex, data, "test"))
-    printf("graph: %.0f of 32 members right\n",
-           32 * mica_trainer_evaluation(ex.trainer).measures[0]);
+    printf("graph: %.0f of %lld members right\n",
+           (double)asked * mica_trainer_evaluation(ex.trainer).measures[0], (long long)asked);
 
   int code = example_end(&ex);
   mica_dataset_destroy(data);

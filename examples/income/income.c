@@ -188,7 +188,7 @@ static bool read_survey(example *ex, survey *s, const char *folder) {
     return read_file(ex, s, folder, s->table->valid, 1) &&
            read_file(ex, s, folder, s->table->test, 2);
   s->order = malloc((size_t)rows * sizeof *s->order);
-  if (!s->order) return false;
+  if (!s->order) return mica_error_set(&ex->error, MICA_OUT_OF_MEMORY, "out of memory") == MICA_OK;
   mica_split_rows(7, rows, (double[]){0.9, 0.1}, 2, s->order, s->begin, &ex->error);
   return example_good(ex) && read_file(ex, s, folder, s->table->test, 2);
 }
@@ -204,21 +204,20 @@ static mica_dataset *rows_of(example *ex, survey *s, int part, int64_t *out_rows
                                  .shuffle = part == 0,
                                  .drop_last = part == 0,
                                  .seed = ex->seed};
-  if (split) {
-    options.rows = s->order + s->begin[part];
-    count = options.row_count = s->begin[part + 1] - s->begin[part];
-  }
-  int64_t *first = NULL;
-  if (ex->limit && ex->limit < count && !split &&
-      (first = malloc((size_t)ex->limit * sizeof *first))) {
-    for (int64_t i = 0; i < ex->limit; i++) first[i] = i;
-    options.rows = first;
-    count = options.row_count = ex->limit;
+  int64_t *whole = split ? NULL : malloc(((size_t)count + 1) * sizeof *whole);
+  for (int64_t i = 0; whole && i < count; i++) whole[i] = i;
+  if (split) count = s->begin[part + 1] - s->begin[part];
+  if (ex->limit && ex->limit < count) count = ex->limit;
+  options.rows = split ? s->order + s->begin[part] : whole;
+  options.row_count = count;
+  *out_rows = count;
+  if (!options.rows) {
+    mica_error_set(&ex->error, MICA_OUT_OF_MEMORY, "out of memory");
+    return NULL;
   }
   options.batch = part == 0 ? BATCH : count; /* evaluated at once, as areas have to be */
-  *out_rows = count;
   mica_dataset *made = mica_dataset_from_tensors(&options, &ex->error);
-  free(first);
+  free(whole);
   return made;
 }
 
