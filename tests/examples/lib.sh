@@ -16,7 +16,7 @@ number() { printf '%s\n' "$2" | sed -n "s/.*$1 \([-0-9.]*\).*/\1/p"; }
 at_least() { awk -v found="$1" -v wanted="$2" 'BEGIN { exit !(found + 0 >= wanted + 0) }' || fail "${3:-it} is $1, expected at least $2"; }
 at_most() { awk -v found="$1" -v wanted="$2" 'BEGIN { exit !(found != "" && found + 0 <= wanted + 0) }' || fail "${3:-it} is $1, expected at most $2"; }
 
-# Where the data of an example may lie; or the check is left out.
+# Where the data of an example may lie, the first that has it is $place; or the check is left out.
 need_data() { # FILE ADVICE PLACES...
   file=$1 advice=$2
   shift 2
