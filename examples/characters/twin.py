@@ -8,12 +8,17 @@ schedule, steps and first distributions of parameters.
 import argparse
 import math
 import os
+import pathlib
+import sys
 import time
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from twins import rate_at  # noqa: E402
 
 BATCH, CHARACTERS = 32, 96
 
@@ -92,14 +97,6 @@ class Lora(nn.Module):
         return self.layer(x) + self.scale * (x @ self.a) @ self.b
 
 
-def rate_at(step, steps, most):  # as mica_schedule_one_cycle with a tenth of warm-up
-    up = int(0.1 * steps)
-    low, end = most / 25, most / 25 / 1e4
-    if step < up:
-        return low + (most - low) * (1 - math.cos(math.pi * step / up)) / 2
-    return end + (most - end) * (1 + math.cos(math.pi * (step - up) / max(steps - up, 1))) / 2
-
-
 def train(model, parameters, data, steps, lr, decay):
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay)
     x, y = data
@@ -109,7 +106,7 @@ def train(model, parameters, data, steps, lr, decay):
             order, at = torch.randperm(len(x)), 0
         rows, at = order[at:at + BATCH], at + BATCH
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, steps, lr)
+            group["lr"] = rate_at(step, steps, lr, 0.1)
         loss = F.cross_entropy(model(x[rows]).flatten(0, 1), y[rows].flatten())
         optimizer.zero_grad()
         loss.backward()

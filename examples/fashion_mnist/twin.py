@@ -5,8 +5,8 @@
   twin.py [--data DIR] [--model small|large] [--seeds 3] [--epochs N] [--limit N] [--device cpu|cuda] [--threads N]
 """
 import argparse
-import gzip
-import os
+import pathlib
+import sys
 import time
 
 import numpy
@@ -14,18 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from twins import load_images  # noqa: E402
+
 BATCH = 128
-
-
-def load(folder, part, limit):
-    def read(name, skip):
-        path = os.path.join(folder, name)
-        with gzip.open(path + ".gz", "rb") if os.path.exists(path + ".gz") else open(path, "rb") as file:
-            return numpy.frombuffer(file.read(), numpy.uint8, offset=skip)
-
-    images = read(f"{part}-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)[:limit]
-    labels = read(f"{part}-labels-idx1-ubyte", 8)[:limit]
-    return torch.tensor(images), torch.tensor(labels.astype(numpy.int64))
 
 
 def he(layer):
@@ -73,12 +65,12 @@ def train(args, seed):
     big = args.model == "large"
     epochs = args.epochs or (12 if big else 6)
     device = torch.device(args.device)
-    images, labels = (t.to(device) for t in load(args.data, "train", args.limit))
+    images, labels = (t.to(device) for t in load_images(args.data, "train", args.limit))
     if args.validate:  # the last sixth of the training images measures; for choices
         cut = len(images) * 5 // 6
         images, test_images, labels, test_labels = images[:cut], images[cut:], labels[:cut], labels[cut:]
     else:
-        test_images, test_labels = (t.to(device) for t in load(args.data, "t10k", args.limit))
+        test_images, test_labels = (t.to(device) for t in load_images(args.data, "t10k", args.limit))
     model = (large(args.dropout, args.width) if big else small(args.dropout)).to(device)
     decayed = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]

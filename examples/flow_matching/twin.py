@@ -6,9 +6,9 @@
 """
 import argparse
 import copy
-import gzip
 import math
-import os
+import pathlib
+import sys
 import time
 
 import numpy
@@ -16,18 +16,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from twins import load_images  # noqa: E402
+
 BATCH, CLASSES, EMBEDDING = 128, 10, 128
-
-
-def load(folder, part, limit):
-    def read(name, skip):
-        path = os.path.join(folder, name)
-        with gzip.open(path + ".gz", "rb") if os.path.exists(path + ".gz") else open(path, "rb") as file:
-            return numpy.frombuffer(file.read(), numpy.uint8, offset=skip)
-
-    images = read(f"{part}-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)[:limit]
-    labels = read(f"{part}-labels-idx1-ubyte", 8)[:limit]
-    return torch.tensor(images), torch.tensor(labels.astype(numpy.int64))
 
 
 def dense(inputs, outputs):
@@ -96,8 +88,8 @@ def flow_loss(model, images, labels):
 def train(args, seed):
     torch.manual_seed(seed)
     device = torch.device(args.device)
-    images, labels = (t.to(device) for t in load(args.data, "train", args.limit))
-    test_images, test_labels = (t.to(device) for t in load(args.data, "t10k", args.limit))
+    images, labels = (t.to(device) for t in load_images(args.data, "train", args.limit))
+    test_images, test_labels = (t.to(device) for t in load_images(args.data, "t10k", args.limit))
     model = Velocity(args.width).to(device)
     average = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-3)

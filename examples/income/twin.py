@@ -9,12 +9,17 @@ import argparse
 import csv
 import math
 import os
+import pathlib
+import sys
 import time
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from twins import rate_at  # noqa: E402
 
 NUMBERS = ("age", "education", "area", "household_size", "under18")
 BATCH, KEYPOINTS = 64, 16
@@ -127,14 +132,6 @@ def area(score, target):  # ties count one half
     positive = target == 1
     n, m = positive.sum(), (~positive).sum()
     return (rank[positive].sum() - n * (n + 1) / 2) / (n * m)
-
-
-def rate_at(step, steps, most):  # as mica_schedule_one_cycle
-    up = int(0.3 * steps)
-    low, end = most / 25, most / 25 / 1e4
-    if step < up:
-        return low + (most - low) * (1 - math.cos(math.pi * step / up)) / 2
-    return end + (most - end) * (1 + math.cos(math.pi * (step - up) / max(steps - up, 1))) / 2
 
 
 def main():

@@ -5,8 +5,9 @@
   twin.py [--data DIR] [--model cnn|linear] [--seeds 3] [--epochs 10] [--limit N] [--device cpu|cuda] [--threads N]
 """
 import argparse
-import gzip
 import os
+import pathlib
+import sys
 import time
 
 import numpy
@@ -14,18 +15,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from twins import load_images  # noqa: E402
+
 BATCH = 128
-
-
-def load(folder, part, limit):
-    def read(name, skip):
-        path = os.path.join(folder, name)
-        with gzip.open(path + ".gz", "rb") if os.path.exists(path + ".gz") else open(path, "rb") as file:
-            return numpy.frombuffer(file.read(), numpy.uint8, offset=skip)
-
-    images = read(f"{part}-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)[:limit]
-    labels = read(f"{part}-labels-idx1-ubyte", 8)[:limit]
-    return torch.tensor(images), torch.tensor(labels.astype(numpy.int64))
 
 
 def he(layer):
@@ -54,8 +47,8 @@ def linear():
 def train(args, seed):
     torch.manual_seed(seed)
     device = torch.device(args.device)
-    images, labels = (t.to(device) for t in load(args.data, "train", args.limit))
-    test_images, test_labels = (t.to(device) for t in load(args.data, "t10k", args.limit))
+    images, labels = (t.to(device) for t in load_images(args.data, "train", args.limit))
+    test_images, test_labels = (t.to(device) for t in load_images(args.data, "t10k", args.limit))
     model = (linear() if args.model == "linear" else cnn()).to(device)
     optimizer = torch.optim.Adam(model.parameters())
     per_epoch = len(images) // BATCH

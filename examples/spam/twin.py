@@ -6,15 +6,19 @@
 """
 import argparse
 import collections
-import math
 import os
+import pathlib
 import re
+import sys
 import time
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from twins import rate_at  # noqa: E402
 
 WORDS, LENGTH, UNITS, WIDTH, CHANNELS, LAYERS, HEADS, BATCH = 20000, 256, 32, 64, 64, 2, 4, 32
 NORM_EPSILON = 1e-5
@@ -147,14 +151,6 @@ class Transformer(nn.Module):
 
 
 KINDS = {"bag": Bag, "cnn": Cnn, "transformer": Transformer}
-
-
-def rate_at(step, steps, most):  # as mica_schedule_one_cycle
-    up = int(0.3 * steps)
-    low, end = most / 25, most / 25 / 1e4
-    if step < up:
-        return low + (most - low) * (1 - math.cos(math.pi * step / up)) / 2
-    return end + (most - end) * (1 + math.cos(math.pi * (step - up) / max(steps - up, 1))) / 2
 
 
 def main():
