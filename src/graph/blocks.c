@@ -20,11 +20,6 @@ static mica_block *block_of(mica_region region) {
   return known ? &graph->blocks[region.id - 1] : NULL;
 }
 
-/* Ends call it once results have been read: callers may take what comes out in the same array. */
-static void no_values(mica_graph *graph, mica_value *out, size_t count) {
-  for (size_t i = 0; out && i < count; i++) out[i] = mica_no_value(graph);
-}
-
 static mica_type *types_of(mica_graph *graph, const mica_value *values, size_t count) {
   mica_type *types = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *types);
   if (!types) {
@@ -97,7 +92,7 @@ void mica_while_end(mica_region region, const mica_value *next, mica_value *out_
     right = false;
   }
   if (right) mica_block_leave(graph, region.id, next, count);
-  no_values(graph, out_final, count);
+  mica_results_clear(graph, "while_end", next, count, out_final, count);
   if (right) mica_block_close(graph, region.id, out_final, count);
 }
 
@@ -135,7 +130,7 @@ static void next_case(mica_region region, const char *function, const mica_value
 static void end_case(mica_region region, const char *function, const mica_value *result,
                      size_t count, mica_value *out) {
   bool left = leave_case(region, function, result, count);
-  no_values(region.graph, out, count);
+  mica_results_clear(region.graph, function, result, count, out, count);
   if (left) mica_block_close(region.graph, region.id, out, count);
 }
 
@@ -199,6 +194,9 @@ mica_region mica_scan_begin_count(mica_graph *graph, const mica_value *carry, si
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     return no_region(graph, carry_count);
   }
+  if (!mica_list_given(graph, "scan_begin", "carry", carry, carry_count) ||
+      !mica_list_given(graph, "scan_begin", "item", items, item_count))
+    return no_region(graph, carry_count);
   if (carry_count) memcpy(in, carry, carry_count * sizeof *in);
   if (item_count) memcpy(in + carry_count, items, item_count * sizeof *in);
   for (size_t i = 0; i < item_count; i++) {
@@ -257,15 +255,17 @@ void mica_scan_end(mica_region region, const mica_value *carry, const mica_value
                    : !region.id ? region.epoch
                                 : 0;
   size_t count = carries + emit_count;
-  bool right = mica_region_check(region, "scan_end", MICA_OP_SCAN);
+  bool right = mica_region_check(region, "scan_end", MICA_OP_SCAN) &&
+               mica_list_given(graph, "scan_end", "carry", carry, carries) &&
+               mica_list_given(graph, "scan_end", "result", emit, emit_count);
   mica_value *results =
       right ? mica_arena_allocate(&graph->arena, (2 * count + 1) * sizeof *results) : NULL;
   if (right && !results) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
   if (results && carries) memcpy(results, carry, carries * sizeof *results);
   if (results && emit_count) memcpy(results + carries, emit, emit_count * sizeof *results);
-  no_values(graph, out_stacked, emit_count);
-  no_values(graph, out_carry, carries);
-  if (!results) return;
+  mica_results_clear(graph, "scan_end", emit, emit_count, out_stacked, emit_count);
+  mica_results_clear(graph, "scan_end", carry, carries, out_carry, carries);
+  if (!results || graph->status != MICA_OK) return;
   mica_block_leave(graph, region.id, results, count);
   mica_block_close(graph, region.id, results + count, count);
   if (carries) memcpy(out_carry, results + count, carries * sizeof *results);
@@ -277,7 +277,8 @@ void mica_scan_end(mica_region region, const mica_value *carry, const mica_value
 static void end_call(mica_region region, const char *function, mica_op op, const mica_value *result,
                      size_t count, mica_value *out) {
   mica_graph *graph = region.graph;
-  bool right = mica_region_check(region, function, op);
+  bool right = mica_region_check(region, function, op) &&
+               mica_list_given(graph, function, "result", result, count);
   mica_pending_assign *assigns = right ? graph->blocks[region.id - 1].assigns : NULL;
   size_t total = count;
   for (mica_pending_assign *p = assigns; p; p = p->next) total++;
@@ -285,7 +286,7 @@ static void end_call(mica_region region, const char *function, mica_op op, const
       right ? mica_arena_allocate(&graph->arena, (2 * total + 1) * sizeof *results) : NULL;
   if (right && !results) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
   if (results && count) memcpy(results, result, count * sizeof *results);
-  no_values(graph, out, count);
+  mica_results_clear(graph, function, result, count, out, count);
   if (!results) return;
   size_t at = count;
   for (mica_pending_assign *p = assigns; p; p = p->next)
@@ -360,7 +361,8 @@ void mica_custom_gradient_end(mica_region region, const mica_value *in_gradient,
                     out_count, mica_noun(out_count, "result", "results"), block->result_count);
     right = false;
   }
-  if (right) mica_block_leave(graph, region.id, in_gradient, block->operand_count);
-  no_values(graph, out, out_count);
+  size_t count = right ? block->operand_count : 0;
+  if (right) mica_block_leave(graph, region.id, in_gradient, count);
+  mica_results_clear(graph, "custom_gradient_end", in_gradient, count, out, out_count);
   if (right) mica_block_close(graph, region.id, out, out_count);
 }

@@ -51,6 +51,22 @@ bool mica_value_usable(const mica_graph *graph, mica_value value, char *message,
   return false;
 }
 
+bool mica_list_given(mica_graph *graph, const char *op, const char *what, const mica_value *values,
+                     size_t count) {
+  if (values || !count) return true;
+  mica_fail_operator(graph, op, NULL, 0, "the list of each %s is NULL: expected %zu", what, count);
+  return false;
+}
+
+bool mica_results_clear(mica_graph *graph, const char *op, const mica_value *in, size_t in_count,
+                        mica_value *out, size_t count) {
+  for (size_t i = 0; out && i < count; i++) out[i] = mica_no_value(graph);
+  if (out || !count) return true;
+  mica_fail_operator(graph, op, in, in ? in_count : 0,
+                     "the place for results is NULL: expected room for %zu", count);
+  return false;
+}
+
 bool mica_class_accepts(mica_dtype_class class, mica_dtype dtype, const char **out_expected) {
   bool integer = mica_dtype_is_integer(dtype), complex = mica_dtype_is_complex(dtype);
   bool small =
@@ -122,10 +138,6 @@ static bool retain_attribute(mica_graph *graph, const mica_op_def *def, void *at
   return true;
 }
 
-static void fail_all(mica_graph *graph, mica_value *out, size_t out_count) {
-  for (size_t i = 0; i < out_count; i++) out[i] = mica_no_value(graph);
-}
-
 /* Appends entries for checked parts. */
 static uint32_t append_node(mica_graph *graph, mica_op op, const uint32_t *ids, size_t in_count,
                             const void *attr, const mica_type *types, size_t result_count) {
@@ -171,9 +183,9 @@ static uint32_t append_node(mica_graph *graph, mica_op op, const uint32_t *ids, 
 bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t in_count,
                     size_t declared_count, const uint32_t *regions, size_t region_count,
                     const void *attr, mica_value *out, size_t out_count) {
-  fail_all(graph, out, out_count);
-  if (!graph || graph->status != MICA_OK) return false;
   const mica_op_def *def = mica_op_definition(op);
+  mica_results_clear(graph, def ? def->name : "operator", in, in_count, out, out_count);
+  if (!graph || graph->status != MICA_OK) return false;
   if (!def) {
     mica_fail(graph, MICA_INVALID, "unknown operator %d", (int)op);
     return false;
@@ -185,6 +197,7 @@ bool mica_emit_node(mica_graph *graph, mica_op op, const mica_value *in, size_t 
                        mica_noun((size_t)def->arity, "operand", "operands"), in_count);
     return false;
   }
+  if (!mica_list_given(graph, def->name, "operand", in, in_count)) return false;
   for (size_t i = 0; i < in_count; i++)
     if (!mica_value_usable(graph, in[i], message, sizeof message)) {
       mica_fail_operator(graph, def->name, in, in_count, "operand %zu: %s", i, message);

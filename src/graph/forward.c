@@ -199,15 +199,8 @@ void mica_jvp(const mica_value *y, size_t y_count, const mica_value *x, const mi
   MICA_ENTRY(mica_graph_of(y, y_count));
   mica_graph *graph = mica_graph_of(y, y_count);
   if (!graph) graph = mica_graph_of(x, x_count);
-  bool open = graph && graph->status == MICA_OK;
-  /* Handed over at the end: `out` may be the array that y lies in. */
-  mica_value *made = open ? mica_arena_allocate(&graph->arena, (y_count + 1) * sizeof *made) : NULL;
-  if (open && !made) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
+  mica_value *made = mica_results_room(graph, y_count);
   if (made && tangents_fit(graph, y, y_count, x, x_tangent, x_count))
     mica_forward_mode(graph, 0, y, y_count, x, x_tangent, x_count, made);
-  if (!out && made) mica_fail_operator(graph, "jvp", y, y_count, "the place for results is NULL");
-  for (size_t j = 0; out && j < y_count; j++)
-    out[j] = !graph || graph->status != MICA_OK ? mica_no_value(graph)
-             : made[j].id                       ? made[j]
-                                                : mica_zeros_like(y[j]);
+  mica_results_hand_over(graph, "jvp", y, made, y_count, out);
 }

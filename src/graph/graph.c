@@ -239,6 +239,7 @@ void mica_graph_set_outputs(mica_graph *graph, const mica_value *outputs, size_t
     graph->failed_at = error.caller;
     return;
   }
+  if (!mica_list_given(graph, "set_outputs", "output", outputs, count)) return;
   if (!mica_grow(&graph->allocator, &graph->outputs, &graph->output_capacity, count,
                  sizeof *graph->outputs)) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");

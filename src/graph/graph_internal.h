@@ -341,6 +341,14 @@ mica_value mica_fail_block(mica_region region, const char *function, const char 
     MICA_PRINTF(3, 4);
 /* Whether `value` can be used where building stands now; says what is wrong in `message`. */
 bool mica_value_usable(const mica_graph *graph, mica_value value, char *message, size_t size);
+/* Whether a list of `count` values is there; otherwise the graph fails in the name of `op`. `what`:
+ * what each of them is. */
+bool mica_list_given(mica_graph *graph, const char *op, const char *what, const mica_value *values,
+                     size_t count);
+/* Results are no values until they are made: call it once in[] has been read, for callers may take
+ * them in the same array. Whether there is a place for them; otherwise the graph fails too. */
+bool mica_results_clear(mica_graph *graph, const char *op, const mica_value *in, size_t in_count,
+                        mica_value *out, size_t count);
 /* A declared argument of a block's first region, used while its second one is open, means the
  * argument of the same number there (the state of a while in condition and body); other values
  * are themselves. */
@@ -421,6 +429,11 @@ void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y,
 void mica_forward_mode(mica_graph *graph, uint32_t floor, const mica_value *y, size_t y_count,
                        const mica_value *x, const mica_value *x_tangent, size_t x_count,
                        mica_value *out);
+/* Room for the results of the two, which are handed over at the end, since callers may take them in
+ * the array of their inputs; with zeros of the type of like[i] where nothing depends. */
+mica_value *mica_results_room(mica_graph *graph, size_t count);
+void mica_results_hand_over(mica_graph *graph, const char *op, const mica_value *like,
+                            mica_value *made, size_t count, mica_value *out);
 /* The expansion of a rule's composite in the current region: *out_in [in_count] are its operands
  * as this region knows them (captured ones may stand in front of the floor), *out its results.
  * False on failure. */

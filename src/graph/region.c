@@ -132,6 +132,7 @@ uint32_t mica_block_open(mica_graph *graph, mica_op op, const mica_value *in, si
   const mica_op_def *def = op ? mica_op_definition(op) : NULL;
   const char *name = def ? def->name : "vmap";
   char why[MICA_MESSAGE_SIZE];
+  if (!mica_list_given(graph, name, "operand", in, count)) return 0;
   for (size_t i = 0; i < count; i++)
     if (!mica_value_usable(graph, in[i], why, sizeof why)) {
       mica_fail_operator(graph, name, in, count, "operand %zu: %s", i, why);
@@ -193,6 +194,7 @@ void mica_block_leave(mica_graph *graph, uint32_t block_id, const mica_value *re
         name, mica_scope_text(graph, graph->scope));
     return;
   }
+  if (!mica_list_given(graph, name, "result", results, count)) return;
   uint32_t *ids = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *ids);
   if (!ids) {
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
@@ -251,7 +253,8 @@ static mica_value *owner_operands(mica_graph *graph, const mica_block *block, si
 }
 
 void mica_block_close(mica_graph *graph, uint32_t block_id, mica_value *out, size_t out_count) {
-  for (size_t i = 0; i < out_count; i++) out[i] = mica_no_value(graph);
+  const char *name = graph && block_id ? mica_block_name(&graph->blocks[block_id - 1]) : "block";
+  mica_results_clear(graph, name, NULL, 0, out, out_count);
   if (!graph || graph->status != MICA_OK || !block_id) return;
   mica_block block = graph->blocks[block_id - 1];
   size_t count = 0;

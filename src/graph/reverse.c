@@ -216,11 +216,7 @@ void mica_reverse_mode(mica_graph *graph, uint32_t floor, const mica_value *y,
 static bool usable_values(mica_graph *graph, const char *name, const char *what,
                           const mica_value *values, size_t count) {
   char why[MICA_MESSAGE_SIZE];
-  if (!values && count) {
-    mica_fail_operator(graph, name, NULL, 0, "the list of each %s is NULL: expected %zu", what,
-                       count);
-    return false;
-  }
+  if (!mica_list_given(graph, name, what, values, count)) return false;
   for (size_t i = 0; i < count; i++) {
     bool usable = mica_value_usable(graph, values[i], why, sizeof why);
     if (usable && mica_canonical(graph, values[i]).id == values[i].id) continue;
@@ -244,25 +240,20 @@ static bool same_types(mica_graph *graph, const char *name, const mica_value *a,
   return true;
 }
 
-/* Room for results that are handed over at the end: `out` may be the array that x lies in. */
-static mica_value *room_for(mica_graph *graph, size_t count) {
+mica_value *mica_results_room(mica_graph *graph, size_t count) {
   if (!graph || graph->status != MICA_OK) return NULL;
   mica_value *made = mica_arena_allocate(&graph->arena, (count + 1) * sizeof *made);
   if (!made) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
   for (size_t i = 0; made && i < count; i++) made[i] = mica_no_value(graph);
   return made;
 }
-/* Zeros where nothing depends. */
-static void hand_over(mica_graph *graph, const mica_value *like, mica_value *made, size_t count,
-                      mica_value *out) {
+void mica_results_hand_over(mica_graph *graph, const char *op, const mica_value *like,
+                            mica_value *made, size_t count, mica_value *out) {
   for (size_t i = 0; made && i < count && graph->status == MICA_OK; i++)
     if (!made[i].id) made[i] = mica_zeros_like(like[i]);
-  if (!out && count && made) {
-    mica_fail_operator(graph, "gradients", like, count, "the place for results is NULL");
-    return;
-  }
+  mica_results_clear(graph, op, like, count, out, count);
   bool good = made && graph->status == MICA_OK;
-  for (size_t i = 0; out && i < count; i++) out[i] = good ? made[i] : mica_no_value(graph);
+  for (size_t i = 0; good && i < count; i++) out[i] = made[i];
 }
 
 void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count,
@@ -270,13 +261,13 @@ void mica_vjp(const mica_value *y, const mica_value *y_cotangent, size_t y_count
   MICA_ENTRY(mica_graph_of(y, y_count));
   mica_graph *graph = mica_graph_of(y, y_count);
   if (!graph) graph = mica_graph_of(x, x_count);
-  mica_value *made = room_for(graph, x_count);
+  mica_value *made = mica_results_room(graph, x_count);
   if (made && usable_values(graph, "vjp", "result", y, y_count) &&
       usable_values(graph, "vjp", "cotangent", y_cotangent, y_count) &&
       usable_values(graph, "vjp", "input", x, x_count) &&
       same_types(graph, "vjp", y, y_cotangent, y_count, "cotangent"))
     mica_reverse_mode(graph, 0, y, y_cotangent, y_count, x, x_count, made);
-  hand_over(graph, x, made, x_count, out);
+  mica_results_hand_over(graph, "vjp", x, made, x_count, out);
 }
 
 static bool gradients_wanted(mica_graph *graph, mica_value loss, const mica_value *x,
@@ -304,10 +295,10 @@ static bool gradients_wanted(mica_graph *graph, mica_value loss, const mica_valu
 void mica_gradients(mica_value loss, const mica_value *x, size_t count, mica_value *out) {
   MICA_ENTRY(loss.graph);
   mica_graph *graph = loss.graph ? loss.graph : mica_graph_of(x, count);
-  mica_value *made = room_for(graph, count);
+  mica_value *made = mica_results_room(graph, count);
   if (made && gradients_wanted(graph, loss, x, count)) {
     mica_value one = mica_scalar(graph, mica_dtype_of(loss), 1);
     mica_reverse_mode(graph, 0, &loss, &one, 1, x, count, made);
   }
-  hand_over(graph, x, made, count, out);
+  mica_results_hand_over(graph, "gradients", x, made, count, out);
 }

@@ -150,6 +150,7 @@ mica_region mica_vmap_begin(mica_graph *graph, const mica_value *in, const int32
     mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
     return failed_region(graph);
   }
+  if (!mica_list_given(graph, "vmap", "operand", in, count)) return failed_region(graph);
   int64_t size = -1;
   char why[MICA_MESSAGE_SIZE];
   for (size_t i = 0; i < count; i++) {
@@ -200,7 +201,7 @@ void mica_vmap_end(mica_region region, const mica_value *result, size_t count, m
       right ? mica_arena_allocate(&graph->arena, (count + 1) * sizeof *results) : NULL;
   if (right && !results) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
   if (results) mica_block_leave(graph, region.id, result, count);
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
+  mica_results_clear(graph, "vmap_end", result, count, out, count);
   if (!results || graph->status != MICA_OK) return;
   mica_block block = graph->blocks[region.id - 1];
   uint32_t index = block.regions[0];

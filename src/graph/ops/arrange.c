@@ -26,14 +26,10 @@ mica_value mica_move_axis(mica_value x, int32_t from, int32_t to) {
   return mica_transpose_if_needed(x, &permutation);
 }
 
-static void no_results(mica_graph *graph, size_t count, mica_value *out) {
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
-}
-
 void mica_unstack(mica_value x, int32_t axis, size_t count, mica_value *out) {
   MICA_ENTRY(x.graph);
   int64_t at;
-  no_results(x.graph, count, out);
+  mica_results_clear(x.graph, "unstack", &x, 1, out, count);
   if (!mica_operands_usable("unstack", &x, 1) || !mica_builder_axis("unstack", x, axis, &at))
     return;
   int64_t size = mica_dim_of(x, (int32_t)at);
@@ -53,7 +49,7 @@ void mica_split_sizes(mica_value x, int32_t axis, const int64_t *sizes, size_t c
                       mica_value *out) {
   MICA_ENTRY(x.graph);
   int64_t at, sum = 0;
-  no_results(x.graph, count, out);
+  mica_results_clear(x.graph, "split_sizes", &x, 1, out, count);
   if (!mica_operands_usable("split_sizes", &x, 1) ||
       !mica_builder_axis("split_sizes", x, axis, &at))
     return;

@@ -285,6 +285,6 @@ void mica_barrier(const mica_value *x, size_t count, mica_value *out) {
   bool usable = count > 0 && mica_operands_usable("barrier", x, count);
   mica_value *in = usable ? mica_arena_copy(&graph->arena, x, count * sizeof *in) : NULL;
   if (usable && !in) mica_fail(graph, MICA_OUT_OF_MEMORY, "out of memory");
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be x */
+  mica_results_clear(graph, "barrier", x, count, out, count);
   if (in) mica_emit_results(graph, MICA_OP_BARRIER, in, count, NULL, out, count);
 }

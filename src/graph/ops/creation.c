@@ -90,9 +90,9 @@ mica_value mica_linspace(mica_graph *graph, mica_dtype dtype, double start, doub
 
 void mica_meshgrid(const mica_value *x, size_t count, bool xy, mica_value *out) {
   MICA_ENTRY(mica_graph_of(x, count));
-  mica_graph *graph = x ? mica_graph_of(x, count) : NULL;
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
-  if (!graph || !mica_operands_usable("meshgrid", x, count)) return;
+  mica_graph *graph = mica_graph_of(x, count);
+  mica_results_clear(graph, "meshgrid", x, count, out, count);
+  if (!mica_operands_usable("meshgrid", x, count)) return;
   mica_shape whole = {.rank = (int32_t)count};
   if (count > MICA_MAX_RANK) {
     mica_fail_operator(graph, "meshgrid", x, count, "%zu values: expected at most %d", count,

@@ -61,7 +61,7 @@ static void fail_customs(mica_graph *graph, mica_value *out, size_t out_count) {
 
 void mica_custom(mica_custom_operator *custom, const mica_value *in, size_t in_count,
                  const char *config, mica_value *out, size_t out_count) {
-  mica_graph *graph = in ? mica_graph_of(in, in_count) : NULL;
+  mica_graph *graph = mica_graph_of(in, in_count);
   fail_customs(graph, out, out_count);
   if (!graph || graph->status != MICA_OK) return;
   if (!custom) {
@@ -129,7 +129,7 @@ static void release_callback(void *user) { mica_free(NULL, user, sizeof(host_cal
 
 void mica_host_callback(const mica_value *in, size_t in_count, mica_host_function *function,
                         void *user) {
-  mica_graph *graph = in ? mica_graph_of(in, in_count) : NULL;
+  mica_graph *graph = mica_graph_of(in, in_count);
   if (!graph || graph->status != MICA_OK) return;
   if (!function) {
     mica_fail_operator(graph, "host_callback", in, in_count, "the function is NULL");

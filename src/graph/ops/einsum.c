@@ -418,7 +418,7 @@ static mica_value contract_all(einsum_plan *plan) {
 mica_value mica_einsum_with(const mica_einsum_args *args) {
   mica_einsum_args a;
   if (!mica_copy_args(&a, sizeof(a), args)) return (mica_value){0};
-  mica_graph *graph = a.x ? mica_graph_of(a.x, a.count) : NULL;
+  mica_graph *graph = mica_graph_of(a.x, a.count);
   MICA_ENTRY(graph);
   if (!graph || !mica_operands_usable("einsum", a.x, a.count)) return mica_no_value(graph);
   if (!a.equation)

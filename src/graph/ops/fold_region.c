@@ -296,8 +296,8 @@ void mica_associative_scan_end(mica_region region, const mica_value *result, mic
   mica_fold fold;
   bool closed = mica_fold_close(region, "associative_scan_end", scan_block_name, result,
                                 plan ? plan->elements : NULL, count, true, &fold);
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
-  if (!closed) return;
+  if (!mica_results_clear(graph, "associative_scan_end", result, count, out, count) || !closed)
+    return;
   mica_value *x = mica_fold_values(graph, 2 * count), *scanned = x ? x + count : NULL;
   mica_axes front = {1, {0}, false};
   if (!x) return;

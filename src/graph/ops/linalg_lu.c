@@ -117,7 +117,6 @@ const mica_op_def mica_op_lu = {
 
 void mica_lu(mica_value x, mica_value out[3]) {
   MICA_ENTRY(x.graph);
-  for (int i = 0; i < 3; i++) out[i] = mica_no_value(x.graph);
   mica_emit_results(x.graph, MICA_OP_LU, &x, 1, NULL, out, 3);
 }
 

@@ -47,8 +47,11 @@ static reduce_block_plan *plan_folds(const char *op, mica_graph *graph, const mi
   return plan;
 }
 
-static mica_value *joined_operands(mica_graph *graph, const mica_value *x, const mica_value *init,
-                                   size_t count) {
+static mica_value *joined_operands(const char *op, mica_graph *graph, const mica_value *x,
+                                   const mica_value *init, size_t count) {
+  if (!mica_list_given(graph, op, "operand", x, count) ||
+      !mica_list_given(graph, op, "init", init, count))
+    return NULL;
   mica_value *in = mica_fold_values(graph, 2 * count);
   for (size_t i = 0; in && i < count; i++) {
     in[i] = x[i];
@@ -93,7 +96,7 @@ mica_region mica_reduce_begin(const mica_value *x, const mica_value *init, size_
   mica_graph *graph = mica_graph_of(x, count);
   if (!graph) graph = mica_graph_of(init, count);
   if (!graph || graph->status != MICA_OK) return mica_fold_failed(graph, count);
-  mica_value *in = joined_operands(graph, x, init, count);
+  mica_value *in = joined_operands(reduce_block_name, graph, x, init, count);
   reduce_block_plan *plan = in ? plan_folds(reduce_block_name, graph, in, count) : NULL;
   if (!plan || !mica_builder_axes(reduce_block_name, in[0], axes, true, &plan->axes))
     return mica_fold_failed(graph, count);
@@ -120,8 +123,7 @@ void mica_reduce_end(mica_region region, const mica_value *result, mica_value *o
   mica_fold fold;
   bool closed = mica_fold_close(region, "reduce_end", reduce_block_name, result,
                                 plan ? plan->elements : NULL, count, true, &fold);
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
-  if (!closed) return;
+  if (!mica_results_clear(graph, "reduce_end", result, count, out, count) || !closed) return;
   mica_value *x = mica_fold_values(graph, 2 * count), first = mica_fold_operand(region, 0);
   if (!x) return;
   mica_shape shape = mica_shape_of(first), kept = {0}, last;
@@ -163,7 +165,7 @@ mica_region mica_reduce_window_begin_with(const mica_reduce_window_block_args *a
   mica_graph *graph = mica_graph_of(a.x, a.count);
   if (!graph) graph = mica_graph_of(a.init, a.count);
   if (!graph || graph->status != MICA_OK) return mica_fold_failed(graph, a.count);
-  mica_value *in = joined_operands(graph, a.x, a.init, a.count);
+  mica_value *in = joined_operands(window_block_name, graph, a.x, a.init, a.count);
   reduce_block_plan *plan = in ? plan_folds(window_block_name, graph, in, a.count) : NULL;
   if (!plan || !mica_window_lists(window_block_name, in[0], a.window, a.stride, a.base_dilation,
                                   a.window_dilation, a.low, a.high, &plan->windows))
@@ -180,8 +182,7 @@ void mica_reduce_window_end(mica_region region, const mica_value *result, mica_v
   mica_fold fold;
   bool closed = mica_fold_close(region, "reduce_window_end", window_block_name, result,
                                 plan ? plan->elements : NULL, count, true, &fold);
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
-  if (!closed) return;
+  if (!mica_results_clear(graph, "reduce_window_end", result, count, out, count) || !closed) return;
   mica_value *cells = mica_fold_values(graph, 2 * count), first = mica_fold_operand(region, 0);
   if (!cells) return;
   mica_shape shape = mica_shape_of(first), windows;

@@ -79,7 +79,9 @@ mica_region mica_scatter_begin_with(const mica_scatter_block_args *args) {
   mica_graph *graph = mica_graph_of(a.x, a.count);
   if (!graph) graph = mica_graph_of(a.updates, a.count);
   size_t count = a.count, all = 2 * a.count + 1;
-  if (!graph || graph->status != MICA_OK) return mica_fold_failed(graph, count);
+  if (!graph || graph->status != MICA_OK || !mica_list_given(graph, op, "operand", a.x, count) ||
+      !mica_list_given(graph, op, "update", a.updates, count))
+    return mica_fold_failed(graph, count);
   scatter_block_plan *plan = mica_arena_allocate_zeroed(&graph->arena, 1, sizeof *plan);
   mica_type *elements = mica_arena_allocate_zeroed(&graph->arena, 2 * count + 1, sizeof *elements);
   mica_value *in = mica_fold_values(graph, all);
@@ -144,8 +146,7 @@ void mica_scatter_end(mica_region region, const mica_value *result, mica_value *
   mica_fold fold;
   bool closed = mica_fold_close(region, "scatter_end", scatter_block_name, result,
                                 plan ? plan->elements : NULL, count, true, &fold);
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
-  if (!closed) return;
+  if (!mica_results_clear(graph, "scatter_end", result, count, out, count) || !closed) return;
   if (count == 0) return;
   mica_value indices = mica_fold_operand(region, 2 * count);
   mica_value first = mica_fold_operand(region, 0);

@@ -551,7 +551,7 @@ const mica_op_def mica_op_concatenate = {
 
 mica_value mica_concatenate(const mica_value *x, size_t count, int32_t axis) {
   MICA_ENTRY(mica_graph_of(x, count));
-  mica_graph *graph = x ? mica_graph_of(x, count) : NULL;
+  mica_graph *graph = mica_graph_of(x, count);
   mica_concatenate_attr attr = {.axis = axis};
   return mica_emit(graph, MICA_OP_CONCATENATE, x, count, &attr);
 }

@@ -365,7 +365,7 @@ mica_value mica_swap_axes(mica_value x, int32_t a, int32_t b) {
 
 mica_value mica_stack(const mica_value *x, size_t count, int32_t axis) {
   MICA_ENTRY(mica_graph_of(x, count));
-  mica_graph *graph = x ? mica_graph_of(x, count) : NULL;
+  mica_graph *graph = mica_graph_of(x, count);
   if (!graph || !mica_operands_usable("stack", x, count)) return mica_no_value(graph);
   mica_shape shape = mica_shape_of(x[0]);
   int64_t at;
@@ -388,7 +388,7 @@ mica_value mica_stack(const mica_value *x, size_t count, int32_t axis) {
 
 void mica_split(mica_value x, int32_t axis, size_t count, mica_value *out) {
   MICA_ENTRY(x.graph);
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(x.graph);
+  mica_results_clear(x.graph, "split", &x, 1, out, count);
   int64_t at;
   if (!mica_operands_usable("split", &x, 1) || !mica_builder_axis("split", x, axis, &at)) return;
   int64_t size = mica_dim_of(x, (int32_t)at);

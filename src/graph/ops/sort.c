@@ -220,7 +220,7 @@ const mica_op_def mica_op_search_sorted = {
 static void build_sort(const char *op, const mica_value *in, size_t count, size_t keys,
                        int32_t axis, bool descending, mica_value *out) {
   mica_graph *graph = mica_graph_of(in, count);
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
+  mica_results_clear(graph, op, in, count, out, count);
   mica_sort_attr attr = {.keys = keys > INT32_MAX ? 0 : (int64_t)keys, .descending = descending};
   if (!mica_operands_usable(op, in, count)) return;
   if (count < 1) return;

@@ -176,7 +176,7 @@ void mica_sort_end(mica_region region, mica_value precedes, mica_value *out) {
   size_t count = plan ? plan->count : mica_fold_failed_results(region);
   mica_type truth = {MICA_BOOL, {0}};
   mica_fold fold;
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph);
+  mica_results_clear(graph, "sort_end", NULL, 0, out, count);
   if (!mica_fold_close(region, "sort_end", sort_block_name, &precedes, &truth, 1, true, &fold))
     return;
   mica_value *in = mica_fold_values(graph, 3 * count);

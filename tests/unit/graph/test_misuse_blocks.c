@@ -107,6 +107,45 @@ MISTAKE(custom_gradient_of_another_type, "custom_gradient(f32[2]",
         block = mica_custom_gradient_begin(g, &x, 1);
         mica_custom_gradient_backward(block, &x, 1); mica_custom_gradient_end(block, &y, out, 1))
 
+/* lists and places for results that are missing */
+#define NO_LIST  "is NULL: expected 1"
+#define NO_PLACE "the place for results is NULL: expected room for 1"
+MISTAKE(vmap_of_no_list, "vmap()", NO_LIST, mica_vmap_begin(g, NULL, NULL, 1))
+MISTAKE(vmap_without_results, "vmap()", NO_LIST, block = mica_vmap_begin(g, &x, NULL, 1);
+        mica_vmap_end(block, NULL, 1, out); CHECK(!mica_is_valid(out[0])))
+MISTAKE(vmap_to_no_place, "vmap_end(f32[])", NO_PLACE, block = mica_vmap_begin(g, &x, NULL, 1);
+        mica_vmap_end(block, (mica_value[]){mica_argument(block, 0)}, 1, NULL))
+MISTAKE(call_of_no_list, "call()", NO_LIST, mica_call_begin(g, NULL, 1))
+MISTAKE(call_without_results, "call_end()", NO_LIST, block = mica_call_begin(g, &x, 1);
+        mica_call_end(block, NULL, 1, out); CHECK(!mica_is_valid(out[0])))
+MISTAKE(call_to_no_place, "call_end(f32[2])", NO_PLACE, block = mica_call_begin(g, &x, 1);
+        mica_call_end(block, &x, 1, NULL))
+MISTAKE(scan_of_no_carry, "scan_begin()", NO_LIST, mica_scan_begin(NULL, 1, &x, 1))
+MISTAKE(scan_of_no_items, "scan_begin()", NO_LIST, mica_scan_begin(&x, 1, NULL, 1))
+MISTAKE(scan_without_carry, "scan_end()", NO_LIST, block = mica_scan_begin(&x, 1, &y, 1);
+        mica_scan_end(block, NULL, NULL, 0, out, NULL); CHECK(!mica_is_valid(out[0])))
+MISTAKE(scan_without_results, "scan_end()", NO_LIST, block = mica_scan_begin(&x, 1, &y, 1);
+        mica_scan_end(block, &x, NULL, 1, out, out + 1); CHECK(!mica_is_valid(out[1])))
+MISTAKE(scan_to_no_carry, "scan_end(f32[2])", NO_PLACE, block = mica_scan_begin(&x, 1, &y, 1);
+        mica_scan_end(block, &x, &x, 1, NULL, out))
+MISTAKE(scan_to_no_place, "scan_end(f32[2])", NO_PLACE, block = mica_scan_begin(&x, 1, &y, 1);
+        mica_scan_end(block, &x, &x, 1, out, NULL))
+MISTAKE(while_to_no_place, "while_end(f32[2])", NO_PLACE, block = mica_while_begin(g, &x, 1, 5);
+        mica_while_body(block, c); mica_while_end(block, &x, NULL))
+MISTAKE(if_to_no_place, "if_end(f32[2])", NO_PLACE, block = mica_if_begin(c);
+        mica_if_else(block, &x, 1); mica_if_end(block, &x, 1, NULL))
+MISTAKE(custom_gradient_to_no_place, "custom_gradient_end(f32[2])", NO_PLACE,
+        block = mica_custom_gradient_begin(g, &x, 1);
+        mica_custom_gradient_backward(block, &x, 1); mica_custom_gradient_end(block, &x, NULL, 1))
+MISTAKE(reduce_of_no_list, "reduce()", NO_LIST, mica_reduce_begin(&x, NULL, 1, MICA_ALL))
+MISTAKE(reduce_to_no_place, "reduce_end(f32[])", NO_PLACE,
+        mica_value zero = mica_scalar(g, MICA_F32, 0);
+        block = mica_reduce_begin(&x, &zero, 1, MICA_ALL);
+        mica_reduce_end(block, (mica_value[]){mica_argument(block, 0)}, NULL))
+MISTAKE(sort_to_no_place, "sort_end()", NO_PLACE, block = mica_sort_begin(&x, 1, 0);
+        mica_sort_end(block, mica_less(mica_argument(block, 0), mica_argument(block, 1)), NULL))
+MISTAKE(outputs_of_no_list, "set_outputs()", NO_LIST, mica_graph_set_outputs(g, NULL, 1))
+
 /* blocks among each other */
 MISTAKE(outer_block_ended_first, "call_end(f32[2])",
         "another block inside of this call is still open", block = mica_call_begin(g, &x, 1);
@@ -438,6 +477,13 @@ TEST_MAIN(TEST_CASE(failed_ends_give_failed_values), TEST_CASE(if_ends_with_anot
           TEST_CASE(vmap_over_different_sizes), TEST_CASE(vmap_over_nothing),
           TEST_CASE(vmap_of_rank_8), TEST_CASE(vmap_value_kept), TEST_CASE(custom_backward_twice),
           TEST_CASE(custom_without_backward), TEST_CASE(custom_gradient_of_another_type),
+          TEST_CASE(vmap_of_no_list), TEST_CASE(vmap_without_results), TEST_CASE(vmap_to_no_place),
+          TEST_CASE(call_of_no_list), TEST_CASE(call_without_results), TEST_CASE(call_to_no_place),
+          TEST_CASE(scan_of_no_carry), TEST_CASE(scan_of_no_items), TEST_CASE(scan_without_carry),
+          TEST_CASE(scan_without_results), TEST_CASE(scan_to_no_carry), TEST_CASE(scan_to_no_place),
+          TEST_CASE(while_to_no_place), TEST_CASE(if_to_no_place),
+          TEST_CASE(custom_gradient_to_no_place), TEST_CASE(reduce_of_no_list),
+          TEST_CASE(reduce_to_no_place), TEST_CASE(sort_to_no_place), TEST_CASE(outputs_of_no_list),
           TEST_CASE(outer_block_ended_first), TEST_CASE(end_of_another_kind),
           TEST_CASE(recompute_ended_as_call), TEST_CASE(vmap_ended_as_scan), TEST_CASE(no_block),
           TEST_CASE(no_block_to_end), TEST_CASE(unknown_block),

@@ -376,6 +376,37 @@ TEST(no_graph) {
   CHECK(!mica_is_valid(mica_random_key(NULL, 1)));
 }
 
-TEST_MAIN(TEST_CASE(no_value), TEST_CASE(value_of_another_graph), TEST_CASE(stale_value),
+/* A place for results that is missing is an error; a missing list of operands has no graph. */
+static mica_value to_no_place(mica_value x, int builder) {
+  switch (builder) {
+    case 0: mica_split(x, 0, 2, NULL); break;
+    case 1: mica_split_sizes(x, 0, (int64_t[]){1, 1}, 2, NULL); break;
+    case 2: mica_unstack(x, 0, 2, NULL); break;
+    case 3: mica_meshgrid((mica_value[]){x, x}, 2, false, NULL); break;
+    case 4: mica_barrier((mica_value[]){x, x}, 2, NULL); break;
+    default: mica_sort_together((mica_value[]){x, x}, 2, 1, 0, false, NULL);
+  }
+  return mica_neg(x);
+}
+TEST(places_and_lists_that_are_missing) {
+  static const char *const names[] = {"split(f32[2])",           "split_sizes(f32[2])",
+                                      "unstack(f32[2])",         "meshgrid(f32[2], f32[2])",
+                                      "barrier(f32[2], f32[2])", "sort_together(f32[2], f32[2])"};
+  for (int i = 0; i < 6; i++)
+    CHECK_FAILS(to_no_place(F32(2), i), names[i],
+                "the place for results is NULL: expected room for 2");
+  mica_value out[2];
+  CHECK(!mica_is_valid(mica_concatenate(NULL, 2, 0)));
+  CHECK(!mica_is_valid(mica_stack(NULL, 2, 0)));
+  mica_meshgrid(NULL, 2, false, out);
+  CHECK(!mica_is_valid(out[1]));
+  mica_barrier(NULL, 2, out);
+  CHECK(!mica_is_valid(out[1]));
+  mica_sort_together(NULL, 2, 1, 0, false, out);
+  CHECK(!mica_is_valid(out[1]));
+}
+
+TEST_MAIN(TEST_CASE(places_and_lists_that_are_missing), TEST_CASE(no_value),
+          TEST_CASE(value_of_another_graph), TEST_CASE(stale_value),
           TEST_CASE(value_of_a_closed_block), TEST_CASE(graph_that_failed),
           TEST_CASE(graph_without_memory), TEST_CASE(no_graph))
