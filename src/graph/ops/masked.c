@@ -32,8 +32,7 @@ static mica_value masked_fold(const char *op, mica_value x, mica_value mask, mic
   mica_value wide = mica_widen(x),
              neutral = mica_neutral_number(x.graph, mica_dtype_of(wide), kind);
   wide = mica_select(mask, wide, mica_broadcast_to(neutral, mica_shape_of(wide)));
-  mica_axes drop = mica_axes_from(&over);
-  drop.keep = axes.keep;
+  mica_axes drop = mica_axes_keeping(&over, axes.keep);
   mica_value folded = kind == MICA_REDUCE_SUM    ? mica_reduce_sum(wide, drop)
                       : kind == MICA_REDUCE_PROD ? mica_reduce_prod(wide, drop)
                       : kind == MICA_REDUCE_MAX  ? mica_reduce_max(wide, drop)
@@ -64,8 +63,7 @@ mica_value mica_masked_mean(mica_value x, mica_value mask, mica_axes axes) {
   if (!begin_masked("masked_mean", x, &mask, MICA_CLASS_INEXACT) ||
       !mica_builder_axes("masked_mean", x, axes, true, &over))
     return mica_no_value(x.graph);
-  mica_axes drop = mica_axes_from(&over);
-  drop.keep = axes.keep;
+  mica_axes drop = mica_axes_keeping(&over, axes.keep);
   mica_value wide = mica_widen(x);
   mica_value sum = mica_reduce_sum(mica_select(mask, wide, mica_zeros_like(wide)), drop);
   mica_value count = mica_reduce_sum(mica_convert(mask, mica_dtype_of(wide)), drop);
@@ -151,8 +149,7 @@ mica_value mica_l2_normalize(mica_value x, mica_axes axes, double epsilon) {
   if (!(epsilon >= 0) || !isfinite(epsilon))
     return mica_fail_operator(x.graph, "l2_normalize", &x, 1,
                               "epsilon %g: expected a finite number of at least 0", epsilon);
-  mica_axes kept = mica_axes_from(&over);
-  kept.keep = true;
+  mica_axes kept = mica_axes_keeping(&over, true);
   mica_value wide = mica_widen(x), length = mica_norm(wide, 2, kept);
   mica_value none = mica_equal(length, 0);
   if (epsilon > 0)

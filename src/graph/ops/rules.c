@@ -62,6 +62,12 @@ mica_axes mica_axes_from(const mica_ints *list) {
   return axes;
 }
 
+mica_axes mica_axes_keeping(const mica_ints *list, bool keep) {
+  mica_axes axes = mica_axes_from(list);
+  axes.keep = keep;
+  return axes;
+}
+
 mica_ints mica_ints_sequence(int64_t first, int32_t count) {
   mica_ints list = {.count = count};
   for (int32_t i = 0; i < count; i++) list.at[i] = first + i;

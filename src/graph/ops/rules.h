@@ -41,6 +41,7 @@ enum { MICA_SHAPE_TEXT = 200 };
 const char *mica_shape_text(mica_shape shape, char text[MICA_SHAPE_TEXT]);
 bool mica_ints_contain(const mica_ints *list, int64_t number);
 mica_axes mica_axes_from(const mica_ints *list); /* for builders called by rules */
+mica_axes mica_axes_keeping(const mica_ints *list, bool keep);
 /* 0, 1, .. count - 1, each plus `first`. */
 mica_ints mica_ints_sequence(int64_t first, int32_t count);
 /* `front` and then the entries, each plus `shift`. The list has at most 7 entries

@@ -134,8 +134,7 @@ mica_value mica_logsumexp(mica_value x, mica_axes axes) {
     return mica_fail_operator(x.graph, "logsumexp", &x, 1,
                               "expected f16, bf16, f32 or f64 (mica_convert first)");
   if (!mica_builder_axes("logsumexp", x, axes, true, &list)) return mica_no_value(x.graph);
-  mica_axes kept = mica_axes_from(&list), dropped = kept;
-  kept.keep = true;
+  mica_axes kept = mica_axes_keeping(&list, true), dropped = mica_axes_from(&list);
   mica_value wide = mica_widen(x), top = mica_stop_gradient(mica_reduce_max(wide, kept));
   top = mica_select(mica_is_finite(top), top, mica_zeros_like(top));
   mica_value sum = mica_log(mica_reduce_sum(mica_exp(mica_sub(wide, top)), dropped));

@@ -19,17 +19,6 @@ static bool begin_statistic(const char *op, mica_value x, mica_dtype_class class
          mica_builder_axes(op, x, axes, true, out_axes);
 }
 
-static mica_axes kept_axes(const mica_ints *axes) {
-  mica_axes kept = mica_axes_from(axes);
-  kept.keep = true;
-  return kept;
-}
-static mica_axes dropped_axes(const mica_ints *axes, bool keep) {
-  mica_axes dropped = mica_axes_from(axes);
-  dropped.keep = keep;
-  return dropped;
-}
-
 /* How many elements are reduced to one. */
 static double count_reduced(mica_value x, const mica_ints *axes) {
   double count = 1;
@@ -55,14 +44,14 @@ mica_value mica_any(mica_value x, mica_axes axes) {
   MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("any", x, MICA_CLASS_ANY, axes, &over)) return mica_no_value(x.graph);
-  return mica_reduce_or(is_nonzero(x), dropped_axes(&over, axes.keep));
+  return mica_reduce_or(is_nonzero(x), mica_axes_keeping(&over, axes.keep));
 }
 
 mica_value mica_all(mica_value x, mica_axes axes) {
   MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("all", x, MICA_CLASS_ANY, axes, &over)) return mica_no_value(x.graph);
-  return mica_reduce_and(is_nonzero(x), dropped_axes(&over, axes.keep));
+  return mica_reduce_and(is_nonzero(x), mica_axes_keeping(&over, axes.keep));
 }
 
 mica_value mica_count_nonzero(mica_value x, mica_axes axes) {
@@ -71,7 +60,7 @@ mica_value mica_count_nonzero(mica_value x, mica_axes axes) {
   if (!begin_statistic("count_nonzero", x, MICA_CLASS_ANY, axes, &over))
     return mica_no_value(x.graph);
   mica_dtype dtype = count_reduced(x, &over) > INT32_MAX ? MICA_I64 : MICA_I32;
-  return mica_reduce_sum(mica_convert(is_nonzero(x), dtype), dropped_axes(&over, axes.keep));
+  return mica_reduce_sum(mica_convert(is_nonzero(x), dtype), mica_axes_keeping(&over, axes.keep));
 }
 
 /* Counting along the elements gives each one that is not 0 its place in the result; the others are
@@ -110,11 +99,11 @@ mica_value mica_nonzero(mica_value x, int64_t size, int64_t filling) {
 /* ---- moments ------------------------------------------------------------------------------------- */
 
 static mica_value sum_squares(mica_value x, const mica_ints *axes, bool keep) {
-  return mica_reduce_sum(mica_mul(x, x), dropped_axes(axes, keep));
+  return mica_reduce_sum(mica_mul(x, x), mica_axes_keeping(axes, keep));
 }
 
 static mica_value variance_of(mica_value x, const mica_ints *axes, double ddof, bool keep) {
-  mica_value centered = mica_sub(x, mica_reduce_mean(x, kept_axes(axes)));
+  mica_value centered = mica_sub(x, mica_reduce_mean(x, mica_axes_keeping(axes, true)));
   double freedom = count_reduced(x, axes) - ddof;
   mica_value sum = sum_squares(centered, axes, keep);
   return freedom > 0 ? mica_div(sum, freedom) : nan_like(sum);
@@ -139,9 +128,9 @@ static mica_value standardized_moment(const char *op, mica_value x, mica_axes ax
   mica_ints over;
   if (!begin_statistic(op, x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
   mica_value wide = mica_widen(x);
-  mica_value centered = mica_sub(wide, mica_reduce_mean(wide, kept_axes(&over)));
+  mica_value centered = mica_sub(wide, mica_reduce_mean(wide, mica_axes_keeping(&over, true)));
   mica_value squares = mica_mul(centered, centered);
-  mica_axes drop = dropped_axes(&over, axes.keep);
+  mica_axes drop = mica_axes_keeping(&over, axes.keep);
   mica_value second = mica_reduce_mean(squares, drop);
   mica_value moment = mica_reduce_mean(mica_mul(squares, power == 3 ? centered : squares), drop);
   moment = power == 3 ? mica_div(moment, mica_mul(second, mica_sqrt(second)))
@@ -171,7 +160,7 @@ mica_value mica_average(mica_value x, mica_value weights, mica_axes axes) {
     return mica_fail_operator(x.graph, "average", (mica_value[]){x, weights}, 2,
                               "operand 1 is the weights: expected them to broadcast to operand 0");
   mica_value wide = mica_widen(in[0]), share = mica_widen(in[1]);
-  mica_axes drop = dropped_axes(&over, axes.keep);
+  mica_axes drop = mica_axes_keeping(&over, axes.keep);
   mica_value sum = mica_reduce_sum(mica_mul(wide, share), drop);
   return mica_convert(mica_div(sum, mica_reduce_sum(share, drop)), mica_dtype_of(x));
 }
@@ -179,7 +168,7 @@ mica_value mica_average(mica_value x, mica_value weights, mica_axes axes) {
 static mica_value covariance_of(mica_value x, double ddof) {
   mica_ints last = {.count = 1, .at = {mica_rank_of(x) - 1}};
   double freedom = (double)mica_dim_of(x, -1) - ddof;
-  mica_value centered = mica_sub(x, mica_reduce_mean(x, kept_axes(&last)));
+  mica_value centered = mica_sub(x, mica_reduce_mean(x, mica_axes_keeping(&last, true)));
   mica_value product = mica_matmul(centered, mica_swap_axes(centered, -1, -2));
   return freedom > 0 ? mica_div(product, freedom) : nan_like(product);
 }
@@ -212,7 +201,7 @@ mica_value mica_ptp(mica_value x, mica_axes axes) {
   MICA_ENTRY(x.graph);
   mica_ints over;
   if (!begin_statistic("ptp", x, MICA_CLASS_REAL, axes, &over)) return mica_no_value(x.graph);
-  mica_axes drop = dropped_axes(&over, axes.keep);
+  mica_axes drop = mica_axes_keeping(&over, axes.keep);
   return mica_sub(mica_reduce_max(x, drop), mica_reduce_min(x, drop));
 }
 
@@ -234,7 +223,7 @@ mica_value mica_nansum(mica_value x, mica_axes axes) {
   mica_ints over;
   mica_value there;
   if (!begin_statistic("nansum", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
-  mica_value sum = mica_reduce_sum(without_nan(x, 0, &there), dropped_axes(&over, axes.keep));
+  mica_value sum = mica_reduce_sum(without_nan(x, 0, &there), mica_axes_keeping(&over, axes.keep));
   return mica_convert(sum, mica_dtype_of(x));
 }
 
@@ -243,7 +232,8 @@ mica_value mica_nanprod(mica_value x, mica_axes axes) {
   mica_ints over;
   mica_value there;
   if (!begin_statistic("nanprod", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
-  mica_value product = mica_reduce_prod(without_nan(x, 1, &there), dropped_axes(&over, axes.keep));
+  mica_value product =
+      mica_reduce_prod(without_nan(x, 1, &there), mica_axes_keeping(&over, axes.keep));
   return mica_convert(product, mica_dtype_of(x));
 }
 
@@ -252,7 +242,7 @@ mica_value mica_nanmean(mica_value x, mica_axes axes) {
   mica_ints over;
   mica_value there;
   if (!begin_statistic("nanmean", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
-  mica_axes drop = dropped_axes(&over, axes.keep);
+  mica_axes drop = mica_axes_keeping(&over, axes.keep);
   mica_value sum = mica_reduce_sum(without_nan(x, 0, &there), drop);
   return mica_convert(mica_div(sum, count_there(there, mica_dtype_of(sum), drop)),
                       mica_dtype_of(x));
@@ -262,7 +252,7 @@ static mica_value extreme_there(const char *op, mica_value x, mica_axes axes, bo
   mica_ints over;
   mica_value there;
   if (!begin_statistic(op, x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
-  mica_axes drop = dropped_axes(&over, axes.keep);
+  mica_axes drop = mica_axes_keeping(&over, axes.keep);
   mica_value rest = without_nan(x, largest ? -INFINITY : INFINITY, &there);
   mica_value extreme = largest ? mica_reduce_max(rest, drop) : mica_reduce_min(rest, drop);
   extreme = mica_select(mica_reduce_or(there, drop), extreme, nan_like(extreme));
@@ -280,8 +270,9 @@ mica_value mica_nanmin(mica_value x, mica_axes axes) {
 static mica_value variance_there(mica_value x, const mica_ints *axes, double ddof, bool keep) {
   mica_value there, rest = without_nan(x, 0, &there);
   mica_dtype dtype = mica_dtype_of(rest);
-  mica_value count = count_there(there, dtype, kept_axes(axes));
-  mica_value mean = mica_div(mica_reduce_sum(rest, kept_axes(axes)), mica_max(count, 1));
+  mica_value count = count_there(there, dtype, mica_axes_keeping(axes, true));
+  mica_value mean =
+      mica_div(mica_reduce_sum(rest, mica_axes_keeping(axes, true)), mica_max(count, 1));
   mica_value deviation = mica_select(there, mica_sub(rest, mean), mica_zeros_like(rest));
   mica_value sum = sum_squares(deviation, axes, keep);
   mica_value freedom = mica_sub(mica_reshape_if_needed(count, mica_shape_of(sum)), ddof);
@@ -313,7 +304,7 @@ mica_value mica_norm(mica_value x, double p, mica_axes axes) {
   mica_ints over;
   if (!begin_statistic("norm", x, MICA_CLASS_FLOAT, axes, &over)) return mica_no_value(x.graph);
   if (isnan(p)) return mica_fail_operator(x.graph, "norm", &x, 1, "p is NaN: expected a number");
-  mica_axes drop = dropped_axes(&over, axes.keep);
+  mica_axes drop = mica_axes_keeping(&over, axes.keep);
   mica_value wide = mica_widen(x), norm;
   if (p == 2) {
     norm = root_flat_at_zero(sum_squares(wide, &over, axes.keep));
