@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/collectives.h"
+
 /* ---- the tape ---------------------------------------------------------------------------------- */
 
 uint64_t random_mixed(uint64_t z) { /* splitmix64 (Steele et al. 2014) */
@@ -401,9 +403,7 @@ size_t random_statement_count(void) {
 }
 const char *random_statement_name(size_t i) { return kinds[i].name; }
 bool random_leaves_out(mica_op op) {
-  return op == MICA_OP_SHARD || op == MICA_OP_MANUAL || op == MICA_OP_ALL_REDUCE ||
-         op == MICA_OP_ALL_GATHER || op == MICA_OP_REDUCE_SCATTER || op == MICA_OP_ALL_TO_ALL ||
-         op == MICA_OP_COLLECTIVE_PERMUTE || op == MICA_OP_AXIS_INDEX;
+  return op == MICA_OP_SHARD || op == MICA_OP_MANUAL || mica_is_collective(op);
 }
 bool random_operator_has_row(mica_op op) {
   make_kinds();
