@@ -62,7 +62,7 @@ bool mica_results_clear(mica_graph *graph, const char *op, const mica_value *in,
                         mica_value *out, size_t count) {
   for (size_t i = 0; out && i < count; i++) out[i] = mica_no_value(graph);
   if (out || !count) return true;
-  mica_fail_operator(graph, op, in, in ? in_count : 0,
+  mica_fail_operator(graph, op, in, in_count,
                      "the place for results is NULL: expected room for %zu", count);
   return false;
 }

@@ -203,7 +203,7 @@ mica_value mica_fail_operator(mica_graph *graph, const char *op, const mica_valu
   vsnprintf(why, sizeof why, format, arguments);
   va_end(arguments);
   size_t length = 0;
-  for (size_t i = 0; i < in_count; i++) {
+  for (size_t i = 0; in && i < in_count; i++) {
     bool known = in[i].graph == graph && in[i].epoch == graph->epoch && in[i].id < graph->count;
     list_type(graph, known ? in[i].id : 0, types, &length);
   }

@@ -147,6 +147,7 @@ static const char *join_shardings(mica_graph *graph, const char *function,
   mica_text list;
   char message[MICA_MESSAGE_SIZE], why[MICA_MESSAGE_SIZE];
   const char *joined = NULL;
+  if (!mica_list_given(graph, function, what, values, count)) return NULL;
   mica_text_init(&list, &graph->allocator);
   mica_text_append(&list, "");
   bool good = true;
@@ -225,6 +226,6 @@ void mica_manual_end(mica_region region, const mica_value *result, const char *c
     graph->blocks[region.id - 1].attr = attr;
     mica_block_leave(graph, region.id, result, count);
   }
-  for (size_t i = 0; i < count; i++) out[i] = mica_no_value(graph); /* may be `result` */
+  mica_results_clear(graph, "manual_end", result, count, out, count);
   if (right) mica_block_close(graph, region.id, out, count);
 }

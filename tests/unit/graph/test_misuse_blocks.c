@@ -4,6 +4,7 @@
 #include "unit/graph/misuse_testing.h"
 
 #include "mica/jit.h"
+#include "mica/mesh.h"
 
 /* ---- wrong orders and types --------------------------------------------------------------------------- */
 
@@ -144,6 +145,17 @@ MISTAKE(reduce_to_no_place, "reduce_end(f32[])", NO_PLACE,
         mica_reduce_end(block, (mica_value[]){mica_argument(block, 0)}, NULL))
 MISTAKE(sort_to_no_place, "sort_end()", NO_PLACE, block = mica_sort_begin(&x, 1, 0);
         mica_sort_end(block, mica_less(mica_argument(block, 0), mica_argument(block, 1)), NULL))
+MISTAKE(manual_of_no_list, "manual_begin()", NO_LIST,
+        mica_mesh *pair = mica_mesh_create("a=2", NULL);
+        mica_manual_begin(g, pair, NULL, NULL, 1); mica_mesh_release(pair))
+MISTAKE(manual_without_results, "manual_end()", NO_LIST,
+        mica_mesh *pair = mica_mesh_create("a=2", NULL);
+        block = mica_manual_begin(g, pair, &x, NULL, 1); mica_manual_end(block, NULL, NULL, 1, out);
+        CHECK(!mica_is_valid(out[0])); mica_mesh_release(pair))
+MISTAKE(manual_to_no_place, "manual_end(f32[2])", NO_PLACE,
+        mica_mesh *pair = mica_mesh_create("a=2", NULL);
+        block = mica_manual_begin(g, pair, &x, NULL, 1); mica_manual_end(block, &x, NULL, 1, NULL);
+        mica_mesh_release(pair))
 MISTAKE(outputs_of_no_list, "set_outputs()", NO_LIST, mica_graph_set_outputs(g, NULL, 1))
 
 /* blocks among each other */
@@ -483,9 +495,10 @@ TEST_MAIN(TEST_CASE(failed_ends_give_failed_values), TEST_CASE(if_ends_with_anot
           TEST_CASE(scan_without_results), TEST_CASE(scan_to_no_carry), TEST_CASE(scan_to_no_place),
           TEST_CASE(while_to_no_place), TEST_CASE(if_to_no_place),
           TEST_CASE(custom_gradient_to_no_place), TEST_CASE(reduce_of_no_list),
-          TEST_CASE(reduce_to_no_place), TEST_CASE(sort_to_no_place), TEST_CASE(outputs_of_no_list),
-          TEST_CASE(outer_block_ended_first), TEST_CASE(end_of_another_kind),
-          TEST_CASE(recompute_ended_as_call), TEST_CASE(vmap_ended_as_scan), TEST_CASE(no_block),
-          TEST_CASE(no_block_to_end), TEST_CASE(unknown_block),
-          TEST_CASE(argument_that_is_not_there), TEST_CASE(argument_of_a_closed_block),
-          TEST_CASE(argument_of_no_block))
+          TEST_CASE(reduce_to_no_place), TEST_CASE(sort_to_no_place), TEST_CASE(manual_of_no_list),
+          TEST_CASE(manual_without_results), TEST_CASE(manual_to_no_place),
+          TEST_CASE(outputs_of_no_list), TEST_CASE(outer_block_ended_first),
+          TEST_CASE(end_of_another_kind), TEST_CASE(recompute_ended_as_call),
+          TEST_CASE(vmap_ended_as_scan), TEST_CASE(no_block), TEST_CASE(no_block_to_end),
+          TEST_CASE(unknown_block), TEST_CASE(argument_that_is_not_there),
+          TEST_CASE(argument_of_a_closed_block), TEST_CASE(argument_of_no_block))
