@@ -36,7 +36,7 @@
 #include "mica/fetch.h"
 #endif
 #ifdef MICA_HAVE_PLUGIN
-#include "mica/plugin.h"
+#include "prepare.h"
 #endif
 
 /* ---- the entry -------------------------------------------------------------------------------------- */
@@ -242,8 +242,7 @@ static inline bool example_begin(example *ex, int count, char **arguments) {
   }
   if (ex->json && !example_begin_json(ex)) return false;
 #ifdef MICA_HAVE_PLUGIN
-  /* With MICA_BACKEND=xla..: the plugin is installed if it is missing, after a line that says so. */
-  if (mica_plugin_prepare(NULL, &ex->error) != MICA_OK) return false;
+  if (prepare_device(NULL, &ex->error) != MICA_OK) return false;
 #endif
   ex->device = mica_device_open(
       &(mica_device_options){.struct_size = sizeof(mica_device_options), .threads = ex->threads},

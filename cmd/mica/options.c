@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../examples/prepare.h"
 #include "command.h"
-#include "mica/plugin.h"
 
 const char *cli_value(const cli_arguments *arguments, const char *name, int index) {
   for (int i = 0; i < arguments->option_count; i++)
@@ -56,7 +56,7 @@ mica_device *cli_device(const cli_arguments *arguments) {
   mica_device_options options = {.struct_size = sizeof options,
                                  .backend = cli_value(arguments, "backend", 0),
                                  .threads = (int32_t)threads};
-  if (mica_plugin_prepare(options.backend, &error) != MICA_OK) {
+  if (prepare_device(options.backend, &error) != MICA_OK) {
     cli_fail("%s", error.message);
     return NULL;
   }

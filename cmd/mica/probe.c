@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../examples/prepare.h"
 #include "command.h"
-#include "mica/plugin.h"
 
 static int64_t milliseconds(void) {
   struct timespec now;
@@ -59,8 +59,7 @@ bool cli_probe(const char *backend, int seconds, char *text, size_t size) {
   char said[2048];
   int ends[2];
   unsetenv("MICA_BACKEND");
-  setenv("TF_CPP_MIN_LOG_LEVEL", "2", 0);
-  setenv("TPU_SKIP_MDS_QUERY", "1", 0);
+  prepare_environment();
   fflush(stdout);
   if (pipe(ends) != 0) {
     snprintf(text, size, "%s: no pipe: %s", backend, strerror(errno));

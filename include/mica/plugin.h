@@ -63,12 +63,16 @@ MICA_API mica_status mica_plugin_remove(const char *name, const char *table, mic
 MICA_API mica_status mica_plugin_file(const char *device, char *path, size_t size,
                                       mica_error *error);
 
+/* A line for the user, without an end of line: which plugin is about to be installed, its size, and how to refuse. */
+typedef void mica_plugin_say(void *user, const char *line);
+
 /* What a program calls before it opens its first device, while it has one thread. Where `backend` (NULL:
- * $MICA_BACKEND) is "xla" or "xla:DEVICE": keeps XLA's messages off stderr and libtpu from asking the network, by
- * variables of the environment that are not set yet; and if the plugin is missing, says so on stderr and installs it,
+ * $MICA_BACKEND) is "xla" or "xla:DEVICE" and the plugin is missing: says so by `say` (NULL: not) and installs it,
  * unless MICA_NO_AUTO_INSTALL=1 or, in continuous integration (CI is set), MICA_AUTO_INSTALL is not 1. "xla" alone
- * installs the CUDA plugin beside an NVIDIA driver, else the one for the CPU. Other backends: nothing happens. */
-MICA_API mica_status mica_plugin_prepare(const char *backend, mica_error *error);
+ * installs the CUDA plugin beside an NVIDIA driver, else the one for the CPU. Other backends: nothing happens. What keeps
+ * XLA's own messages off stderr is the program's to set (docs/xla.md). */
+MICA_API mica_status mica_plugin_prepare(const char *backend, mica_plugin_say *say, void *user,
+                                         mica_error *error);
 
 #ifdef __cplusplus
 }

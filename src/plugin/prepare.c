@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prepare.c: what a program does before it opens a device: the environment that XLA reads when it is loaded, and the
- * plugin if there is none. */
+/* prepare.c: what a program does before it opens a device: it installs the plugin if there is none. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,8 @@ static bool plugin_of(const char *backend, char *name, size_t size) {
   return strcmp(name, "help") != 0;
 }
 
-static mica_status install_first(const char *name, mica_error *error) {
+static mica_status install_first(const char *name, mica_plugin_say *say, void *user,
+                                 mica_error *error) {
   char path[PLUGIN_PATH], root[PLUGIN_PATH];
   plugin_table *table = NULL;
   mica_status status = mica_plugin_table_load(NULL, NULL, &table, error);
@@ -38,11 +38,13 @@ static mica_status install_first(const char *name, mica_error *error) {
     int64_t bytes = 0;
     for (size_t i = 0; i < table->count; i++)
       if (strcmp(table->row[i].plugin, wheel->plugin) == 0) bytes += table->row[i].bytes;
-    fprintf(stderr,
-            "mica: installing the XLA plugin '%s' (%s %s, %lld MB to download) in %s, once; "
-            "MICA_NO_AUTO_INSTALL=1 refuses\n",
-            wheel->plugin, wheel->project, wheel->version, (long long)((bytes + 999999) / 1000000),
-            root);
+    char line[PLUGIN_PATH + 512];
+    snprintf(line, sizeof line,
+             "installing the XLA plugin '%s' (%s %s, %lld MB to download) in %s, once; "
+             "MICA_NO_AUTO_INSTALL=1 refuses",
+             wheel->plugin, wheel->project, wheel->version, (long long)((bytes + 999999) / 1000000),
+             root);
+    if (say != NULL) say(user, line);
     mica_plugin_install_options options = {.struct_size = sizeof options, .name = wheel->plugin};
     status = mica_plugin_install(&options, path, sizeof path, error);
   }
@@ -50,23 +52,22 @@ static mica_status install_first(const char *name, mica_error *error) {
   return status;
 }
 
-mica_status mica_plugin_prepare(const char *backend, mica_error *error) {
+mica_status mica_plugin_prepare(const char *backend, mica_plugin_say *say, void *user,
+                                mica_error *error) {
   char name[64], path[PLUGIN_PATH];
   if (backend == NULL || *backend == 0) backend = getenv("MICA_BACKEND");
   if (backend == NULL || !plugin_of(backend, name, sizeof name)) return MICA_OK;
-  /* XLA reads these when it is loaded. A user's own values stay. */
-  setenv("TF_CPP_MIN_LOG_LEVEL", "2", 0);
-  setenv("TPU_SKIP_MDS_QUERY", "1", 0);
   if (mica_xla_plugin_file(name, NULL, path, sizeof path, NULL) == MICA_OK) return MICA_OK;
   if (is_set("MICA_NO_AUTO_INSTALL") || (is_set("CI") && !is_set("MICA_AUTO_INSTALL")))
     return MICA_OK; /* opening the device says what is missing and how to get it */
-  return install_first(name[0] != 0 ? name : mica_xla_accelerator(), error);
+  return install_first(name[0] != 0 ? name : mica_xla_accelerator(), say, user, error);
 }
 
 #else
 
-mica_status mica_plugin_prepare(const char *backend, mica_error *error) {
-  (void)backend, (void)error;
+mica_status mica_plugin_prepare(const char *backend, mica_plugin_say *say, void *user,
+                                mica_error *error) {
+  (void)backend, (void)say, (void)user, (void)error;
   return MICA_OK;
 }
 #endif
