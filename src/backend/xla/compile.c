@@ -6,45 +6,57 @@
 
 /* ---- options of the compiler ----------------------------------------------------------------- */
 
-/* The few fields of a CompileOptionsProto that are needed, in protobuf's encoding. */
-size_t mica_xla_put_varint(unsigned char *out, size_t at, uint64_t value) {
+typedef struct {
+  unsigned char *at;
+  size_t size;
+} wire_writer;
+
+static void append_varint(wire_writer *out, uint64_t value) {
   while (value >= 128) {
-    out[at++] = (unsigned char)(value | 128);
+    out->at[out->size++] = (unsigned char)(value | 128);
     value >>= 7;
   }
-  out[at++] = (unsigned char)value;
-  return at;
+  out->at[out->size++] = (unsigned char)value;
+}
+static void append_number(wire_writer *out, uint32_t field, uint64_t value) {
+  append_varint(out, (uint64_t)field << 3);
+  append_varint(out, value);
+}
+static void append_message(wire_writer *out, uint32_t field, const wire_writer *message) {
+  append_varint(out, (uint64_t)field << 3 | 2);
+  append_varint(out, message->size);
+  memcpy(out->at + out->size, message->at, message->size);
+  out->size += message->size;
 }
 
-size_t mica_xla_put_number(unsigned char *out, size_t at, uint32_t field, uint64_t value) {
-  return mica_xla_put_varint(out, mica_xla_put_varint(out, at, (uint64_t)field << 3), value);
-}
-
-size_t mica_xla_put_message(unsigned char *out, size_t at, uint32_t field,
-                            const unsigned char *message, size_t size) {
-  at = mica_xla_put_varint(out, at, (uint64_t)field << 3 | 2);
-  at = mica_xla_put_varint(out, at, size);
-  memcpy(out + at, message, size);
-  return at + size;
-}
-
-/* One replica of one partition on the device with that id (negative: the first one). */
-static size_t compile_options(int64_t device_id, unsigned char out[XLA_OPTIONS_SIZE]) {
-  unsigned char build[XLA_OPTIONS_SIZE], ids[16], devices[24], assignment[32];
-  size_t size = 0;
-  if (device_id >= 0) size = mica_xla_put_number(build, size, 1, (uint64_t)device_id);
-  size = mica_xla_put_number(build, size, 4, 1); /* num_replicas */
-  size = mica_xla_put_number(build, size, 5, 1); /* num_partitions */
-  if (device_id >= 0) {
-    size_t length = mica_xla_put_varint(ids, 0, (uint64_t)device_id);
-    length = mica_xla_put_message(devices, 0, 1, ids, length);
-    size_t whole = mica_xla_put_number(assignment, 0, 1, 1);
-    whole = mica_xla_put_number(assignment, whole, 2, 1);
-    whole = mica_xla_put_message(assignment, whole, 3, devices, length);
-    size = mica_xla_put_message(build, size, 9, assignment, whole);
+/* A CompileOptionsProto, the few fields of it that are needed: one replica of a partition on each of these devices; no
+ * ids: on the first one. On a mesh Shardy cuts it. `memory` has room for three messages of `room` bytes. */
+static wire_writer compile_options(const int *ids, size_t count, bool on_mesh,
+                                   unsigned char *memory, size_t room) {
+  wire_writer assignment = {memory, 0}, build = {memory + room, 0}, whole = {memory + 2 * room, 0};
+  size_t partitions = count > 0 ? count : 1;
+  if (count > 0 && !on_mesh) append_number(&build, 1, (uint64_t)ids[0]); /* device_ordinal */
+  append_number(&build, 4, 1);                                           /* num_replicas */
+  append_number(&build, 5, partitions);                                  /* num_partitions */
+  if (on_mesh) append_number(&build, 6, 1);                              /* use_spmd_partitioning */
+  if (count > 0) {
+    append_number(&assignment, 1, 1); /* replica_count */
+    append_number(&assignment, 2, partitions);
+    for (size_t i = 0; i < count; i++) {
+      unsigned char id_bytes[16], device_bytes[24];
+      wire_writer id = {id_bytes, 0}, device = {device_bytes, 0};
+      append_varint(&id, (uint64_t)ids[i]);
+      append_message(&device, 1, &id);
+      append_message(&assignment, 3, &device);
+    }
+    append_message(&build, 9, &assignment);
   }
-  return mica_xla_put_message(out, 0, 3, build, size);
+  if (on_mesh) append_number(&build, 19, 1); /* use_shardy_partitioner */
+  append_message(&whole, 3, &build);
+  return whole;
 }
+
+/* ---- compiling ------------------------------------------------------------------------------- */
 
 mica_status mica_xla_device_id(const xla_client *client, pjrt_device *device, int *out_id,
                                mica_error *error) {
@@ -59,25 +71,16 @@ mica_status mica_xla_device_id(const xla_client *client, pjrt_device *device, in
   return status;
 }
 
-mica_status mica_xla_compile_options(const xla_client *client, unsigned char out[XLA_OPTIONS_SIZE],
-                                     size_t *out_size, mica_error *error) {
-  int id = -1; /* there is no choice */
-  mica_status status =
-      client->device_index == 0 ? MICA_OK : mica_xla_device_id(client, client->device, &id, error);
-  if (status == MICA_OK) *out_size = compile_options(id, out);
-  return status;
-}
-
 static mica_status compile_code(const xla_client *client, const char *code, size_t code_size,
-                                const unsigned char *options, size_t options_size,
-                                pjrt_loaded **out_loaded, mica_error *error) {
+                                const wire_writer *options, pjrt_loaded **out_loaded,
+                                mica_error *error) {
   static const char format[] = "mlir";
   pjrt_program program = {PJRT_SIZE_OF(pjrt_program, format_size), .code_size = code_size,
                           .format = format, .format_size = sizeof(format) - 1};
   memcpy(&program.code, &code, sizeof(code)); /* read only, though the API says otherwise */
   pjrt_compile_args args = {PJRT_SIZE_OF(pjrt_compile_args, executable), .client = client->client,
-                            .program = &program, .options = (const char *)options,
-                            .options_size = options_size};
+                            .program = &program, .options = (const char *)options->at,
+                            .options_size = options->size};
   mica_status status = mica_xla_call(&client->plugin, PJRT_CLIENT_COMPILE, &args, error);
   if (status != MICA_OK) return status;
   *out_loaded = args.executable;
@@ -87,21 +90,42 @@ static mica_status compile_code(const xla_client *client, const char *code, size
   return MICA_OK;
 }
 
-mica_status mica_xla_obtain(xla_client *client, const char *code, size_t code_size,
-                            const unsigned char *options, size_t options_size, bool portable,
-                            pjrt_loaded **out_loaded, mica_error *error) {
+static mica_status load_or_compile(xla_client *client, const char *code, size_t code_size,
+                                   const wire_writer *options, bool portable,
+                                   pjrt_loaded **out_loaded, mica_error *error) {
   char key[65];
-  *out_loaded = NULL;
   bool cached = portable && client->cache.on;
   if (cached) {
-    mica_xla_cache_key(client, code, code_size, options, options_size, key);
+    mica_xla_cache_key(client, code, code_size, options->at, options->size, key);
     *out_loaded = mica_xla_cache_load(client, key);
     if (*out_loaded != NULL) return MICA_OK;
   }
-  mica_status status =
-      compile_code(client, code, code_size, options, options_size, out_loaded, error);
+  mica_status status = compile_code(client, code, code_size, options, out_loaded, error);
   if (status != MICA_OK) return status;
   atomic_fetch_add_explicit(&client->cache.compiled, 1, memory_order_relaxed);
   if (cached) mica_xla_cache_store(client, key, *out_loaded);
   return MICA_OK;
+}
+
+mica_status mica_xla_obtain(xla_client *client, const char *code, size_t code_size, const int *mesh,
+                            size_t mesh_count, bool portable, pjrt_loaded **out_loaded,
+                            mica_error *error) {
+  const int *ids = mesh;
+  size_t count = mesh_count;
+  int own;
+  *out_loaded = NULL;
+  if (mesh == NULL && client->device_index != 0) {
+    mica_status status = mica_xla_device_id(client, client->device, &own, error);
+    if (status != MICA_OK) return status;
+    ids = &own;
+    count = 1;
+  }
+  size_t room = 64 + 32 * count;
+  unsigned char *memory = mica_allocate(&client->allocator, 3 * room);
+  if (memory == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
+  wire_writer options = compile_options(ids, count, mesh != NULL, memory, room);
+  mica_status status =
+      load_or_compile(client, code, code_size, &options, portable, out_loaded, error);
+  mica_free(&client->allocator, memory, 3 * room);
+  return status;
 }

@@ -113,12 +113,8 @@ static mica_status read_outputs(xla_program *program, mica_error *error) {
 
 static mica_status import_module(xla_program *program, const void *module, size_t size,
                                  mica_error *error) {
-  unsigned char options[XLA_OPTIONS_SIZE];
-  size_t options_size;
-  mica_status status = mica_xla_compile_options(program->client, options, &options_size, error);
-  if (status == MICA_OK)
-    status = mica_xla_obtain(program->client, module, size, options, options_size, true,
-                             &program->loaded, error);
+  mica_status status =
+      mica_xla_obtain(program->client, module, size, NULL, 0, true, &program->loaded, error);
   if (status == MICA_OK) status = read_outputs(program, error);
   if (status == MICA_OK) status = read_inputs(program, error);
   if (status != MICA_OK) return status;

@@ -42,7 +42,6 @@ struct xla_mesh_program {
 /* From a module with meshes; the client has to have as many devices. */
 mica_status mica_xla_mesh_program(xla_program *program, const xla_module *module,
                                   mica_error *error);
-mica_status mica_xla_mesh_compile(xla_program *program, bool portable, mica_error *error);
 mica_status mica_xla_mesh_execute(xla_program *program, const mica_call *call, mica_error *error);
 mica_status mica_xla_mesh_execute_tensors(xla_program *program, const mica_tensor_call *call,
                                           mica_error *error);

@@ -41,42 +41,6 @@ mica_status mica_xla_mesh_program(xla_program *program, const xla_module *module
   return status;
 }
 
-/* ---- compiling -------------------------------------------------------------------------------- */
-
-/* A CompileOptionsProto of one replica of N partitions, cut by Shardy, each on its device: its size, at the begin of
- * `memory`, which has room for three messages of `room` bytes. */
-static size_t mesh_options(const struct xla_mesh_program *mesh, unsigned char *memory,
-                           size_t room) {
-  unsigned char *assignment = memory + room, *build = memory + 2 * room;
-  size_t count = (size_t)mesh->meshes.device_count;
-  size_t placed = mica_xla_put_number(assignment, 0, 1, 1); /* replica_count */
-  placed = mica_xla_put_number(assignment, placed, 2, count);
-  for (size_t i = 0; i < count; i++) {
-    unsigned char id[16], device[24];
-    size_t length = mica_xla_put_varint(id, 0, (uint64_t)mesh->ids[i]);
-    length = mica_xla_put_message(device, 0, 1, id, length);
-    placed = mica_xla_put_message(assignment, placed, 3, device, length);
-  }
-  size_t size = mica_xla_put_number(build, 0, 4, 1); /* num_replicas */
-  size = mica_xla_put_number(build, size, 5, count); /* num_partitions */
-  size = mica_xla_put_number(build, size, 6, 1);     /* use_spmd_partitioning */
-  size = mica_xla_put_message(build, size, 9, assignment, placed);
-  size = mica_xla_put_number(build, size, 19, 1); /* use_shardy_partitioner */
-  return mica_xla_put_message(memory, 0, 3, build, size);
-}
-
-mica_status mica_xla_mesh_compile(xla_program *program, bool portable, mica_error *error) {
-  const struct xla_mesh_program *mesh = program->mesh;
-  size_t room = 64 + 32 * (size_t)mesh->meshes.device_count;
-  unsigned char *memory = mica_allocate(&program->allocator, 3 * room);
-  if (memory == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
-  size_t size = mesh_options(mesh, memory, room);
-  mica_status status = mica_xla_obtain(program->client, program->text.data, program->text.size,
-                                       memory, size, portable, &program->loaded, error);
-  mica_free(&program->allocator, memory, 3 * room);
-  return status;
-}
-
 /* ---- values ----------------------------------------------------------------------------------- */
 
 /* One call: buffers of all devices, device by device. */

@@ -87,16 +87,10 @@ static mica_status check_output_count(const xla_program *program, mica_error *er
 }
 
 static mica_status compile_text(xla_program *program, bool portable, mica_error *error) {
-  if (program->mesh != NULL) {
-    mica_status compiled = mica_xla_mesh_compile(program, portable, error);
-    return compiled == MICA_OK ? check_output_count(program, error) : compiled;
-  }
-  unsigned char options[XLA_OPTIONS_SIZE];
-  size_t size;
-  mica_status status = mica_xla_compile_options(program->client, options, &size, error);
-  if (status == MICA_OK)
-    status = mica_xla_obtain(program->client, program->text.data, program->text.size, options, size,
-                             portable, &program->loaded, error);
+  const struct xla_mesh_program *mesh = program->mesh;
+  mica_status status = mica_xla_obtain(
+      program->client, program->text.data, program->text.size, mesh != NULL ? mesh->ids : NULL,
+      mesh != NULL ? (size_t)mesh->meshes.device_count : 0, portable, &program->loaded, error);
   return status == MICA_OK ? check_output_count(program, error) : status;
 }
 

@@ -154,23 +154,14 @@ size_t mica_xla_byte_size(mica_type type);
 
 /* ---- compiling (compile.c, cache.c) ----------------------------------------------------------- */
 
-/* What a compiler is told beside the module: a CompileOptionsProto. */
-enum { XLA_OPTIONS_SIZE = 64 };
-/* Fields of it at out[at]; they return where the next one goes. */
-size_t mica_xla_put_varint(unsigned char *out, size_t at, uint64_t value);
-size_t mica_xla_put_number(unsigned char *out, size_t at, uint32_t field, uint64_t value);
-size_t mica_xla_put_message(unsigned char *out, size_t at, uint32_t field,
-                            const unsigned char *message, size_t size);
+/* What the plugin calls a device. */
 mica_status mica_xla_device_id(const xla_client *client, pjrt_device *device, int *out_id,
                                mica_error *error);
-/* One replica of one partition on the client's device. */
-mica_status mica_xla_compile_options(const xla_client *client, unsigned char out[XLA_OPTIONS_SIZE],
-                                     size_t *out_size, mica_error *error);
-/* Compiles a module, or takes it from the disk where it was compiled before. `portable`: it means the
- * same in another process. */
-mica_status mica_xla_obtain(xla_client *client, const char *code, size_t code_size,
-                            const unsigned char *options, size_t options_size, bool portable,
-                            pjrt_loaded **out_loaded, mica_error *error);
+/* Compiles a module, or takes it from the disk where it was compiled before, for the devices of a mesh, by their ids, or
+ * (NULL) the client's. `portable`: it means the same in another process. */
+mica_status mica_xla_obtain(xla_client *client, const char *code, size_t code_size, const int *mesh,
+                            size_t mesh_count, bool portable, pjrt_loaded **out_loaded,
+                            mica_error *error);
 /* `option`: a folder, "off", or "" for what the environment says. */
 void mica_xla_cache_open(xla_client *client, const char *option, int64_t limit_mib);
 void mica_xla_cache_key(const xla_client *client, const char *code, size_t code_size,
