@@ -56,6 +56,17 @@ static wire_writer compile_options(const int *ids, size_t count, bool on_mesh,
   return whole;
 }
 
+/* XLA's max and min lose NaN on a CPU unless this switch is off: an entry of env_option_overrides. */
+static void append_switches(wire_writer *out) {
+  static unsigned char fast[] = "xla_cpu_enable_fast_min_max";
+  unsigned char entry_bytes[48], off_bytes[4];
+  wire_writer name = {fast, sizeof(fast) - 1}, entry = {entry_bytes, 0}, off = {off_bytes, 0};
+  append_number(&off, 2, 0); /* bool_field */
+  append_message(&entry, 1, &name);
+  append_message(&entry, 2, &off);
+  append_message(out, 7, &entry);
+}
+
 /* ---- compiling ------------------------------------------------------------------------------- */
 
 mica_status mica_xla_device_id(const xla_client *client, pjrt_device *device, int *out_id,
@@ -120,10 +131,11 @@ mica_status mica_xla_obtain(xla_client *client, const char *code, size_t code_si
     ids = &own;
     count = 1;
   }
-  size_t room = 64 + 32 * count;
+  size_t room = 128 + 32 * count;
   unsigned char *memory = mica_allocate(&client->allocator, 3 * room);
   if (memory == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
   wire_writer options = compile_options(ids, count, mesh != NULL, memory, room);
+  if (client->on_host) append_switches(&options);
   mica_status status =
       load_or_compile(client, code, code_size, &options, portable, out_loaded, error);
   mica_free(&client->allocator, memory, 3 * room);
