@@ -167,18 +167,37 @@ static int watch(const plugin_source *source, const plugin_wheel *wheel, const c
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
+/* This process's variables with pip's own temporary files in `folder` as well: their size is the progress. */
+static char **variables_for(char *variable, size_t size, const char *folder) {
+  size_t count = 0, used = 0;
+  snprintf(variable, size, "TMPDIR=%s", folder);
+  while (environ != NULL && environ[count] != NULL) count++;
+  char **all = malloc((count + 2) * sizeof *all);
+  if (all == NULL) return NULL;
+  for (size_t i = 0; i < count; i++)
+    if (strncmp(environ[i], "TMPDIR=", 7) != 0) all[used++] = environ[i];
+  all[used++] = variable;
+  all[used] = NULL;
+  return all;
+}
+
 /* 127: there is no such program. */
 static int run_pip(const plugin_source *source, const plugin_wheel *wheel, pip_arguments *a,
                    const char *folder, const char *log) {
   pid_t child;
   posix_spawn_file_actions_t files;
-  if (posix_spawn_file_actions_init(&files) != 0) return 126;
+  char variable[PLUGIN_PATH + 16], **variables = variables_for(variable, sizeof variable, folder);
+  if (variables == NULL || posix_spawn_file_actions_init(&files) != 0) {
+    free(variables);
+    return 126;
+  }
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&files, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
   a->item[a->count] = NULL;
-  int code = posix_spawnp(&child, a->item[0], &files, NULL, a->item, environ);
+  int code = posix_spawnp(&child, a->item[0], &files, NULL, a->item, variables);
   posix_spawn_file_actions_destroy(&files);
+  free(variables);
   return code != 0 ? 127 : watch(source, wheel, folder, child);
 }
 
@@ -213,7 +232,7 @@ mica_status mica_plugin_pip_download(const plugin_source *source, const plugin_w
                                      const char *index, char path[PLUGIN_PATH], mica_error *error) {
   static const char *const programs[][4] = {
       {"pip3"}, {"pip"}, {"python3", "-m", "pip"}, {"python", "-m", "pip"}};
-  char folder[PLUGIN_PATH], wanted[PLUGIN_PATH + 16], log[PLUGIN_PATH + 16], said[512], *kept;
+  char folder[PLUGIN_PATH], wanted[PLUGIN_PATH + 16], log[PLUGIN_PATH + 16], said[512];
   char file[PLUGIN_FILE];
   mica_plugin_wheel_file(wheel, file);
   snprintf(folder, sizeof folder, "%.960s/pip", source->scratch);
@@ -222,9 +241,6 @@ mica_status mica_plugin_pip_download(const plugin_source *source, const plugin_w
   mica_status status = mica_plugin_make_folder(folder, error);
   if (status == MICA_OK) status = write_requirement(wheel, wanted, error);
   if (status != MICA_OK) return status;
-  /* pip's own temporary files come here as well: their size is the progress. */
-  kept = getenv("TMPDIR") != NULL ? strdup(getenv("TMPDIR")) : NULL;
-  setenv("TMPDIR", folder, 1);
   int code = 127;
   for (size_t i = 0; i < sizeof programs / sizeof programs[0] && code == 127; i++) {
     pip_arguments a = {.count = 0};
@@ -244,11 +260,6 @@ mica_status mica_plugin_pip_download(const plugin_source *source, const plugin_w
     add_argument(&a, "-r"), add_argument(&a, wanted);
     code = run_pip(source, wheel, &a, folder, log);
   }
-  if (kept != NULL)
-    setenv("TMPDIR", kept, 1);
-  else
-    unsetenv("TMPDIR");
-  free(kept);
   snprintf(path, PLUGIN_PATH, "%.700s/%s", folder, file);
   if (code < 0) return mica_error_set(error, MICA_CANCELLED, "the download was cancelled");
   if (code == 0) return mica_plugin_check_wheel(wheel, path, error);

@@ -38,7 +38,7 @@ mica_status mica_plugin_make_folder(const char *path, mica_error *error); /* and
 mica_status mica_plugin_remove_tree(const char *path, mica_error *error);
 int64_t mica_plugin_tree_bytes(const char *path);
 mica_status mica_plugin_file_sha256(const char *path, char out_hex[65], mica_error *error);
-/* What is as long as the wheel, and has its SHA-256. */
+/* Whether the file has the SHA-256 of the wheel; else MICA_DATA_LOSS. */
 mica_status mica_plugin_check_wheel(const plugin_wheel *wheel, const char *path, mica_error *error);
 
 /* ---- where wheels come from (source.c, index.c, pip.c) --------------------------------------- */
