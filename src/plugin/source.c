@@ -178,7 +178,8 @@ mica_status mica_plugin_obtain(const plugin_source *source, const plugin_wheel *
   if (source->options->from != NULL) return from_folder(source, wheel, file, path, error);
   *out_ours = true;
   mica_status status = from_cache(wheel, file, path, &why);
-  if (is_final(status)) return status;
+  if (status == MICA_OK) return MICA_OK;
+  if (is_final(status)) return mica_error_set(error, status, "%s", why.message);
   if (is_offline())
     return mica_error_set(error, MICA_NOT_FOUND, "%s: nothing is downloaded with MICA_OFFLINE",
                           file);
