@@ -5,29 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
 #include "mica/custom.h"
-#include "mica/jit.h"
-
-static mica_device *open_plugin(const char *options) {
-  char name[256];
-  mica_error error = {0};
-  snprintf(name, sizeof name, "xla:cpu%s", options);
-  mica_device *device = mica_device_open(
-      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = name}, &error);
-  if (device) return device;
-  if (error.status == MICA_NOT_FOUND && strstr(error.message, "no plugin in"))
-    CHECK_SKIP(error.message);
-  else
-    CHECK_FAIL("%s", error.message);
-  return NULL;
-}
-
-static const mica_type four = {MICA_F32, {.rank = 1, .dim = {4}}};
-
-static mica_tensor *numbers(float a, float b, float c, float d) {
-  return mica_tensor_from(MICA_F32, four.shape, (float[]){a, b, c, d});
-}
+#include "unit/backend/xla/real.h"
 
 static void count_up(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
   mica_variable *variable = user;
@@ -37,15 +16,15 @@ static void count_up(mica_graph *graph, const mica_value *in, mica_value *out, v
 }
 
 TEST(variables_stay_where_they_are) {
-  mica_device *device = open_plugin("");
+  mica_device *device = open_xla("");
   if (!device) return;
   mica_error error = {0};
-  mica_tensor *start = mica_tensor_from(MICA_F32, four.shape, (float[]){0, 0, 0, 0});
+  mica_tensor *start = mica_tensor_from(MICA_F32, real_four.shape, (float[]){0, 0, 0, 0});
   mica_variable *variable = mica_variable_create("count", start);
   mica_tensor_release(start);
   mica_jit *jit = mica_jit_create(.device = device, .build = count_up, .user = variable,
                                   .inputs = 1, .outputs = 1);
-  mica_tensor *in = numbers(1, 2, 3, 4), *out = NULL;
+  mica_tensor *in = four_numbers(1, 2, 3, 4), *out = NULL;
   const void *memory = NULL;
   for (int i = 1; i <= 5; i++) {
     if (!CHECK_EQ_INT(mica_jit_call(jit, &in, 1, &out, 1, &error), MICA_OK))
@@ -71,15 +50,15 @@ TEST(variables_stay_where_they_are) {
 }
 
 TEST(donated_input_is_overwritten) {
-  mica_device *device = open_plugin("");
+  mica_device *device = open_xla("");
   if (!device) return;
   mica_error error = {0};
   mica_graph *graph = mica_graph_create(NULL);
-  mica_value x = mica_parameter(graph, four), y = mica_mul(x, 3);
+  mica_value x = mica_parameter(graph, real_four), y = mica_mul(x, 3);
   mica_graph_set_outputs(graph, &y, 1);
   mica_executable *executable = NULL;
   CHECK_EQ_INT(mica_compile(device, graph, 1, &executable, &error), MICA_OK);
-  mica_tensor *in = numbers(1, 2, 3, 4), *out = in;
+  mica_tensor *in = four_numbers(1, 2, 3, 4), *out = in;
   CHECK_EQ_INT(mica_executable_run(executable, &in, 1, &out, 1, &error), MICA_OK);
   CHECK_NEAR(((const float *)mica_tensor_data(in))[3], 12, 0);
   mica_tensor_release(in);
@@ -89,7 +68,7 @@ TEST(donated_input_is_overwritten) {
 }
 
 TEST(large_constants_are_arguments) {
-  mica_device *device = open_plugin("");
+  mica_device *device = open_xla("");
   if (!device) return;
   enum { COUNT = 40000 };
   mica_error error = {0};
@@ -121,17 +100,17 @@ TEST(each_device_computes) {
   for (int i = 0; i < 3; i++) {
     char options[64];
     snprintf(options, sizeof options, ",devices=3,device=%d", i);
-    mica_device *device = open_plugin(options);
+    mica_device *device = open_xla(options);
     if (!device) return;
     snprintf(options, sizeof options, "device %d of 3", i);
     CHECK_STR_CONTAINS(mica_device_description(device), options);
     mica_error error = {0};
     mica_graph *graph = mica_graph_create(NULL);
-    mica_value x = mica_parameter(graph, four), y = mica_add(x, 1);
+    mica_value x = mica_parameter(graph, real_four), y = mica_add(x, 1);
     mica_graph_set_outputs(graph, &y, 1);
     mica_executable *executable = NULL;
     CHECK_EQ_INT(mica_compile(device, graph, 0, &executable, &error), MICA_OK);
-    mica_tensor *in = numbers(1, 2, 3, 4), *out = NULL;
+    mica_tensor *in = four_numbers(1, 2, 3, 4), *out = NULL;
     if (!CHECK_EQ_INT(mica_executable_run(executable, &in, 1, &out, 1, &error), MICA_OK))
       CHECK_EQ_STR(error.message, "");
     else
@@ -153,7 +132,7 @@ static void log_line(void *user, const char *text) {
 
 TEST(the_host_is_called) {
   mica_error error = {0};
-  mica_device *device = open_plugin("");
+  mica_device *device = open_xla("");
   if (!device) return;
   mica_device_release(device);
   device = mica_device_open(
@@ -161,14 +140,14 @@ TEST(the_host_is_called) {
           .struct_size = sizeof(mica_device_options), .backend = "xla:cpu", .log = log_line},
       &error);
   mica_graph *graph = mica_graph_create(NULL);
-  mica_value x = mica_parameter(graph, four);
+  mica_value x = mica_parameter(graph, real_four);
   mica_value fine = mica_assert(mica_less(mica_mark(x, "x"), 10), "x stays below 10");
   mica_value y = mica_select(fine, mica_neg(x), x);
   mica_graph_set_outputs(graph, &y, 1);
   mica_executable *executable = NULL;
   CHECK_EQ_INT(mica_compile(device, graph, 0, &executable, &error), MICA_OK);
   for (int i = 0; i < 3; i++) {
-    mica_tensor *in = numbers(1, 2, 3, i == 1 ? 11 : 4), *out = NULL;
+    mica_tensor *in = four_numbers(1, 2, 3, i == 1 ? 11 : 4), *out = NULL;
     error = (mica_error){0};
     mica_status status = mica_executable_run(executable, &in, 1, &out, 1, &error);
     CHECK_EQ_INT(status == MICA_OK, i != 1);
@@ -186,15 +165,15 @@ TEST(the_host_is_called) {
 
 TEST(many_inputs_and_outputs) {
   enum { MANY = 40 };
-  mica_device *device = open_plugin("");
+  mica_device *device = open_xla("");
   if (!device) return;
   mica_error error = {0};
   mica_graph *graph = mica_graph_create(NULL);
   mica_value x[MANY], y[MANY];
   mica_tensor *in[MANY], *out[MANY] = {NULL};
   for (int i = 0; i < MANY; i++) {
-    x[i] = mica_parameter(graph, four);
-    in[i] = numbers((float)i, 0, 0, 1);
+    x[i] = mica_parameter(graph, real_four);
+    in[i] = four_numbers((float)i, 0, 0, 1);
   }
   for (int i = 0; i < MANY; i++) y[i] = i == 7 ? x[7] : mica_add(x[i], x[MANY - 1 - i]);
   mica_graph_set_outputs(graph, y, MANY);
