@@ -2,6 +2,7 @@
 /* compile.c: from a verified graph to a program: passes, lowering, memory plan, and the final arrays. */
 #include "backend/cpu/evaluate.h"
 #include "backend/cpu/manual.h"
+#include "backend/cpu/products_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,11 +26,11 @@ static mica_status pass_expand_all(const mica_graph *from, mica_graph *to, mica_
 static const struct {
   const char *name;
   mica_status (*run)(const mica_graph *from, mica_graph *to, mica_error *error);
+  bool (*is_needed)(const mica_graph *graph); /* NULL: always */
 } compile_passes[] = {
-    {"expand", pass_expand},
-    {"simplify", mica_pass_simplify},
-    {"share", mica_pass_share},
-    {"drop", mica_pass_drop},
+    {"expand", pass_expand, NULL},          {"widen", mica_cpu_pass_widen, mica_cpu_has_halves},
+    {"simplify", mica_pass_simplify, NULL}, {"share", mica_pass_share, NULL},
+    {"drop", mica_pass_drop, NULL},
 };
 enum { COMPILE_PASS_COUNT = sizeof(compile_passes) / sizeof(compile_passes[0]) };
 
@@ -78,9 +79,10 @@ static mica_status run_passes(const mica_cpu_device *device, const mica_graph *g
   }
   mica_status status = MICA_OK;
   const mica_graph *from = graph;
-  for (int i = 0; i < COMPILE_PASS_COUNT && status == MICA_OK; i++) {
-    mica_graph *to = i + 1 == COMPILE_PASS_COUNT ? out : &between[i % 2];
-    if (to != out && i >= 2) mica_graph_reset(to);
+  for (int i = 0, made = 0; i < COMPILE_PASS_COUNT && status == MICA_OK; i++) {
+    if (compile_passes[i].is_needed && !compile_passes[i].is_needed(from)) continue;
+    mica_graph *to = i + 1 == COMPILE_PASS_COUNT ? out : &between[made % 2];
+    if (to != out && made++ >= 2) mica_graph_reset(to);
     bool all = i == 0 && device->device->expand;
     status = all ? pass_expand_all(from, to, error) : compile_passes[i].run(from, to, error);
     if (status == MICA_OK) dump_graph(device, number, i + 1, compile_passes[i].name, to);

@@ -46,6 +46,12 @@ bool mica_plan_dot(mica_plan *plan, uint32_t id);
 bool mica_plan_convolution(mica_plan *plan, uint32_t id);
 /* Whether the kernels take a convolution or one of its transposes as it is. */
 bool mica_convolution_fits(const mica_graph *graph, uint32_t id);
+/* The same, or it does once it is widened. */
+bool mica_convolution_taken(const mica_graph *graph, uint32_t id);
+/* widen.c: whether a node is one of f16 or bf16 that is computed in f32; whether there is any; the pass that makes it so. */
+bool mica_cpu_widens(const mica_graph *graph, uint32_t id);
+bool mica_cpu_has_halves(const mica_graph *graph);
+mica_status mica_cpu_pass_widen(const mica_graph *from, mica_graph *to, mica_error *error);
 bool mica_dot_fits(const mica_graph *graph, uint32_t id);
 /* step_bytes.c: integers of 8 or 4 bits into i32; the kernels' name of such a dtype. */
 bool mica_plan_bytes_dot(mica_plan *plan, uint32_t id);

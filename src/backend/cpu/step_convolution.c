@@ -94,13 +94,23 @@ static bool find_roles(const mica_graph *graph, uint32_t id, convolution_roles *
   return true;
 }
 
-bool mica_convolution_fits(const mica_graph *graph, uint32_t id) {
+static bool shapes_fit(const mica_graph *graph, uint32_t id) {
   convolution_roles roles;
   if (!find_roles(graph, id, &roles)) return false;
-  return roles.x.dtype == MICA_F32 && roles.y.dtype == MICA_F32 && roles.attr->batch_groups == 1 &&
-         roles.x.shape.rank >= 3 && roles.x.shape.rank <= 5 &&
+  return roles.attr->batch_groups == 1 && roles.x.shape.rank >= 3 && roles.x.shape.rank <= 5 &&
          mica_shape_count(roles.x.shape) > 0 && mica_shape_count(roles.kernel.shape) > 0 &&
          mica_shape_count(roles.y.shape) > 0;
+}
+
+bool mica_convolution_fits(const mica_graph *graph, uint32_t id) {
+  const mica_node *node = mica_node_at(graph, id);
+  return node->type.dtype == MICA_F32 &&
+         graph->nodes[mica_node_operands(graph, node)[0]].type.dtype == MICA_F32 &&
+         shapes_fit(graph, id);
+}
+
+bool mica_convolution_taken(const mica_graph *graph, uint32_t id) {
+  return mica_convolution_fits(graph, id) || (mica_cpu_widens(graph, id) && shapes_fit(graph, id));
 }
 
 static void fill_conv(const convolution_roles *roles, mica_conv *conv) {

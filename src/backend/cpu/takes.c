@@ -151,7 +151,7 @@ bool mica_plan_takes(const mica_graph *graph, uint32_t id) {
     case MICA_OP_SOFTPLUS: return mica_tile_supports(MICA_TILE_SOFTPLUS, dtype, dtype);
     case MICA_OP_GELU: return mica_tile_supports(MICA_TILE_GELU, dtype, dtype);
     case MICA_OP_CONVOLUTION_BACKWARD_DATA:
-    case MICA_OP_CONVOLUTION_BACKWARD_KERNEL: return mica_convolution_fits(graph, id);
+    case MICA_OP_CONVOLUTION_BACKWARD_KERNEL: return mica_convolution_taken(graph, id);
     case MICA_OP_QUANTIZED_DENSE: return mica_quantized_fits(graph, id);
     default: return takes_rows(graph, id);
   }

@@ -162,4 +162,29 @@ static inline void engine_check(const char *name, const engine_case *test, engin
 #define ENGINE_SCALAR(dtype) \
   { dtype, MICA_SCALAR }
 
+/* How many steps of the program have a label that begins with `label`; NULL: all steps. */
+static inline int engine_count_steps(const engine_case *test, engine_build *build,
+                                     const char *label) {
+  mica_device *device = engine_device(&mica_backend_cpu, 2);
+  mica_executable *executable = engine_compile(device, test, build);
+  int64_t size = executable == NULL ? -1 : mica_executable_format(executable, NULL, 0);
+  int count = 0;
+  if (CHECK(size >= 0)) {
+    char *text = malloc((size_t)size + 1);
+    mica_executable_format(executable, text, (size_t)size + 1);
+    for (char *line = text; line != NULL; line = strchr(line, '\n')) {
+      line += *line == '\n';
+      char *at = line + strspn(line, " ");
+      size_t digits = strspn(at, "0123456789");
+      if (digits == 0 || line == text) continue; /* the first line says how many */
+      at += digits + strspn(at + digits, ": ");
+      if (label == NULL || strncmp(at, label, strlen(label)) == 0) count++;
+    }
+    free(text);
+  }
+  mica_executable_release(executable);
+  mica_device_release(device);
+  return count;
+}
+
 #endif

@@ -3,30 +3,6 @@
  * operands that are views, what is done to their results, and when a tile program is the better choice. */
 #include "unit/backend/cpu/engine.h"
 
-/* How many steps of the program have a label that begins with `label`; NULL: all steps. */
-static int count_steps(const engine_case *test, engine_build *build, const char *label) {
-  mica_device *device = engine_device(&mica_backend_cpu, 2);
-  mica_executable *executable = engine_compile(device, test, build);
-  int64_t size = executable == NULL ? -1 : mica_executable_format(executable, NULL, 0);
-  int count = 0;
-  if (CHECK(size >= 0)) {
-    char *text = malloc((size_t)size + 1);
-    mica_executable_format(executable, text, (size_t)size + 1);
-    for (char *line = text; line != NULL; line = strchr(line, '\n')) {
-      line += *line == '\n';
-      char *at = line + strspn(line, " ");
-      size_t digits = strspn(at, "0123456789");
-      if (digits == 0 || line == text) continue; /* the first line says how many */
-      at += digits + strspn(at + digits, ": ");
-      if (label == NULL || strncmp(at, label, strlen(label)) == 0) count++;
-    }
-    free(text);
-  }
-  mica_executable_release(executable);
-  mica_device_release(device);
-  return count;
-}
-
 static void build_forward(mica_graph *graph, const mica_value *in, mica_value *out) {
   (void)graph;
   out[0] = mica_softmax(in[0], -1);
@@ -49,11 +25,11 @@ TEST(forward) {
     char name[64];
     snprintf(name, sizeof name, "rows [%d, %d]", (int)rows, (int)length);
     engine_check(name, &test, build_forward);
-    CHECK_EQ_INT(count_steps(&test, build_forward, NULL), 4);
-    CHECK_EQ_INT(count_steps(&test, build_forward, "softmax f32"), 1);
-    CHECK_EQ_INT(count_steps(&test, build_forward, "log_softmax"), 1);
-    CHECK_EQ_INT(count_steps(&test, build_forward, "layer_norm"), 1);
-    CHECK_EQ_INT(count_steps(&test, build_forward, "softmax_cross_entropy"), 1);
+    CHECK_EQ_INT(engine_count_steps(&test, build_forward, NULL), 4);
+    CHECK_EQ_INT(engine_count_steps(&test, build_forward, "softmax f32"), 1);
+    CHECK_EQ_INT(engine_count_steps(&test, build_forward, "log_softmax"), 1);
+    CHECK_EQ_INT(engine_count_steps(&test, build_forward, "layer_norm"), 1);
+    CHECK_EQ_INT(engine_count_steps(&test, build_forward, "softmax_cross_entropy"), 1);
   }
 }
 
@@ -88,12 +64,12 @@ TEST(gradients) {
     char name[64];
     snprintf(name, sizeof name, "gradients [%d, %d]", (int)rows, (int)length);
     engine_check(name, &test, build_gradients);
-    CHECK_EQ_INT(count_steps(&test, build_gradients, "layer_norm_gradient"), 1);
-    CHECK_EQ_INT(count_steps(&test, build_gradients, "softmax_cross_entropy_gradient"), 2);
-    CHECK_EQ_INT(count_steps(&test, build_gradients, NULL), 3);
+    CHECK_EQ_INT(engine_count_steps(&test, build_gradients, "layer_norm_gradient"), 1);
+    CHECK_EQ_INT(engine_count_steps(&test, build_gradients, "softmax_cross_entropy_gradient"), 2);
+    CHECK_EQ_INT(engine_count_steps(&test, build_gradients, NULL), 3);
     test.out_count = 1;
     engine_check(name, &test, build_gradient_of_x);
-    CHECK_EQ_INT(count_steps(&test, build_gradient_of_x, NULL), 1);
+    CHECK_EQ_INT(engine_count_steps(&test, build_gradient_of_x, NULL), 1);
   }
 }
 
@@ -121,7 +97,7 @@ TEST(finished_gradients) {
       .tolerance = 1e-4,
       .donate = 8};
   engine_check("residual", &test, build_residual);
-  CHECK_EQ_INT(count_steps(&test, build_residual, NULL), 1);
+  CHECK_EQ_INT(engine_count_steps(&test, build_residual, NULL), 1);
   engine_check("waiting", &test, build_waiting);
 }
 
@@ -182,10 +158,10 @@ TEST(finished) {
       .tolerance = 1e-3,
       .donate = 8};
   engine_check("finished", &test, build_finished);
-  CHECK_EQ_INT(count_steps(&test, build_finished, NULL), 4);
+  CHECK_EQ_INT(engine_count_steps(&test, build_finished, NULL), 4);
   test.out_count = 6;
   engine_check("finished and kept", &test, build_finished_and_kept);
-  CHECK_EQ_INT(count_steps(&test, build_finished_and_kept, NULL), 5);
+  CHECK_EQ_INT(engine_count_steps(&test, build_finished_and_kept, NULL), 5);
 }
 
 /* A tile program makes the operand as it goes, and goes on with reductions; products make it on blocks. */
@@ -207,12 +183,12 @@ TEST(choices) {
   engine_case test = {
       .in = {ENGINE_F32(64, 100), ENGINE_F32(64, 100)}, .in_count = 2, .out_count = 1};
   engine_check("operand made", &test, build_operand_made);
-  CHECK_EQ_INT(count_steps(&test, build_operand_made, NULL), 1);
+  CHECK_EQ_INT(engine_count_steps(&test, build_operand_made, NULL), 1);
   engine_check("reduced", &test, build_reduced);
-  CHECK_EQ_INT(count_steps(&test, build_reduced, NULL), 1);
+  CHECK_EQ_INT(engine_count_steps(&test, build_reduced, NULL), 1);
   engine_check("behind a product", &test, build_behind_product);
-  CHECK_EQ_INT(count_steps(&test, build_behind_product, NULL), 2);
-  CHECK_EQ_INT(count_steps(&test, build_behind_product, "softmax"), 1);
+  CHECK_EQ_INT(engine_count_steps(&test, build_behind_product, NULL), 2);
+  CHECK_EQ_INT(engine_count_steps(&test, build_behind_product, "softmax"), 1);
 }
 
 /* Rows with infinities and NaN. */
