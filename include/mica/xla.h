@@ -58,7 +58,8 @@ typedef struct {
 MICA_API mica_status mica_xla_device_memory(mica_device *device, mica_xla_memory *out_memory,
                                             mica_error *error);
 
-/* What a program takes, by XLA's own count; -1 where the plugin does not tell. */
+/* What a program takes, by XLA's own count; -1 where the plugin does not tell or tells less than nothing. What XLA
+ * leaves to a library (products on CUDA) it does not count among the operations. */
 typedef struct {
   size_t struct_size;
   double flops, transcendentals, bytes_accessed;              /* of one call */
@@ -83,7 +84,8 @@ MICA_API mica_status mica_xla_device_counts(mica_device *device, mica_xla_counts
 /* Measures what the device does until the end, by the plugin's profiler. The end writes `path`: a trace for
  * chrome://tracing or ui.perfetto.dev where the name ends in ".json", else the XSpace message that XProf
  * and TensorBoard read (name it FOLDER/plugins/profile/RUN/HOST.xplane.pb). One profile at a time;
- * MICA_UNSUPPORTED where the plugin has no profiler (CPU plugins). */
+ * MICA_UNSUPPORTED where the plugin has no profiler (CPU plugins). A trace counts its events in "otherData", with what
+ * the plugin could not measure and why as "remarks": a device may tell no events (CUDA without CUPTI). */
 MICA_API mica_status mica_xla_profile_begin(mica_device *device, mica_error *error);
 MICA_API mica_status mica_xla_profile_end(mica_device *device, const char *path, mica_error *error);
 

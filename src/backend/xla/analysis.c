@@ -30,7 +30,9 @@ static mica_status program_of(const mica_executable *executable, xla_program **o
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static int64_t statistic(pjrt_statistic value) { return value.is_set ? value.value : -1; }
+static int64_t statistic(pjrt_statistic value) {
+  return value.is_set && value.value >= 0 ? value.value : -1;
+}
 
 static mica_status read_memory(const xla_client *client, mica_xla_memory *out, mica_error *error) {
   pjrt_memory_stats_args args = {PJRT_SIZE_OF(pjrt_memory_stats_args, peak_pool.is_set),
@@ -101,6 +103,10 @@ mica_status mica_xla_upload_error(const xla_client *client, mica_type type, mica
                         mica_xla_byte_size(type), memory, reason);
 }
 
+/* A plugin may give a negative figure for what it does not know, XLA's GPU compiler -1 for each call of a library. */
+static double known_figure(double value) { return value >= 0 ? value : -1; }
+static int64_t known_bytes(int64_t value) { return value >= 0 ? value : -1; }
+
 /* ---- programs -------------------------------------------------------------------------------- */
 
 static mica_status whole_of(const xla_program *program, pjrt_executable **out_executable,
@@ -120,12 +126,12 @@ static void read_program_memory(const xla_plugin *plugin, pjrt_executable *execu
   if (!mica_xla_has(plugin, PJRT_EXECUTABLE_MEMORY) ||
       mica_xla_call(plugin, PJRT_EXECUTABLE_MEMORY, &args, NULL) != MICA_OK)
     return;
-  cost->code = args.code;
-  cost->arguments = args.arguments;
-  cost->outputs = args.outputs;
-  cost->aliased = args.aliased;
-  cost->temporary = args.temporary;
-  cost->peak = args.peak;
+  cost->code = known_bytes(args.code);
+  cost->arguments = known_bytes(args.arguments);
+  cost->outputs = known_bytes(args.outputs);
+  cost->aliased = known_bytes(args.aliased);
+  cost->temporary = known_bytes(args.temporary);
+  cost->peak = known_bytes(args.peak);
 }
 
 static void read_program_cost(const xla_plugin *plugin, pjrt_executable *executable,
@@ -142,7 +148,7 @@ static void read_program_cost(const xla_plugin *plugin, pjrt_executable *executa
     for (int k = 0; k < 3; k++)
       if (value->type == PJRT_VALUE_FLOAT && value->name_size == strlen(names[k]) &&
           memcmp(value->name, names[k], value->name_size) == 0)
-        *places[k] = (double)value->value.number;
+        *places[k] = known_figure((double)value->value.number);
     at += sizeof(*value);
   }
 }

@@ -34,15 +34,9 @@ static mica_status upload_dense(const xla_client *client, mica_type type, const 
                                 mica_error *error) {
   pjrt_event *done = NULL;
   mica_status status = start_upload(client, type, data, semantics, out_buffer, &done, error);
-  if (status != MICA_OK) return status;
-  /* Memory that is lent stays so until the buffer goes: that event is nobody's concern. */
-  if (semantics == PJRT_HOST_ZERO_COPY || semantics == PJRT_HOST_MUTABLE_ZERO_COPY)
-    mica_xla_destroy(&client->plugin, PJRT_EVENT_DESTROY, done);
-  else
-    status = mica_xla_await(&client->plugin, done, error);
-  if (status == MICA_OK) return MICA_OK;
-  mica_xla_destroy(&client->plugin, PJRT_BUFFER_DESTROY, *out_buffer);
-  *out_buffer = NULL;
+  /* Nobody waits: what is copied during the call is done with, what is lent stays so until the buffer goes; and
+   * who uses the buffer is told what went wrong. */
+  if (status == MICA_OK) mica_xla_destroy(&client->plugin, PJRT_EVENT_DESTROY, done);
   return status;
 }
 

@@ -7,8 +7,9 @@
  * where the first call has found the outputs to lie so.
  *
  * A context holds the arrays of a call and is used again by the next one. The buffer of a lent input
- * stays in it: it names an address and a type, so a call with the same address needs no other one. The
- * plugin looks at the memory while a program runs only. */
+ * stays in it: it names an address and a type, so a call with the same address needs no other one. Of a
+ * donated input the output's buffer takes the place, which lies at the same address. The plugin looks at
+ * the memory while a program runs only. */
 #include "backend/xla/mesh.h"
 
 #include <stdio.h>
@@ -16,8 +17,8 @@
 
 static xla_context *make_context(const xla_program *program) {
   size_t in = program->in_count + program->constant_count, out = program->out_count;
-  size_t size =
-      sizeof(xla_context) + (in + program->in_count + out) * sizeof(void *) + in * sizeof(int64_t);
+  size_t size = sizeof(xla_context) + (in + program->in_count + out) * sizeof(void *) +
+                in * sizeof(int64_t) + (2 * program->in_count + out) * sizeof(bool);
   xla_context *context = mica_allocate_zeroed(&program->allocator, 1, size);
   if (context == NULL) return NULL;
   context->allocation_size = size;
@@ -25,6 +26,9 @@ static xla_context *make_context(const xla_program *program) {
   context->in = (pjrt_buffer **)(void *)(context->kept + in);
   context->out = context->in + in;
   context->memory = (const void **)(void *)(context->out + out);
+  context->writable = (bool *)(context->memory + program->in_count);
+  context->given = context->writable + program->in_count;
+  context->in_place = context->given + program->in_count;
   for (size_t i = 0; i < program->constant_count; i++)
     context->in[program->in_count + i] = program->constants[i];
   return context;
@@ -80,6 +84,7 @@ static mica_status lend_input(const xla_program *program, xla_context *context, 
                                        : lent  ? PJRT_HOST_ZERO_COPY
                                                : PJRT_HOST_DURING_CALL,
                                        &context->in[i], error);
+  context->writable[i] = donated;
   if (status == MICA_OK && lent && !donated && data != NULL &&
       mica_xla_buffer_memory(client, context->in[i]) == data)
     context->memory[i] = data;
@@ -93,16 +98,20 @@ static mica_status lend_inputs(const xla_program *program, const mica_call *call
   for (size_t i = 0; i < program->in_count; i++) {
     const void *data = call->in[program->call_index[i]];
     bool donated = donates_input(program, call, i);
-    if (donated || data == NULL || context->memory[i] != data) {
+    if (data == NULL || context->memory[i] != data || (donated && !context->writable[i])) {
       mica_status status = lend_input(program, context, i, data, donated, error);
       if (status != MICA_OK) return status;
     }
-    if (!donated) context->kept[context->kept_count++] = (int64_t)i;
+    mica_xla_keep_input(program, context, i, !donated);
     context->donates = context->donates || donated;
+    context->given[i] = donated;
   }
-  for (size_t i = 0; i < program->constant_count; i++)
-    context->kept[context->kept_count++] = (int64_t)(program->in_count + i);
   return MICA_OK;
+}
+
+void mica_xla_keep_input(const xla_program *program, xla_context *context, size_t i, bool keep) {
+  bool taken = program->foreign || program->alias[i] >= 0;
+  if (keep && taken) context->kept[context->kept_count++] = (int64_t)i;
 }
 
 mica_status mica_xla_launch(const xla_program *program, xla_context *context, pjrt_event **out_done,
@@ -141,6 +150,7 @@ static mica_status take_outputs(xla_program *program, const mica_call *call, xla
                                 mica_error *error) {
   const xla_client *client = program->client;
   bool readable = outputs_readable(program, context);
+  memset(context->in_place, 0, program->out_count * sizeof(bool));
   for (size_t i = 0; i < program->out_count; i++) {
     size_t size = mica_xla_byte_size(program->out_types[i]);
     if (context->out[i] == NULL)
@@ -149,7 +159,8 @@ static mica_status take_outputs(xla_program *program, const mica_call *call, xla
     if (size == 0) continue;
     const void *memory =
         readable || context->donates ? mica_xla_buffer_memory(client, context->out[i]) : NULL;
-    if (memory != NULL && memory == call->out[i]) continue;
+    context->in_place[i] = memory != NULL && memory == call->out[i];
+    if (context->in_place[i]) continue;
     if (readable && memory != NULL) {
       memcpy(call->out[i], memory, size);
       continue;
@@ -159,6 +170,17 @@ static mica_status take_outputs(xla_program *program, const mica_call *call, xla
     if (status != MICA_OK) return status;
   }
   return MICA_OK;
+}
+
+/* What a donated input has become serves as that input in the next call. */
+static void keep_given(const xla_program *program, const mica_call *call, xla_context *context) {
+  for (size_t i = 0; i < program->in_count; i++) {
+    if (!context->given[i] || !context->in_place[program->alias[i]]) continue;
+    mica_xla_destroy(&program->client->plugin, PJRT_BUFFER_DESTROY, context->in[i]);
+    context->in[i] = context->out[program->alias[i]];
+    context->memory[i] = call->out[program->alias[i]];
+    context->out[program->alias[i]] = NULL;
+  }
 }
 
 mica_status mica_xla_execute(void *state, void *pointer, const mica_call *call, mica_error *error) {
@@ -179,6 +201,7 @@ mica_status mica_xla_execute(void *state, void *pointer, const mica_call *call, 
     intact = status != MICA_OK && !context->donates;
   }
   if (status == MICA_OK) status = take_outputs(program, call, context, error);
+  if (status == MICA_OK && context->donates) keep_given(program, call, context);
   mica_xla_context_give(program, context, status != MICA_OK);
   if (status != MICA_OK && intact && call->out_intact != NULL) *call->out_intact = true;
   return status;

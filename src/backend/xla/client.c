@@ -16,6 +16,7 @@ typedef struct {
   int64_t devices, device;       /* how many CPU devices, which one computes */
   double memory_fraction;        /* 0: not given */
   bool preallocate, exact, resident;
+  int32_t tfrt;        /* which of XLA's two clients for GPUs: 1, 0; -1: the plugin's choice */
   int64_t cache_limit; /* MiB */
   char cache[XLA_PATH_SIZE];
 } client_options;
@@ -68,6 +69,12 @@ static mica_status read_option(client_options *options, const char *part, size_t
     return read_option_number(value, end, 1 << 20, &options->device, error);
   if (key_is(part, length, "preallocate=", &value))
     return read_truth(value, end, &options->preallocate, error);
+  if (key_is(part, length, "tfrt=", &value)) {
+    bool tfrt = false;
+    mica_status status = read_truth(value, end, &tfrt, error);
+    options->tfrt = tfrt;
+    return status;
+  }
   if (key_is(part, length, "exact=", &value)) return read_truth(value, end, &options->exact, error);
   if (key_is(part, length, "resident=", &value))
     return read_truth(value, end, &options->resident, error);
@@ -90,14 +97,14 @@ static mica_status read_option(client_options *options, const char *part, size_t
   }
   return mica_error_set(error, MICA_INVALID,
                         "xla: there is no option '%.*s'; there are: devices=N (cpu), device=N, "
-                        "memory_fraction=X, preallocate=true (gpu), exact=true, resident=true, "
-                        "cache=FOLDER, cache=off, cache_limit=MIB",
+                        "memory_fraction=X, preallocate=true, tfrt=true (gpu), exact=true, "
+                        "resident=true, cache=FOLDER, cache=off, cache_limit=MIB",
                         (int)(length > 100 ? 100 : length), part);
 }
 
 static mica_status read_client_options(client_options *options, const char *text,
                                        mica_error *error) {
-  *options = (client_options){.devices = 1, .cache_limit = CLIENT_CACHE_MIB};
+  *options = (client_options){.devices = 1, .tfrt = -1, .cache_limit = CLIENT_CACHE_MIB};
   while (*text != '\0') {
     size_t length = strcspn(text, ",");
     if (length > 0) {
@@ -133,6 +140,9 @@ static size_t create_values(const char *name, const client_options *options,
     if (options->memory_fraction > 0)
       add_value(values, &count, "memory_fraction", PJRT_VALUE_FLOAT)->value.number =
           (float)options->memory_fraction;
+    if (options->tfrt >= 0)
+      add_value(values, &count, "use_tfrt_gpu_client", PJRT_VALUE_BOOL)->value.truth =
+          options->tfrt == 1;
   }
   return count;
 }
@@ -206,6 +216,7 @@ static mica_status open_client(xla_client *client, const client_options *options
     mica_xla_register_host(client);
     mica_xla_cache_open(client, options->cache, options->cache_limit);
     client->resident = options->resident || !client->on_host;
+    client->plugin.polls = !client->on_host;
   }
   return status;
 }

@@ -133,6 +133,7 @@ mica_status mica_stablehlo_compile(mica_device *device, const void *module, size
   if (module == NULL || size == 0) return mica_null_error(error, "the module");
   xla_program *program = mica_xla_program_create(client);
   if (program == NULL) return import_memory(error);
+  program->foreign = true;
   status = import_module(program, module, size, error);
   if (status == MICA_OK)
     status = mica_executable_of_program(device, program, program->in_types, program->in_count,

@@ -85,8 +85,21 @@ void mica_xla_destroy(const xla_plugin *plugin, pjrt_slot slot, void *object) {
   if (mica_xla_has(plugin, PJRT_ERROR_DESTROY)) (void)plugin->api->slot[PJRT_ERROR_DESTROY](&end);
 }
 
+/* Small calls on an accelerator are done sooner than a sleeping thread is back: so it is asked for a while whether
+ * the event is there. */
+static void poll_event(const xla_plugin *plugin, pjrt_event *event) {
+  enum { POLL_NANOSECONDS = 100000 };
+  if (!plugin->polls || !mica_xla_has(plugin, PJRT_EVENT_IS_READY)) return;
+  int64_t begin = mica_clock_nanoseconds();
+  do {
+    pjrt_is_ready_args args = {PJRT_SIZE_OF(pjrt_is_ready_args, is_ready), .event = event};
+    if (mica_xla_call(plugin, PJRT_EVENT_IS_READY, &args, NULL) != MICA_OK || args.is_ready) return;
+  } while (mica_clock_nanoseconds() - begin < POLL_NANOSECONDS);
+}
+
 mica_status mica_xla_await(const xla_plugin *plugin, pjrt_event *event, mica_error *error) {
   if (event == NULL) return MICA_OK;
+  poll_event(plugin, event);
   pjrt_object_args args = {PJRT_SIZE_OF(pjrt_object_args, object), .object = event};
   mica_status status = mica_xla_call(plugin, PJRT_EVENT_AWAIT, &args, error);
   mica_xla_destroy(plugin, PJRT_EVENT_DESTROY, event);

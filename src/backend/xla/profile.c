@@ -8,6 +8,7 @@
 #include "backend/xla/xla_internal.h"
 #include "mica/xla.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -132,6 +133,8 @@ void mica_xla_profile_drop(xla_client *client) {
 
 enum { /* numbers of fields */
        SPACE_PLANE = 1,
+       SPACE_ERROR = 2, /* texts of what could not be measured, and why */
+       SPACE_WARNING = 3,
        PLANE_NAME = 2,
        PLANE_LINE = 3,
        PLANE_EVENT_NAMES = 4, /* a map: 1 the id, 2 the metadata with its name as 2 */
@@ -191,13 +194,15 @@ static void append_row_name(mica_text *out, const char *what, int plane, int lin
   mica_text_append(out, "}}");
 }
 
-static void append_line(mica_text *out, const event_names *names, xla_wire line, int plane,
-                        int number, bool *first) {
+/* Returns how many events it had. */
+static int64_t append_line(mica_text *out, const event_names *names, xla_wire line, int plane,
+                           int number, bool *first) {
   xla_wire_field field, name;
   uint64_t begin = mica_xla_wire_find(line, LINE_BEGIN, &field) ? field.value : 0;
   if (mica_xla_wire_find(line, LINE_DISPLAY_NAME, &name) ||
       mica_xla_wire_find(line, LINE_NAME, &name))
     append_row_name(out, "thread_name", plane, number, name.bytes, first);
+  int64_t count = 0;
   while (mica_xla_wire_next(&line, &field)) {
     if (field.number != LINE_EVENT) continue;
     xla_wire_field id, offset, duration;
@@ -211,13 +216,33 @@ static void append_line(mica_text *out, const event_names *names, xla_wire line,
     *first = false;
     append_json_text(out, names->names[id.value]);
     mica_text_append(out, "}");
+    count++;
   }
+  return count;
+}
+
+/* A device that lets nobody look (without CUPTI, or without the right to use it) leaves a trace without events: it
+ * says so, with what the plugin's profiler says. */
+static void append_remarks(mica_text *out, xla_wire space, int64_t events) {
+  xla_wire_field field;
+  bool first = true;
+  mica_text_format(out, "\n],\"otherData\":{\"events\":%" PRId64 ",\"remarks\":[", events);
+  while (mica_xla_wire_next(&space, &field)) {
+    if (field.number != SPACE_ERROR && field.number != SPACE_WARNING) continue;
+    if (!first) mica_text_append(out, ",");
+    append_json_text(out, field.bytes);
+    first = false;
+  }
+  if (events == 0) mica_text_format(out, "%s\"the device told no events\"", first ? "" : ",");
+  mica_text_append(out, "]}}\n");
 }
 
 /* The trace event format that chrome://tracing and Perfetto read. */
 static bool append_trace(xla_wire space, const mica_allocator *allocator, mica_text *out) {
   xla_wire_field plane, field, name;
+  xla_wire all = space;
   bool first = true, fine = true;
+  int64_t events = 0;
   mica_text_append(out, "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[");
   for (int number = 1; fine && mica_xla_wire_next(&space, &plane);) {
     if (plane.number != SPACE_PLANE) continue;
@@ -227,11 +252,12 @@ static bool append_trace(xla_wire space, const mica_allocator *allocator, mica_t
       append_row_name(out, "process_name", number, 0, name.bytes, &first);
     int line = 0;
     for (xla_wire rest = plane.bytes; fine && mica_xla_wire_next(&rest, &field);)
-      if (field.number == PLANE_LINE) append_line(out, &names, field.bytes, number, ++line, &first);
+      if (field.number == PLANE_LINE)
+        events += append_line(out, &names, field.bytes, number, ++line, &first);
     mica_free(allocator, names.names, names.capacity * sizeof(*names.names));
     number++;
   }
-  mica_text_append(out, "\n]}\n");
+  append_remarks(out, all, events);
   return fine && !out->failed;
 }
 

@@ -16,7 +16,8 @@ typedef struct {
   pjrt_buffer *buffer;
   mica_type type;
   size_t size;
-  _Atomic(void *) host; /* a copy for who asks for a pointer; NULL at first */
+  _Atomic(void *) host;  /* a copy for who asks for a pointer; NULL at first */
+  _Atomic int32_t plain; /* dense and row-major on the device: 1; not so: -1; not asked yet: 0 */
 } xla_values;
 
 /* ---- tensors on the device -------------------------------------------------------------------- */
@@ -70,6 +71,15 @@ static const void *host_of_device_values(void *pointer) {
   return none; /* the other thread's; NULL after a failure */
 }
 
+static bool values_lie_plainly(xla_values *values) {
+  int32_t known = atomic_load_explicit(&values->plain, memory_order_relaxed);
+  if (known == 0) {
+    known = mica_xla_lies_plainly(values->client, values->buffer, values->type) ? 1 : -1;
+    atomic_store_explicit(&values->plain, known, memory_order_relaxed);
+  }
+  return known > 0;
+}
+
 static mica_status read_part_of_device_values(void *pointer, size_t offset, void *host,
                                               size_t byte_size, mica_error *error) {
   xla_values *values = pointer;
@@ -78,7 +88,7 @@ static mica_status read_part_of_device_values(void *pointer, size_t offset, void
   mica_status status = mica_device_check(values->owner, error);
   if (status != MICA_OK) return status;
   if (copy == NULL && mica_xla_has(&client->plugin, PJRT_BUFFER_COPY_RAW) &&
-      mica_xla_lies_plainly(client, values->buffer, values->type)) {
+      values_lie_plainly(values)) {
     pjrt_copy_raw_args args = {PJRT_SIZE_OF(pjrt_copy_raw_args, event), .buffer = values->buffer,
                                .host = host, .offset = (int64_t)offset, .size = (int64_t)byte_size};
     status = mica_xla_call(&client->plugin, PJRT_BUFFER_COPY_RAW, &args, error);
@@ -140,6 +150,7 @@ static mica_status make_device_tensor(const xla_client *client, mica_type type, 
                            .type = type,
                            .size = mica_xla_byte_size(type)};
     atomic_init(&values->host, NULL);
+    atomic_init(&values->plain, 0);
     status = mica_tensor_create_on_device(&client->allocator, type, &xla_tensor_device, values,
                                           out_tensor, error);
     if (status == MICA_OK) {
@@ -250,10 +261,8 @@ static mica_status enter_buffers(const xla_program *program, const mica_tensor_c
     } else {
       context->donates = context->donates || donated;
     }
-    if (!donated) context->kept[context->kept_count++] = (int64_t)i;
+    mica_xla_keep_input(program, context, i, !donated);
   }
-  for (size_t i = 0; i < program->constant_count; i++)
-    context->kept[context->kept_count++] = (int64_t)(program->in_count + i);
   return MICA_OK;
 }
 

@@ -17,6 +17,7 @@ typedef struct {
   char name[XLA_NAME_SIZE]; /* "cpu", "cuda"; of a path "plugin" */
   char path[XLA_PATH_SIZE];
   char stablehlo_version[32]; /* "" where the plugin does not tell */
+  bool polls; /* who waits asks for a moment before it sleeps: the device works elsewhere */
 } xla_plugin;
 
 /* `which`: "cpu", "cuda", .. or a path; finds and loads it. */
@@ -183,6 +184,7 @@ typedef struct {
   mica_type *in_types, *out_types;
   int32_t *call_index, *alias; /* as in xla_module */
   pjrt_buffer **constants;
+  bool foreign; /* somebody else's module, which may take other inputs than `alias` says */
   _Atomic int32_t readable; /* outputs can be read where they lie: 1; they cannot: -1; unknown: 0 */
   size_t in_count, out_count, constant_count;
   _Atomic(xla_context *) spare;  /* of the last call that has ended */
@@ -201,14 +203,18 @@ struct xla_context {
   pjrt_buffer **in;    /* [in_count + constant_count] */
   const void **memory; /* [in_count] that in[i] is lent; NULL: in[i] is of this call only */
   pjrt_buffer **out;   /* [out_count] NULL between calls */
-  int64_t *kept;       /* [in_count + constant_count] inputs that are not donated */
+  int64_t *kept;       /* [in_count + constant_count] inputs that it could take and must not */
   size_t kept_count;
+  bool *writable, *given; /* [in_count] in[i] is lent for writing; it is donated to this call */
+  bool *in_place;         /* [out_count] lies where the call wants it */
   bool donates;
 };
 xla_context *mica_xla_context_take(xla_program *program); /* NULL without memory */
 /* Destroys what is in it, but for lent inputs unless the call failed. */
 void mica_xla_context_give(xla_program *program, xla_context *context, bool failed);
 void mica_xla_context_destroy(const xla_program *program, xla_context *context);
+/* Input i stays the caller's; a program names the others that it may take. */
+void mica_xla_keep_input(const xla_program *program, xla_context *context, size_t i, bool keep);
 /* Starts the program on context->in; out_done NULL: nobody waits for all of it. */
 mica_status mica_xla_launch(const xla_program *program, xla_context *context, pjrt_event **out_done,
                             mica_error *error);

@@ -22,6 +22,10 @@ typedef struct {
   bool consumes;        /* .. but take what was donated to them */
   bool refuses_entries; /* no serialized program is taken back */
   bool no_profiler;
+  bool accelerator;   /* its platform is no CPU */
+  bool unknown;       /* figures that it does not know are negative */
+  bool no_events;     /* profiles have none, and a reason */
+  bool shows_memory;  /* where buffers lie: what is lent there, outputs in `memory` */
   unsigned char fill; /* the bytes of every output */
   /* What it saw. */
   int64_t calls;
@@ -31,6 +35,7 @@ typedef struct {
   int64_t kept;                                                  /* inputs of the last call */
   int64_t compiled, deserialized;
   char text[1 << 16]; /* of the last module */
+  _Alignas(64) unsigned char memory[64];
 } fake_control;
 
 /* The plugin's, found by dlsym. */

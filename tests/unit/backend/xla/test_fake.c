@@ -92,7 +92,7 @@ TEST(works) {
   CHECK_EQ_STR(error.message, "");
   CHECK_EQ_INT(alive(f), 0);
   CHECK_EQ_INT(f->host_semantics[PJRT_HOST_ZERO_COPY], 2);
-  CHECK_EQ_INT(f->kept, 1);
+  CHECK_EQ_INT(f->kept, 0); /* it has no input that it could take */
   CHECK_STR_CONTAINS(f->text, "stablehlo.multiply");
 }
 
@@ -458,10 +458,28 @@ TEST(what_a_program_says) {
     if (stream) fclose(stream);
     text[size] = '\0';
     if (json)
-      CHECK_STR_CONTAINS(text, "\"tid\":1,\"ts\":3.000000,\"dur\":3.000000,\"name\":\"a\\\"dot\"}");
+      CHECK_STR_CONTAINS(text,
+                         "\"tid\":1,\"ts\":3.000000,\"dur\":3.000000,\"name\":\"a\\\"dot\"}\n"
+                         "],\"otherData\":{\"events\":1,\"remarks\":[]}}");
     else
       CHECK_EQ_INT(text[0], 10);
   }
+  /* What it does not know is no figure, and a profile without events says so. */
+  f->unknown = true, f->no_events = true;
+  CHECK_OK(mica_xla_executable_cost(module, &cost, &error));
+  CHECK(cost.flops == -1 && cost.temporary == -1 && cost.arguments == 16);
+  CHECK_OK(mica_xla_device_memory(device, &memory, &error));
+  CHECK(memory.in_use == 900 && memory.limit == -1);
+  const char *silent = check_temporary_path("silent.json");
+  CHECK_OK(mica_xla_profile_begin(device, &error));
+  CHECK_OK(mica_xla_profile_end(device, silent, &error));
+  FILE *stream = fopen(silent, "rb");
+  size_t size = stream ? fread(text, 1, sizeof text - 1, stream) : 0;
+  if (stream) fclose(stream);
+  text[size] = '\0';
+  CHECK_STR_CONTAINS(text,
+                     "\n],\"otherData\":{\"events\":0,"
+                     "\"remarks\":[\"no CUPTI\",\"the device told no events\"]}}");
   CHECK_OK(mica_xla_profile_begin(device, &error)); /* given up with the device */
   mica_executable_release(module);
   mica_device_release(device);
