@@ -94,6 +94,7 @@ bool mica_system_begin(const char *op, mica_value a, mica_value b, mica_linear_s
   }
   if (vector) {
     b = mica_reshape_if_needed(b, (mica_shape){.rank = 2, .dim = {n, 1}});
+    if (!mica_has_value(b)) return false;
     sb = mica_shape_of(b);
   }
   int32_t end;
@@ -176,10 +177,12 @@ mica_value mica_matrix_diagonal(mica_value x) {
 }
 
 mica_value mica_matrix_rows(mica_value x) {
+  if (!mica_has_value(x)) return x;
   mica_shape shape = mica_shape_of(x);
   return mica_reshape_if_needed(x, mica_shape_insert(shape, shape.rank - 1, 1));
 }
 mica_value mica_matrix_columns(mica_value x) {
+  if (!mica_has_value(x)) return x;
   mica_shape shape = mica_shape_of(x);
   return mica_reshape_if_needed(x, mica_shape_insert(shape, shape.rank, 1));
 }
@@ -187,7 +190,7 @@ mica_value mica_matrix_columns(mica_value x) {
 mica_value mica_matrix_from_diagonal(mica_value x) {
   mica_shape shape = mica_shape_of(x);
   if (!mica_has_value(x)) return x;
-  shape = mica_shape_insert(shape, shape.rank, shape.dim[shape.rank - 1]);
+  shape = mica_shape_insert(shape, shape.rank, mica_dim_of(x, -1));
   return keep_band(mica_broadcast_if_needed(mica_matrix_columns(x), shape), MICA_BAND_ON, 0);
 }
 
@@ -249,6 +252,7 @@ void mica_batch_system(const mica_rule *rule, const bool *batched, int64_t size,
   if (!mica_batch_fits(rule, mica_example_rank(rule, batched, 1), out)) return;
   int32_t rank = mica_rank_of(b); /* [size, ..., n, m] -> [..., n, size, m] -> [..., n, size * m] */
   b = mica_move_axis(b, 0, rank - 2);
+  if (!mica_has_value(b)) return;
   mica_shape apart = mica_shape_of(b), joined = mica_shape_remove(apart, rank - 2);
   joined.dim[joined.rank - 1] *= size;
   mica_value in[2] = {rule->in[0], mica_reshape_if_needed(b, joined)};

@@ -17,6 +17,7 @@ mica_shape mica_shape_clean(mica_shape shape) {
 }
 
 mica_shape mica_shape_insert(mica_shape shape, int32_t axis, int64_t size) {
+  if (axis < 0 || axis > shape.rank) return shape; /* of a value that failed */
   if (shape.rank++ >= MICA_MAX_RANK) return shape;
   for (int32_t i = shape.rank - 1; i > axis; i--) shape.dim[i] = shape.dim[i - 1];
   shape.dim[axis] = size;
