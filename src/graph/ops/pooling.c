@@ -247,12 +247,13 @@ static mica_value adaptive_max_axis(mica_value x, int32_t axis, int64_t m) {
 }
 
 /* Size m of the axis, on [what is before, n, what is after]: lists of cells need an axis of their own. */
-static mica_value adaptive_axis(mica_value x, int32_t axis, int64_t m, bool mean) {
+static mica_value adaptive_axis(const char *op, mica_value x, int32_t axis, int64_t m, bool mean) {
   mica_shape shape = mica_shape_of(x), lines = {.rank = 3, .dim = {1, shape.dim[axis], 1}};
   for (int32_t i = 0; i < shape.rank; i++) {
     int64_t *side = &lines.dim[i < axis ? 0 : 2];
     if (i != axis && !mica_i64_multiply(*side, shape.dim[i], side))
-      return mica_fail(x.graph, MICA_INVALID, "a pool's sizes overflow"), mica_no_value(x.graph);
+      return mica_fail(x.graph, MICA_INVALID, "%s: the sizes around axis %d overflow", op, axis),
+             mica_no_value(x.graph);
   }
   mica_value flat = mica_reshape(x, lines);
   flat = lines.dim[1] % m == 0 ? reduce_parts(flat, 1, m, mean)
@@ -273,7 +274,7 @@ static mica_value adaptive_pool(const char *op, mica_value x, mica_shape sizes, 
     int64_t n = mica_dim_of(x, axis), m = sizes.dim[axis - 1];
     if (x.graph->status != MICA_OK || n > INT64_C(1) << 30 || m > INT64_C(1) << 30) break;
     if (n == m) continue;
-    x = adaptive_axis(x, axis, m, mean);
+    x = adaptive_axis(op, x, axis, m, mean);
   }
   return mica_convert(x, dtype);
 }
