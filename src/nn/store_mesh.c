@@ -44,8 +44,17 @@ mica_status mica_store_shard(mica_store *store, const mica_mesh *mesh, const cha
   store->mesh = mica_mesh_retain((mica_mesh *)(uintptr_t)mesh); /* only counted */
   store->mesh_axes = axes;
   mica_status status = MICA_OK;
-  for (uint32_t i = 0; i < store->entry_count && status == MICA_OK; i++)
-    status = mica_nn_lay_out(store, store->entries[i]->variable, error);
+  uint32_t laid = 0;
+  while (laid < store->entry_count && status == MICA_OK)
+    status = mica_nn_lay_out(store, store->entries[laid++]->variable, error);
+  if (status != MICA_OK) { /* all as it was: a store has one layout */
+    mica_mesh *new_mesh = store->mesh;
+    char *new_axes = store->mesh_axes;
+    store->mesh = old_mesh, store->mesh_axes = old_axes;
+    old_mesh = new_mesh, old_axes = new_axes;
+    for (uint32_t i = 0; i < laid; i++)
+      (void)mica_nn_lay_out(store, store->entries[i]->variable, NULL);
+  }
   mica_mutex_unlock(&store->mutex);
   mica_mesh_release(old_mesh);
   mica_nn_free_text(store, old_axes);

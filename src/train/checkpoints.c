@@ -226,31 +226,34 @@ static void dots_to_slashes(char *text) {
     if (*text == '.') *text = '/';
 }
 
-/* The store and the path in it that a tensor of a checkpoint belongs to; false for other parts. */
-static bool place_of_tensor(const mica_training_loop *loop, const mica_checkpoint *from,
-                            int64_t index, char path[640], mica_store **out_store) {
+/* The store and the path in it, which is made in `text`, that a tensor of a checkpoint belongs to; NULL for other parts. */
+static const char *place_of_tensor(const mica_training_loop *loop, const mica_checkpoint *from,
+                                   int64_t index, mica_text *text, mica_store **out_store) {
   const char *name = mica_checkpoint_name(from, index), *file = mica_checkpoint_file(from, index);
   mica_trainer *trainer = loop->state.trainer;
   size_t head = strlen(TRAINER_PREFIX);
   bool own = strcmp(file, "trainer") == 0;
-  if ((!own && strcmp(file, "model") != 0) || strlen(name) >= 640) return false;
-  strcpy(path, name);
-  dots_to_slashes(path);
-  if (own && strncmp(path, TRAINER_PREFIX, head) != 0) return false;
-  if (own) memmove(path, path + head, strlen(path + head) + 1);
+  if (!own && strcmp(file, "model") != 0) return NULL;
+  mica_text_clear(text);
+  mica_text_append(text, name);
+  if (text->failed) return NULL;
+  dots_to_slashes(text->data);
+  if (own && strncmp(text->data, TRAINER_PREFIX, head) != 0) return NULL;
   *out_store = own ? mica_trainer_state(trainer) : mica_trainer_store(trainer);
-  return true;
+  return text->data + (own ? head : 0);
 }
 
 /* What the stores have already has to be in the checkpoint, as the same type. */
 static mica_status check_saved_store(const mica_store *store, const char *prefix,
-                                     const mica_checkpoint *from, mica_error *error) {
+                                     const mica_checkpoint *from, mica_text *text,
+                                     mica_error *error) {
   mica_store_entry entry;
   for (size_t i = 0; mica_store_get(store, i, &entry); i++) {
-    char name[640] = "", found[160], wanted[160];
-    if (strlen(prefix) + strlen(entry.path) >= sizeof name) continue;
-    strcpy(name, prefix);
-    strcat(name, entry.path);
+    char found[160], wanted[160];
+    mica_text_clear(text);
+    mica_text_format(text, "%s%s", prefix, entry.path);
+    if (text->failed) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to restore");
+    char *name = text->data;
     for (char *c = name; *c; c++)
       if (*c == '/') *c = '.';
     mica_tensor *tensor = mica_checkpoint_find(from, name);
@@ -272,15 +275,19 @@ static mica_status check_saved_store(const mica_store *store, const char *prefix
 static mica_status restore_variables(const mica_training_loop *loop, const mica_checkpoint *from,
                                      mica_error *error) {
   mica_trainer *trainer = loop->state.trainer;
-  mica_status status = check_saved_store(mica_trainer_store(trainer), "", from, error);
+  mica_text text;
+  mica_text_init(&text, &loop->allocator);
+  mica_status status = check_saved_store(mica_trainer_store(trainer), "", from, &text, error);
   if (status == MICA_OK)
-    status = check_saved_store(mica_trainer_state(trainer), TRAINER_PREFIX, from, error);
+    status = check_saved_store(mica_trainer_state(trainer), TRAINER_PREFIX, from, &text, error);
   for (int64_t i = 0; i < mica_checkpoint_count(from) && status == MICA_OK; i++) {
-    char path[640];
-    mica_store *store;
-    if (!place_of_tensor(loop, from, i, path, &store)) continue;
-    status = mica_store_put(store, path, mica_checkpoint_tensor(from, i), true, error);
+    mica_store *store = NULL;
+    const char *path = place_of_tensor(loop, from, i, &text, &store);
+    if (text.failed) status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to restore");
+    if (path != NULL)
+      status = mica_store_put(store, path, mica_checkpoint_tensor(from, i), true, error);
   }
+  mica_text_deinit(&text);
   return status;
 }
 
