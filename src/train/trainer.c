@@ -238,34 +238,67 @@ mica_status mica_trainer_evaluate_dataset(mica_trainer *trainer, mica_dataset *d
   return status;
 }
 
-/* Rows of a prediction behind those of the earlier ones; *rows grows by doubling. */
-static mica_status append_rows(mica_tensor *part, mica_tensor **rows, int64_t *count,
-                               mica_error *error) {
-  mica_type type = mica_tensor_type(part), whole = mica_tensor_type(*rows);
-  int64_t more = type.shape.rank == 0 ? -1 : type.shape.dim[0];
-  bool same = more >= 0 && mica_dtype_bits(type.dtype) >= 8;
-  for (int32_t i = 1; same && *rows != NULL && i < type.shape.rank; i++)
-    same = type.shape.dim[i] == whole.shape.dim[i];
-  if (!same || (*rows != NULL && type.shape.rank != whole.shape.rank))
+/* A tensor that lies on a device, in the host's memory; any other one itself. A new reference. */
+static mica_tensor *on_the_host(mica_tensor *tensor, mica_error *error) {
+  mica_tensor *copy = NULL;
+  if (tensor == NULL || tensor->storage != MICA_TENSOR_DEVICE) return mica_tensor_retain(tensor);
+  if (mica_tensor_create_uninitialized(NULL, tensor->type, &copy, error) != MICA_OK) return NULL;
+  if (mica_tensor_read(tensor, mica_tensor_mutable_data(copy), tensor->byte_size, error) == MICA_OK)
+    return copy;
+  mica_tensor_release(copy);
+  return NULL;
+}
+
+/* Predictions of one batch each, until all are there and their rows are known. */
+typedef struct {
+  const mica_allocator *allocator;
+  mica_tensor **part;
+  uint32_t count, capacity;
+  int64_t rows;
+} prediction_list;
+
+static mica_status keep_prediction(prediction_list *list, mica_tensor *part, mica_error *error) {
+  mica_type type = mica_tensor_type(part);
+  bool fits = type.shape.rank > 0 && mica_dtype_bits(type.dtype) >= 8 &&
+              mica_i64_add(list->rows, type.shape.rank > 0 ? type.shape.dim[0] : 0, &list->rows);
+  if (fits && list->count > 0) { /* alike but for the rows */
+    mica_type first = mica_tensor_type(list->part[0]);
+    first.shape.dim[0] = type.shape.dim[0];
+    fits = mica_type_equal(first, type);
+  }
+  if (!fits) {
+    char text[160];
+    mica_type_format(type, text, sizeof text);
     return mica_error_set(
         error, MICA_INVALID,
-        "predictions of a data set: expected [rows, ...], alike but for the rows");
-  if (*rows == NULL || *count + more > whole.shape.dim[0]) {
-    mica_type wider = type;
-    mica_tensor *next = NULL;
-    wider.shape.dim[0] = *rows == NULL ? more : 2 * (*count + more);
-    mica_status status = mica_tensor_create_uninitialized(NULL, wider, &next, error);
-    if (status != MICA_OK) return status;
-    if (*rows != NULL && *count > 0)
-      memcpy(mica_tensor_mutable_data(next), mica_tensor_data(*rows),
-             mica_tensor_byte_size(*rows) / (size_t)whole.shape.dim[0] * (size_t)*count);
-    mica_tensor_release(*rows);
-    *rows = next;
+        "predictions of a data set: expected [rows, ...], alike but for the rows, not %s", text);
   }
-  size_t bytes = mica_tensor_byte_size(part), at = more == 0 ? 0 : bytes / (size_t)more;
-  char *out = mica_tensor_mutable_data(*rows);
-  mica_status status = mica_tensor_read(part, out + at * (size_t)*count, bytes, error);
-  *count += more;
+  if (!mica_grow(list->allocator, &list->part, &list->capacity, list->count + 1u,
+                 sizeof(mica_tensor *)))
+    return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for the predictions");
+  mica_tensor *here = on_the_host(part, error);
+  if (here == NULL) return MICA_OUT_OF_MEMORY;
+  list->part[list->count++] = here;
+  return MICA_OK;
+}
+
+/* All rows in one tensor; each part is let go once it is copied. */
+static mica_status join_predictions(prediction_list *list, mica_tensor **out, mica_error *error) {
+  if (list->count == 0) return mica_error_set(error, MICA_INVALID, "an epoch without batches");
+  mica_type type = mica_tensor_type(list->part[0]);
+  type.shape.dim[0] = list->rows;
+  mica_status status = mica_tensor_create_uninitialized(NULL, type, out, error);
+  char *at = status == MICA_OK ? mica_tensor_mutable_data(*out) : NULL;
+  for (uint32_t i = 0; i < list->count && status == MICA_OK; i++) {
+    size_t bytes = mica_tensor_byte_size(list->part[i]);
+    if (bytes > 0) status = mica_tensor_read(list->part[i], at, bytes, error);
+    at += bytes;
+    mica_tensor_release(list->part[i]);
+    list->part[i] = NULL;
+  }
+  if (status == MICA_OK) return MICA_OK;
+  mica_tensor_release(*out);
+  *out = NULL;
   return status;
 }
 
@@ -278,8 +311,7 @@ mica_status mica_trainer_predict_dataset(mica_trainer *trainer, mica_dataset *da
                           : dataset == NULL ? "data set"
                                             : "prediction");
   mica_batch batch = {0};
-  mica_tensor *rows = NULL;
-  int64_t count = 0;
+  prediction_list list = {.allocator = &trainer->allocator};
   mica_status status = mica_dataset_begin(dataset, 0, error);
   while (status == MICA_OK) {
     mica_tensor *part = NULL;
@@ -288,18 +320,13 @@ mica_status mica_trainer_predict_dataset(mica_trainer *trainer, mica_dataset *da
     size_t given = (size_t)batch.count, inputs = trainer->args.inputs;
     status =
         mica_trainer_predict(trainer, batch.tensor, given < inputs ? given : inputs, &part, error);
-    if (status == MICA_OK) status = append_rows(part, &rows, &count, error);
+    if (status == MICA_OK) status = keep_prediction(&list, part, error);
     mica_tensor_release(part);
   }
   mica_batch_clear(&batch);
-  if (status == MICA_OK && rows == NULL)
-    status = mica_error_set(error, MICA_INVALID, "an epoch without batches");
-  if (status == MICA_OK) {
-    mica_type type = mica_tensor_type(rows);
-    type.shape.dim[0] = count;
-    status = mica_tensor_create(NULL, type, mica_tensor_data(rows), out, error);
-  }
-  mica_tensor_release(rows);
+  if (status == MICA_OK) status = join_predictions(&list, out, error);
+  for (uint32_t i = 0; i < list.count; i++) mica_tensor_release(list.part[i]);
+  mica_free(list.allocator, list.part, list.capacity * sizeof(mica_tensor *));
   return status;
 }
 
@@ -355,17 +382,6 @@ mica_status mica_trainer_swap_average(mica_trainer *trainer, mica_error *error) 
 }
 
 /* ---- where a NaN comes from --------------------------------------------------------------------------------------- */
-
-/* A tensor that lies on a device, in the host's memory; any other one itself. A new reference. */
-static mica_tensor *on_the_host(mica_tensor *tensor, mica_error *error) {
-  mica_tensor *copy = NULL;
-  if (tensor == NULL || tensor->storage != MICA_TENSOR_DEVICE) return mica_tensor_retain(tensor);
-  if (mica_tensor_create_uninitialized(NULL, tensor->type, &copy, error) != MICA_OK) return NULL;
-  if (mica_tensor_read(tensor, mica_tensor_mutable_data(copy), tensor->byte_size, error) == MICA_OK)
-    return copy;
-  mica_tensor_release(copy);
-  return NULL;
-}
 
 /* The values of all variables of a store, which another device may then read, or (restore) back again. */
 static mica_status keep_values(mica_store *store, mica_tensor **values, size_t count, bool restore,
