@@ -98,16 +98,23 @@ static bool load_cifar(example *ex, int part, example_images *out) {
   static const char *const names[] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
                                       "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
   char folder[1024], paths[5][1100];
-  const char *list[5];
+  const char *list[5], *missing = NULL;
   int32_t count = 0;
   *out = (example_images){0};
   for (int i = part == EXAMPLE_TRAIN ? 0 : 5; i < (part == EXAMPLE_TRAIN ? 5 : 6); i++) {
-    if (!example_find(ex, "MICA_CIFAR10", NULL, "cifar-10", names[i], folder, sizeof folder))
+    if (!example_find(ex, "MICA_CIFAR10", NULL, "cifar-10", names[i], folder, sizeof folder)) {
+      if (missing == NULL) missing = names[i];
       continue;
+    }
     snprintf(paths[count], sizeof paths[count], "%s/%s", folder, names[i]);
     list[count] = paths[count], count++;
   }
   if (count == 0) return false;
+  if (missing != NULL) {
+    mica_error_set(&ex->error, MICA_NOT_FOUND, "%s is missing, and %d of CIFAR-10's files are here",
+                   missing, (int)count);
+    return false;
+  }
   if (mica_cifar_load(list, count, 1, &out->images, &out->labels, &ex->error) != MICA_OK)
     return false;
   out->count = mica_tensor_type(out->labels).shape.dim[0];

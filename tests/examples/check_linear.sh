@@ -23,10 +23,17 @@ grep -q 'resumed at step 100' second.txt || fail 'it does not say from where it 
 for file in metrics.jsonl plot.html model.svg model.html; do [ -s "log/$file" ] || fail "log/$file is missing"; done
 
 # Ctrl-C: it saves, says so, and the run goes on from there.
-rm -rf saved
-"$MICA_BUILD_DIR/examples/linear" --epochs 10000000 --quiet --checkpoint saved >stopped.txt 2>stopped.said &
+# A shell starts what runs beside it with SIGINT ignored: a signal that comes before the program's handler is there is lost.
+# The log tells that it trains; should it never end, it runs out of its time on the processor.
+rm -rf saved started
+(ulimit -t 300 && exec "$MICA_BUILD_DIR/examples/linear" --epochs 10000000 --quiet --checkpoint saved --log started) \
+  >stopped.txt 2>stopped.said &
 process=$!
-sleep 1
+tries=0
+until [ -s started/metrics.jsonl ] || [ $tries -ge 600 ]; do
+  sleep 0.1
+  tries=$((tries + 1))
+done
 kill -INT $process
 code=0
 wait $process || code=$?
