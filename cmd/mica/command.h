@@ -68,6 +68,9 @@ typedef struct {
 } cli_statistics;
 void cli_find_statistics(const mica_tensor *tensor, cli_statistics *out);
 
+/* The names of the examples that `mica train` knows; NULL behind the last. */
+const char *cli_example_name(int index);
+
 extern const cli_command cli_run, cli_info, cli_checkpoint, cli_completion, cli_data, cli_manual,
     cli_plot, cli_plugin, cli_train;
 extern const cli_command *const cli_commands[]; /* up to NULL */

@@ -5,15 +5,33 @@
 
 #include "command.h"
 
+/* Commands whose first operand is one of some words; of the others it is a file. */
+static bool takes_words(const cli_command *command) {
+  return command == &cli_train || command == &cli_completion || command == &cli_plugin;
+}
+static void print_words(const cli_command *command) {
+  if (command == &cli_completion) fputs("bash zsh fish", stdout);
+  if (command == &cli_plugin) fputs("list install remove which check", stdout);
+  for (int i = 0; command == &cli_train && cli_example_name(i) != NULL; i++)
+    printf("%s%s", i > 0 ? " " : "", cli_example_name(i));
+}
+/* What all examples take (examples/common.h). */
+static const char example_words[] =
+    " --steps --epochs --stop --limit --seed --threads --data --url --set --checkpoint --resume "
+    "--log --quiet";
+
 static void bash(void) {
   puts(
       "_mica() {\n"
-      "  local word=${COMP_WORDS[COMP_CWORD]} words\n"
+      "  local word=${COMP_WORDS[COMP_CWORD]} words operands=\n"
       "  case ${COMP_WORDS[1]} in");
   for (int i = 0; cli_commands[i] != NULL; i++) {
     printf("    %s) words='--json --help", cli_commands[i]->name);
     for (const cli_option *o = cli_commands[i]->options; o->name != NULL; o++)
       printf(" --%s", o->name);
+    if (cli_commands[i] == &cli_train) fputs(example_words, stdout);
+    printf("' operands='");
+    print_words(cli_commands[i]);
     puts("' ;;");
   }
   printf("    *) words='--help --version");
@@ -21,7 +39,9 @@ static void bash(void) {
   puts(
       "' ;;\n"
       "  esac\n"
-      "  if [[ $COMP_CWORD -gt 1 && $word != -* ]]; then\n"
+      "  if [[ $COMP_CWORD -eq 2 && $word != -* && $operands ]]; then\n"
+      "    COMPREPLY=($(compgen -W \"$operands\" -- \"$word\"))\n"
+      "  elif [[ $COMP_CWORD -gt 1 && $word != -* ]]; then\n"
       "    COMPREPLY=($(compgen -f -- \"$word\"))\n"
       "  else\n"
       "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
@@ -60,6 +80,11 @@ static void zsh(void) {
       quoted(o->help);
       printf("]%s'", o->value == NULL ? "" : ":value:_files");
     }
+    if (takes_words(cli_commands[i])) {
+      printf(" '1:what:(");
+      print_words(cli_commands[i]);
+      printf(")'");
+    }
     puts(" '*:file:_files' ;;");
   }
   puts("  esac\n}\n_mica \"$@\"");
@@ -78,6 +103,10 @@ static void fish(void) {
     }
     printf("complete -c mica -n '__fish_seen_subcommand_from %s' -l json -d 'print JSON'\n",
            cli_commands[i]->name);
+    if (!takes_words(cli_commands[i])) continue;
+    printf("complete -c mica -f -n '__fish_seen_subcommand_from %s' -a '", cli_commands[i]->name);
+    print_words(cli_commands[i]);
+    puts("'");
   }
 }
 

@@ -14,6 +14,11 @@ MICA_EXAMPLE_ENTRIES
 static const example_entry *const entries[] = {MICA_EXAMPLE_ENTRIES NULL};
 #undef EXAMPLE_ENTRY
 
+const char *cli_example_name(int index) {
+  int count = (int)(sizeof entries / sizeof *entries) - 1;
+  return index >= 0 && index < count ? entries[index]->name : NULL;
+}
+
 static int list_examples(bool json) {
   if (json) printf("[");
   for (int i = 0; entries[i] != NULL; i++) {

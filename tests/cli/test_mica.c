@@ -194,6 +194,13 @@ TEST(completes_and_documents) {
   }
   CHECK_EQ_INT(call("completion bash | bash -n"), 0);
   CHECK_EQ_STR(output, "");
+  for (int i = 0; i < 3; i++) { /* names of examples too */
+    char arguments[64];
+    snprintf(arguments, sizeof arguments, "completion %s", shells[i]);
+    CHECK_EQ_INT(call(arguments), 0);
+    CHECK_STR_CONTAINS(output, "mnist");
+    CHECK_STR_CONTAINS(output, "bash zsh fish");
+  }
   CHECK_EQ_INT(call("completion tcsh"), 2);
   CHECK_EQ_INT(call("manual"), 0);
   CHECK_STR_CONTAINS(output, ".TH MICA 1");
