@@ -46,6 +46,23 @@ static const cli_option *find_option(const cli_command *command, const char *nam
   return NULL;
 }
 
+static const char *nearest_option(const cli_command *command, const char *name) {
+  const char *words[64] = {"json", "help"};
+  int count = 2;
+  for (const cli_option *o = command->options; o->name != NULL && count < 63; o++)
+    words[count++] = o->name;
+  return cli_nearest(name, words);
+}
+
+static int no_command(const char *name) {
+  const char *words[32] = {0};
+  for (int i = 0; cli_commands[i] != NULL && i < 31; i++) words[i] = cli_commands[i]->name;
+  const char *meant = cli_nearest(name, words);
+  return cli_usage("there is no command '%s'%s%s%s; mica --help lists them", name,
+                   meant != NULL ? "; is '" : "", meant != NULL ? meant : "",
+                   meant != NULL ? "' meant?" : "");
+}
+
 /* 0, or the exit code; *out_help when help is asked for. */
 static int parse(const cli_command *command, int argc, char **argv, cli_arguments *out,
                  bool *out_help) {
@@ -68,8 +85,12 @@ static int parse(const cli_command *command, int argc, char **argv, cli_argument
       const char *name = text[1] == '-' ? text + 2 : "", *equals = strchr(name, '=');
       size_t size = equals != NULL ? (size_t)(equals - name) : strlen(name);
       const cli_option *option = find_option(command, name, size);
-      if (option == NULL)
-        return cli_usage("%s: unknown; mica %s --help lists the options", text, command->name);
+      if (option == NULL) {
+        const char *meant = nearest_option(command, name);
+        return cli_usage("%s: unknown%s%s%s; mica %s --help lists the options", text,
+                         meant != NULL ? "; is --" : "", meant != NULL ? meant : "",
+                         meant != NULL ? " meant?" : "", command->name);
+      }
       const char *value = equals != NULL          ? equals + 1
                           : option->value == NULL ? ""
                           : i + 1 < argc          ? argv[++i]
@@ -95,7 +116,7 @@ int main(int argc, char **argv) {
   if (strcmp(name, "--version") == 0) return printf("mica %s\n", mica_version()) < 0;
   if (strcmp(name, "help") == 0) name = argv[2];
   const cli_command *command = find_command(name);
-  if (command == NULL) return cli_usage("there is no command '%s'; mica --help lists them", name);
+  if (command == NULL) return no_command(name);
   static cli_arguments arguments;
   bool help = strcmp(argv[1], "help") == 0;
   int code = help ? 0 : parse(command, argc - 2, argv + 2, &arguments, &help);

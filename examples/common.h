@@ -19,6 +19,7 @@
  * well so far, and do nothing when it was not. */
 #ifndef EXAMPLES_COMMON_H
 #define EXAMPLES_COMMON_H
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -105,9 +106,10 @@ static inline bool example_good(const example *ex) {
 
 static inline bool example_number(const char *text, int64_t *out) {
   char *end = NULL;
+  errno = 0;
   long long number = strtoll(text, &end, 10);
   *out = number;
-  return end != text && *end == 0 && number >= 0;
+  return end != text && *end == 0 && number >= 0 && errno == 0;
 }
 
 static inline bool example_option_of(example *ex, const char *name, const char *value,
@@ -139,11 +141,12 @@ static inline bool example_option_of(example *ex, const char *name, const char *
     if (!strcmp(name, o->name) && o->value) return (*o->out = value) != NULL;
   int64_t number = 0;
   if (!strcmp(name, "--seed") || !strcmp(name, "--threads")) {
-    if (!value || !example_number(value, &number)) return false;
-    if (name[2] == 's')
-      ex->seed = (uint64_t)number;
+    bool threads = name[2] == 't';
+    if (!value || !example_number(value, &number) || (threads && number > 4096)) return false;
+    if (threads)
+      ex->threads = (int32_t)number;
     else
-      ex->threads = (int32_t)(number < 4096 ? number : 4096);
+      ex->seed = (uint64_t)number;
     return true;
   }
   *out_taken = false;
@@ -228,8 +231,17 @@ static inline bool example_begin(example *ex, int count, char **arguments) {
   for (int i = 1; i < count; i++) {
     bool taken = false;
     if (!example_option_of(ex, arguments[i], i + 1 < count ? arguments[i + 1] : NULL, &taken)) {
-      fprintf(stderr, "%s: %s is not understood%s; --help lists the options\n", ex->name,
-              arguments[i], taken ? " with what follows it" : "");
+      if (!taken)
+        fprintf(stderr, "%s: %s is not understood; --help lists the options\n", ex->name,
+                arguments[i]);
+      else if (i + 1 == count)
+        fprintf(stderr, "%s: what belongs to %s is missing\n", ex->name, arguments[i]);
+      else
+        fprintf(stderr, "%s: %s %s: expected a whole number, %s\n", ex->name, arguments[i],
+                arguments[i + 1],
+                !strcmp(arguments[i], "--threads") ? "at most 4096"
+                : !strcmp(arguments[i], "--seed")  ? "0 or more"
+                                                   : "1 or more");
       ex->exit_code = 2;
       return false;
     }
@@ -255,7 +267,8 @@ static inline bool example_begin(example *ex, int count, char **arguments) {
 
 /* After the settings have been declared: takes those of --set; --help ends here. */
 static inline bool example_settings(example *ex) {
-  if (example_good(ex) && ex->set) mica_store_set(ex->store, ex->set, &ex->error);
+  if (example_good(ex) && ex->set && mica_store_set(ex->store, ex->set, &ex->error) != MICA_OK)
+    ex->exit_code = 2;
   if (!ex->help) return example_good(ex);
   char text[4096];
   example_usage(ex, stdout);
@@ -299,14 +312,21 @@ static inline mica_training_loop *example_loop(example *ex) {
   return ex->loop;
 }
 
+static inline void example_said(void *user, const char *line) {
+  const example *ex = user;
+  fprintf(stderr, "%s: %s\n", ex->name, line);
+}
+
 static inline mica_status example_checkpoints(example *ex, mica_dataset *data) {
   double seconds = ex->save_seconds > 0 ? ex->save_seconds : 60;
   bool found = false;
   ex->saved.struct_size = sizeof ex->saved, ex->saved.folder = ex->checkpoint;
   if (ex->saved.keep == 0) ex->saved.keep = 2;
-  mica_status status =
-      mica_training_loop_on(ex->loop, MICA_ON_STEP, mica_training_save_hook, &ex->saved,
-                            .every_seconds = seconds, .name = "checkpoint");
+  ex->saved.report = example_said, ex->saved.report_user = ex;
+  mica_status status = mica_checkpoint_prepare(ex->checkpoint, &ex->error);
+  if (status == MICA_OK)
+    status = mica_training_loop_on(ex->loop, MICA_ON_STEP, mica_training_save_hook, &ex->saved,
+                                   .every_seconds = seconds, .name = "checkpoint");
   if (status == MICA_OK)
     status = mica_training_loop_on(ex->loop, MICA_ON_END, mica_training_save_hook, &ex->saved,
                                    .name = "checkpoint");

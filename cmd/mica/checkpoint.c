@@ -12,7 +12,10 @@
 typedef struct {
   const cli_arguments *arguments;
   mica_error error;
+  bool misused; /* an option has a wrong value */
 } session;
+/* The exit code where nothing could be opened. */
+static int not_opened(const session *s) { return s->misused ? 2 : 1; }
 
 /* The path and the step of --step: a number, "best", or the newest. */
 static mica_checkpoint *open_one(session *s, const char *path) {
@@ -23,7 +26,8 @@ static mica_checkpoint *open_one(session *s, const char *path) {
     step = MICA_CHECKPOINT_BEST;
   } else if (text != NULL && strcmp(text, "newest") != 0) {
     long number = cli_number(s->arguments, "step", 0, 0);
-    if (number < 0) return NULL;
+    s->misused = number < 0;
+    if (s->misused) return NULL;
     step = number;
   }
   s->error = (mica_error){0};
@@ -102,7 +106,7 @@ static void show_parts(const mica_checkpoint *checkpoint, bool json) {
 static int show(session *s, const char *path) {
   bool json = s->arguments->json;
   mica_checkpoint *checkpoint = open_one(s, path);
-  if (checkpoint == NULL) return 1;
+  if (checkpoint == NULL) return not_opened(s);
   const char *metric_name = NULL;
   double metric = 0;
   bool has_metric = mica_checkpoint_metric(checkpoint, &metric_name, &metric, NULL);
@@ -178,7 +182,7 @@ static int compare(session *s, const char *first, const char *second) {
   if (json)
     puts("]}");
   else
-    printf("%d tensors differ\n", different);
+    printf("%d tensor%s\n", different, different == 1 ? " differs" : "s differ");
   mica_checkpoint_destroy(a), mica_checkpoint_destroy(b);
   return different > 0;
 }
@@ -222,27 +226,24 @@ static mica_tensor *converted(const mica_tensor *tensor, mica_dtype dtype) {
 }
 
 /* Floats of the model times what --perturb says, or in the dtype of --convert. */
-static int save_changed(session *s, const mica_checkpoint *checkpoint, double amount,
-                        mica_dtype dtype, const char *path) {
-  int64_t count = mica_checkpoint_count(checkpoint);
-  mica_named_tensor *tensors = calloc((size_t)count + 1, sizeof *tensors);
-  bool good = tensors != NULL;
-  for (int64_t i = 0; good && i < count; i++) {
-    mica_tensor *tensor = mica_checkpoint_tensor(checkpoint, i);
-    bool changes = mica_dtype_is_float(mica_tensor_type(tensor).dtype) &&
-                   strcmp(mica_checkpoint_file(checkpoint, i), "model") == 0;
-    tensors[i].name = mica_checkpoint_name(checkpoint, i);
-    tensors[i].tensor = !changes                   ? mica_tensor_retain(tensor)
-                        : dtype != MICA_DTYPE_NONE ? converted(tensor, dtype)
-                                                   : perturbed(tensors[i].name, tensor, amount);
-    good = tensors[i].tensor != NULL;
+static int save_changed(session *s, mica_checkpoint *checkpoint, double amount, mica_dtype dtype,
+                        const char *path) {
+  bool good = true;
+  for (int64_t i = 0; good && i < mica_checkpoint_count(checkpoint); i++) {
+    mica_tensor *tensor = mica_checkpoint_tensor(checkpoint, i), *changed;
+    if (!mica_dtype_is_float(mica_tensor_type(tensor).dtype) ||
+        strcmp(mica_checkpoint_file(checkpoint, i), "model") != 0)
+      continue;
+    changed = dtype != MICA_DTYPE_NONE
+                  ? converted(tensor, dtype)
+                  : perturbed(mica_checkpoint_name(checkpoint, i), tensor, amount);
+    good = changed != NULL && mica_checkpoint_replace(checkpoint, i, changed, &s->error) == MICA_OK;
+    mica_tensor_release(changed);
   }
-  int result = good ? 0 : cli_fail("out of memory");
-  if (good && mica_safetensors_save(path, tensors, (size_t)count, NULL, 0, &s->error) != MICA_OK)
-    result = cli_fail("%s", s->error.message);
-  for (int64_t i = 0; tensors != NULL && i < count; i++) mica_tensor_release(tensors[i].tensor);
-  free(tensors);
-  return result;
+  if (!good) return cli_fail("out of memory");
+  return mica_checkpoint_export(checkpoint, path, &s->error) == MICA_OK
+             ? 0
+             : cli_fail("%s", s->error.message);
 }
 
 static int make_file(session *s, const char *path, const char *to) {
@@ -261,7 +262,7 @@ static int make_file(session *s, const char *path, const char *to) {
       return cli_fail(
           "%s", *s->error.message ? s->error.message : "at most 1000 checkpoints are averaged");
   } else if ((checkpoint = open_one(s, path)) == NULL) {
-    return 1;
+    return not_opened(s);
   }
   int result = 0;
   if (convert != NULL) {
@@ -274,12 +275,21 @@ static int make_file(session *s, const char *path, const char *to) {
   } else if (mica_checkpoint_export(checkpoint, to, &s->error) != MICA_OK) {
     result = cli_fail("%s", s->error.message);
   }
+  if (result == 0 && s->arguments->json) {
+    printf("{\"exported\": ");
+    cli_json_text(to);
+    printf(", \"step\": %" PRId64 ", \"tensors\": %" PRId64 "}\n", mica_checkpoint_step(checkpoint),
+           mica_checkpoint_count(checkpoint));
+  } else if (result == 0 && strncmp(to, "/dev/", 5) != 0) {
+    printf("%s: step %" PRId64, to, mica_checkpoint_step(checkpoint));
+    cli_print_count(", ", mica_checkpoint_count(checkpoint), "tensor", "\n");
+  }
   mica_checkpoint_destroy(checkpoint);
   return result;
 }
 
 static int delete_steps(session *s, const char *path) {
-  int result = 0;
+  int result = 0, deleted = 0;
   for (int i = 0; cli_value(s->arguments, "delete", i) != NULL; i++) {
     char *end;
     const char *text = cli_value(s->arguments, "delete", i);
@@ -289,6 +299,16 @@ static int delete_steps(session *s, const char *path) {
       result = cli_usage("--delete %s: expected a step", text);
     else if (mica_checkpoint_delete(path, step, &s->error) != MICA_OK)
       result = cli_fail("%s", s->error.message);
+    else
+      deleted++;
+  }
+  size_t left = 0;
+  if (mica_checkpoint_list(path, NULL, 0, &left, NULL) != MICA_OK) left = 0;
+  if (s->arguments->json) {
+    printf("{\"deleted\": %d, \"left\": %zu}\n", deleted, left);
+  } else {
+    cli_print_count("", deleted, "checkpoint", " deleted, ");
+    printf("%zu left\n", left);
   }
   return result;
 }

@@ -57,6 +57,10 @@ void cli_json_text(const char *text);
 void cli_json_type(mica_type type);
 void cli_json_number(const char *name, double value);
 void cli_print_type(mica_type type); /* f32[2, 3] */
+/* "1 row" or "2 rows" between two texts. */
+void cli_print_count(const char *before, int64_t count, const char *one, const char *after);
+/* The word among words[] (up to NULL) that `text` may have been meant to be; NULL: none is near. */
+const char *cli_nearest(const char *text, const char *const *words);
 
 /* Of all elements, of complex ones the real parts; least, greatest, mean and deviation of the finite ones, NaN without. */
 enum { CLI_CLASSES = 256 };

@@ -110,8 +110,35 @@ static void fish(void) {
   }
 }
 
+/* All commands with what they take, for programs. */
+static int print_commands(void) {
+  printf("{\"version\": \"%s\", \"commands\": [", mica_version());
+  for (int i = 0; cli_commands[i] != NULL; i++) {
+    const cli_command *command = cli_commands[i];
+    printf("%s{\"name\": \"%s\", \"operands\": ", i > 0 ? ", " : "", command->name);
+    cli_json_text(command->operands);
+    printf(", \"summary\": ");
+    cli_json_text(command->summary);
+    printf(", \"options\": [");
+    for (const cli_option *o = command->options; o->name != NULL; o++) {
+      printf("%s{\"name\": \"--%s\", \"value\": ", o == command->options ? "" : ", ", o->name);
+      if (o->value != NULL)
+        cli_json_text(o->value);
+      else
+        printf("null");
+      printf(", \"help\": ");
+      cli_json_text(o->help);
+      putchar('}');
+    }
+    printf("]}");
+  }
+  puts("]}");
+  return 0;
+}
+
 static int run_completion(const cli_arguments *arguments) {
   const char *shell = arguments->operand_count == 1 ? arguments->operand[0] : "";
+  if (arguments->json) return print_commands();
   if (strcmp(shell, "bash") == 0)
     bash();
   else if (strcmp(shell, "zsh") == 0)
@@ -136,8 +163,55 @@ static void troff(const char *text) {
   putchar('\n');
 }
 
+/* What is given line by line stays so: details are paragraphs, but for lines that are commands to type. */
+static void troff_details(const char *text) {
+  bool typed = false;
+  while (*text) {
+    char line[512];
+    size_t size = strcspn(text, "\n");
+    bool command = strncmp(text, "mica ", 5) == 0 || strncmp(text, "source ", 7) == 0;
+    snprintf(line, sizeof line, "%.*s", (int)(size < 500 ? size : 500), text);
+    if (command != typed) puts(command ? ".PP\n.nf" : ".fi\n.PP");
+    typed = command;
+    troff(line);
+    text += size + (text[size] == '\n');
+  }
+  if (typed) puts(".fi");
+}
+
+static const char manual_end[] =
+    ".SH OPTIONS\n"
+    ".TP\n.B \\-\\-json\nEvery command prints JSON with it.\n"
+    ".TP\n.B \\-\\-help\nWhat a command takes.\n"
+    ".SH EXIT STATUS\n"
+    "0 good, 1 failed, 2 wrongly called, 130 stopped by Ctrl\\-C.\n"
+    ".SH ENVIRONMENT\n"
+    ".TP\n.B MICA_BACKEND\nWhat computes: cpu, reference, xla:cpu, xla:cuda, ...; with options "
+    "behind it.\n"
+    ".TP\n.B MICA_THREADS\nThreads of a backend; by default one for each core.\n"
+    ".TP\n.B MICA_XLA_PLUGIN_DIR\nWhere plugins of XLA are, before those that mica plugin "
+    "installs.\n"
+    ".TP\n.B MICA_CACHE, XDG_CACHE_HOME\nWhere data of the examples, plugins and compiled programs "
+    "are kept;\n"
+    "by default ~/.cache/mica.\n"
+    ".TP\n.B MICA_OFFLINE\n1 forbids downloads.\n"
+    ".TP\n.B NO_COLOR, COLUMNS\nNo colors; how wide a terminal is that does not say so.\n"
+    ".SH FILES\n"
+    ".TP\n.B metrics.jsonl, plot.html, model.html, events.out.tfevents.*\nin the folder of "
+    "\\-\\-log of a run:\n"
+    "its log, pages that follow it and show the model, and the same for TensorBoard.\n"
+    ".TP\n.B step-000000001200\nin a folder of checkpoints: one of them. A further save of a step "
+    "gets .1, .2, ...\n"
+    "behind its name.\n"
+    ".SH EXAMPLES\n.nf\n"
+    "mica train mnist \\-\\-epochs 2 \\-\\-log runs/a \\-\\-checkpoint saved/a\n"
+    "mica plot runs \\-\\-html runs.html\n"
+    "mica checkpoint saved/a \\-\\-variables\n"
+    "mica run model.mica \\-\\-input x.npy \\-\\-output y.npy\n"
+    ".fi";
+
 static int run_manual(const cli_arguments *arguments) {
-  (void)arguments;
+  if (arguments->json) return print_commands();
   printf(".TH MICA 1 \"\" \"Mica %s\" \"Mica\"\n.SH NAME\nmica \\- look at, run and train models\n",
          mica_version());
   puts(".SH SYNOPSIS\n.B mica\n.I COMMAND\n[\\fIoptions\\fR] [\\fIarguments\\fR]\n.SH COMMANDS");
@@ -146,17 +220,14 @@ static int run_manual(const cli_arguments *arguments) {
     printf(".SS \"mica %s %s\"\n", command->name, command->operands);
     troff(command->summary);
     puts(".PP");
-    troff(command->details);
+    troff_details(command->details);
     for (const cli_option *o = command->options; o->name != NULL; o++) {
       printf(".TP\n.B \\-\\-%s%s%s\n", o->name, o->value != NULL ? " " : "",
              o->value != NULL ? o->value : "");
       troff(o->help);
     }
   }
-  puts(
-      ".SH OPTIONS\n.TP\n.B \\-\\-json\nEvery command prints JSON with it.\n.TP\n.B "
-      "\\-\\-help\nWhat a command takes.\n"
-      ".SH EXIT STATUS\n0 good, 1 failed, 2 wrongly called.");
+  puts(manual_end);
   return 0;
 }
 

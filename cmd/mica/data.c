@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* data.c: `mica data`: what files of data hold: arrays with their types and statistics, columns, images, lines, and a sample. */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "mica/image.h"
 #endif
 
-enum { SHOWN_CLASSES = 20, SHOWN_WORDS = 6 };
+enum { SHOWN_CLASSES = 20, SHOWN_WORDS = 6, FOLDER_FILES = 256 };
 
 /* What is printed of one path: a line for each array, or members of a JSON list. */
 typedef struct {
@@ -181,17 +182,22 @@ static void report_words(const data_report *r, const mica_vocabulary *words) {
 static int data_csv(data_report *r, const cli_arguments *arguments, const char *path, bool tabs) {
   static const char *const kinds[] = {"auto", "float", "double", "integer", "category", "skip"};
   const char *separator = cli_value(arguments, "separator", 0);
+  if (separator != NULL && (strcmp(separator, "tab") == 0 || strcmp(separator, "\\t") == 0))
+    separator = "\t";
+  if (separator != NULL && (separator[0] == 0 || separator[1] != 0 || separator[0] == '"'))
+    return cli_usage("--separator %s: expected one character, or tab", separator);
   mica_csv_options options = {.struct_size = sizeof options,
                               .separator = separator != NULL ? separator[0]
                                            : tabs            ? '\t'
                                                              : ',',
+                              .no_quotes = tabs || cli_value(arguments, "no-quotes", 0) != NULL,
                               .no_header = cli_value(arguments, "no-header", 0) != NULL,
                               .missing = cli_value(arguments, "missing", 0)};
   mica_csv *csv = NULL;
   mica_error error = {0};
   if (mica_csv_load(path, &options, &csv, &error) != MICA_OK) return cli_fail("%s", error.message);
   report_begin(r, path, "csv");
-  if (!r->json) printf("  %" PRId64 " rows\n", mica_csv_row_count(csv));
+  if (!r->json) cli_print_count("  ", mica_csv_row_count(csv), "row", "\n");
   for (int32_t i = 0; i < mica_csv_column_count(csv); i++) {
     const mica_vocabulary *words = mica_csv_vocabulary(csv, i);
     const mica_tensor *values = mica_csv_tensor(csv, i);
@@ -460,6 +466,20 @@ static const char *kind_of(const cli_arguments *arguments, const char *path) {
   return size == sizeof first && first[7] == 0 ? "safetensors" : NULL;
 }
 
+/* Whether a folder has folders in it, which may be classes of images. */
+static bool has_folders(const char *path) {
+  DIR *folder = opendir(path);
+  bool found = folder == NULL; /* the error is told by who reads it */
+  for (struct dirent *entry; folder != NULL && !found && (entry = readdir(folder)) != NULL;) {
+    char inner[1400];
+    struct stat status;
+    snprintf(inner, sizeof inner, "%.1000s/%.300s", path, entry->d_name);
+    found = entry->d_name[0] != '.' && stat(inner, &status) == 0 && S_ISDIR(status.st_mode);
+  }
+  if (folder != NULL) closedir(folder);
+  return found;
+}
+
 static int data_path(const cli_arguments *arguments, data_report *r, const char *path) {
   const char *kind = kind_of(arguments, path);
   mica_tensor *tensor = NULL;
@@ -492,13 +512,44 @@ static int data_path(const cli_arguments *arguments, data_report *r, const char 
   return cli_usage("--kind %s: there is no such kind", kind);
 }
 
+static int compare_names(const void *a, const void *b) { return strcmp(a, b); }
+
+/* A folder of other files: each of those that are understood. */
+static int data_folder(const cli_arguments *arguments, data_report *r, const char *path) {
+  DIR *folder = opendir(path);
+  char names[FOLDER_FILES][256];
+  int count = 0, result = 0;
+  for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+    char file[1400];
+    struct stat status;
+    snprintf(file, sizeof file, "%.1000s/%.300s", path, entry->d_name);
+    if (entry->d_name[0] == '.' || stat(file, &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    if (count < FOLDER_FILES && kind_of(arguments, file) != NULL)
+      snprintf(names[count++], sizeof names[0], "%.255s", entry->d_name);
+  }
+  if (folder != NULL) closedir(folder);
+  if (count == 0)
+    return cli_fail("%s: no file in it is understood, and no folders of images are there", path);
+  qsort(names, (size_t)count, sizeof names[0], compare_names);
+  for (int i = 0; i < count; i++) {
+    char file[1400];
+    snprintf(file, sizeof file, "%.1000s/%.300s", path, names[i]);
+    int one = data_path(arguments, r, file);
+    if (one > result) result = one;
+  }
+  return result;
+}
+
 static int run_data(const cli_arguments *arguments) {
   data_report report = {.json = arguments->json, .sample = cli_number(arguments, "sample", 0, 1)};
   int result = 0;
   if (report.sample < 0) return 2;
   if (arguments->operand_count == 0) return cli_usage("data: which files? mica data --help");
   for (int i = 0; i < arguments->operand_count; i++) {
-    int one = data_path(arguments, &report, arguments->operand[i]);
+    const char *path = arguments->operand[i];
+    const char *kind = kind_of(arguments, path);
+    bool others = kind != NULL && strcmp(kind, "images") == 0 && !has_folders(path);
+    int one = others ? data_folder(arguments, &report, path) : data_path(arguments, &report, path);
     if (one > result) result = one;
   }
   return result;
@@ -511,6 +562,7 @@ static const cli_option data_options[] = {
     {"separator", "C", "between the fields of a table; default: a comma, of .tsv a tab"},
     {"missing", "TEXT", "a field of a table that is missing, such as '?' or NA"},
     {"no-header", NULL, "the first row of a table is a row"},
+    {"no-quotes", NULL, "quotes in a table are characters like others, as they are in .tsv"},
     {NULL, NULL, NULL}};
 const cli_command cli_data = {
     .name = "data",
@@ -521,6 +573,6 @@ const cli_command cli_data = {
         "IDX\n"
         "(plain or .gz), CIFAR, CSV, .npy, .npz, safetensors, text, PNG and JPEG files, and in "
         "folders\n"
-        "of images whose folders are classes.",
+        "of such files, or of images whose folders are classes.",
     .options = data_options,
     .run = run_data};

@@ -113,8 +113,8 @@ static int info_model(const char *path, const mica_model *model, bool json) {
   if (json)
     printf("], \"parameters\": %" PRId64 "}\n", parameters);
   else
-    printf("%" PRId64 " variables with %" PRId64 " numbers\n", mica_model_variable_count(model),
-           parameters);
+    cli_print_count("", mica_model_variable_count(model), "variable", " with "),
+        cli_print_count("", parameters, "number", "\n");
   return 0;
 }
 
@@ -161,8 +161,8 @@ static void table_end(table *t) {
   if (t->json)
     printf("], \"numbers\": %" PRId64 ", \"bytes\": %" PRId64 "}\n", t->numbers, t->bytes);
   else
-    printf("%" PRId64 " tensors, %" PRId64 " numbers, %" PRId64 " bytes\n", t->rows, t->numbers,
-           t->bytes);
+    cli_print_count("", t->rows, "tensor", ""), cli_print_count(", ", t->numbers, "number", ""),
+        cli_print_count(", ", t->bytes, "byte", "\n");
 }
 
 static int info_safetensors(const char *path, const mica_safetensors *file, bool json) {
@@ -199,7 +199,8 @@ static bool ends_with(const char *path, const char *end) {
 static int info_csv(const char *path, bool json) {
   static const char *const kinds[] = {"auto", "float", "double", "integer", "category", "skip"};
   mica_csv_options options = {.struct_size = sizeof options,
-                              .separator = ends_with(path, ".tsv") ? '\t' : ','};
+                              .separator = ends_with(path, ".tsv") ? '\t' : ',',
+                              .no_quotes = ends_with(path, ".tsv")};
   mica_csv *csv = NULL;
   mica_error error = {0};
   if (mica_csv_load(path, &options, &csv, &error) != MICA_OK) return cli_fail("%s", error.message);
@@ -208,7 +209,8 @@ static int info_csv(const char *path, bool json) {
     cli_json_text(path);
     printf(", \"kind\": \"csv\", \"rows\": %" PRId64 ", \"columns\": [", mica_csv_row_count(csv));
   } else {
-    printf("%s: csv, %" PRId64 " rows\n", path, mica_csv_row_count(csv));
+    printf("%s: csv, ", path);
+    cli_print_count("", mica_csv_row_count(csv), "row", "\n");
   }
   for (int32_t i = 0; i < mica_csv_column_count(csv); i++) {
     const char *kind = kinds[mica_csv_column_kind(csv, i)];
@@ -255,7 +257,12 @@ static int info_file(const char *path, bool json) {
     result = info_array(path, "idx", tensor, json);
   } else {
     mica_safetensors *file = NULL;
-    if (mica_safetensors_open(path, &file, &error) != MICA_OK) return cli_fail("%s", error.message);
+    if (mica_safetensors_open(path, &file, &error) != MICA_OK)
+      return cli_fail("%s%s", error.message,
+                      error.status == MICA_DATA_LOSS && !ends_with(path, ".safetensors") &&
+                              !ends_with(path, ".mica")
+                          ? "; mica data knows more kinds of files"
+                          : "");
     if (mica_safetensors_metadata(file, "mica.model") != NULL) {
       mica_model *model = NULL;
       if (mica_model_open(path, &model, &error) == MICA_OK)
@@ -287,7 +294,9 @@ static int info_folder(const char *path, bool json) {
     cli_json_text(path);
     printf(", \"kind\": \"checkpoints\", \"steps\": [");
   } else {
-    printf("%s: %zu checkpoints\n", path, count);
+    printf("%s: ", path);
+    cli_print_count("", (int64_t)count, "checkpoint", "\n");
+    if (count == 0) puts("  mica data looks into the files of a folder");
   }
   for (size_t i = 0; i < count; i++) {
     mica_checkpoint *checkpoint = NULL;

@@ -2,6 +2,7 @@
 /* options.c: values of options, messages, and the small printers that commands share. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,4 +97,36 @@ void cli_print_type(mica_type type) {
   char text[256];
   mica_type_format(type, text, sizeof text);
   fputs(text, stdout);
+}
+
+void cli_print_count(const char *before, int64_t count, const char *one, const char *after) {
+  printf("%s%" PRId64 " %s%s%s", before, count, one, count == 1 ? "" : "s", after);
+}
+
+/* How many letters have to be put in, taken out or exchanged. */
+static int distance_of(const char *a, const char *b) {
+  int row[64], width = (int)strlen(b);
+  if (width > 60) return INT_MAX;
+  for (int j = 0; j <= width; j++) row[j] = j;
+  for (; *a; a++) {
+    int corner = row[0];
+    row[0]++;
+    for (int j = 1; j <= width; j++) {
+      int above = row[j], change = corner + (*a != b[j - 1]);
+      int least = above < row[j - 1] ? above + 1 : row[j - 1] + 1;
+      row[j] = change < least ? change : least;
+      corner = above;
+    }
+  }
+  return row[width];
+}
+
+const char *cli_nearest(const char *text, const char *const *words) {
+  const char *best = NULL;
+  int least = strlen(text) < 4 ? 2 : 3; /* less than that */
+  for (; *words != NULL; words++) {
+    int distance = distance_of(text, *words);
+    if (distance < least) least = distance, best = *words;
+  }
+  return best;
 }

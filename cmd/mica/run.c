@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "command.h"
 
@@ -23,6 +24,7 @@ typedef struct {
 static int64_t choose_end(const char *kind, const char *value, const char *const *names,
                           int64_t count, const bool *taken, const char **out_path) {
   const char *equals = strchr(value, '=');
+  struct stat there;
   *out_path = value;
   for (int64_t i = 0; equals != NULL && i < count; i++)
     if (strlen(names[i]) == (size_t)(equals - value) &&
@@ -30,6 +32,14 @@ static int64_t choose_end(const char *kind, const char *value, const char *const
       *out_path = equals + 1;
       return i;
     }
+  bool named = equals != NULL && memchr(value, '/', (size_t)(equals - value)) == NULL;
+  if (named && (strcmp(kind, "output") == 0 || stat(value, &there) != 0)) {
+    fprintf(stderr, "mica: the program's %ss:", kind);
+    for (int64_t i = 0; i < count; i++) fprintf(stderr, " %s", names[i]);
+    fputc('\n', stderr);
+    cli_usage("--%s %s: there is no %s '%.*s'", kind, value, kind, (int)(equals - value), value);
+    return -1;
+  }
   for (int64_t i = 0; i < count; i++)
     if (!taken[i]) return i;
   cli_usage("--%s %s: the program has %" PRId64 " %ss, and all are given", kind, value, count,
@@ -141,6 +151,22 @@ static bool give_outputs(running *r) {
   return true;
 }
 
+/* How many numbers of each variable are not finite, into counts[], and -1; or with `compare` the first variable that has more of
+ * them than counts[] says. */
+static int64_t count_not_finite(const mica_model *model, int64_t *counts, bool compare) {
+  for (int64_t i = 0; i < mica_model_variable_count(model); i++) {
+    static cli_statistics s;
+    mica_tensor *now = mica_variable_snapshot(mica_model_variable(model, i));
+    s = (cli_statistics){0};
+    if (now != NULL && mica_dtype_is_float(mica_tensor_type(now).dtype))
+      cli_find_statistics(now, &s);
+    mica_tensor_release(now);
+    if (compare && s.nan + s.infinite > counts[i]) return i;
+    counts[i] = s.nan + s.infinite;
+  }
+  return -1;
+}
+
 static int run_program(running *r, mica_device *device) {
   mica_executable *executable = NULL;
   long steps = cli_number(r->arguments, "steps", 1, 1);
@@ -153,14 +179,25 @@ static int run_program(running *r, mica_device *device) {
   if (!load_inputs(r)) return 2;
   if (mica_model_compile(r->model, r->program, device, &executable, &r->error) != MICA_OK)
     return cli_fail("%s", r->error.message);
+  const char *save = cli_value(r->arguments, "save", 0);
+  int64_t *before =
+      save == NULL ? NULL : calloc((size_t)mica_model_variable_count(r->model) + 1, sizeof *before);
+  if (before != NULL) (void)count_not_finite(r->model, before, false);
   mica_status status = MICA_OK;
   for (long i = 0; i < steps && status == MICA_OK; i++)
     status = mica_executable_run(executable, r->in, (size_t)r->in_count, r->out,
                                  (size_t)r->out_count, &r->error);
   mica_executable_release(executable);
-  if (status != MICA_OK) return cli_fail("%s", r->error.message);
-  if (!give_outputs(r)) return 1;
-  const char *save = cli_value(r->arguments, "save", 0);
+  if (status != MICA_OK || !give_outputs(r)) {
+    free(before);
+    return status != MICA_OK ? cli_fail("%s", r->error.message) : 1;
+  }
+  int64_t bad = before != NULL ? count_not_finite(r->model, before, true) : -1;
+  free(before);
+  if (bad >= 0)
+    return cli_fail(
+        "variable '%s' has numbers that are not finite after %ld steps: nothing is saved",
+        mica_variable_name(mica_model_variable(r->model, bad)), steps);
   if (save != NULL && mica_model_write(r->model, save, &r->error) != MICA_OK)
     return cli_fail("%s", r->error.message);
   return 0;

@@ -69,9 +69,13 @@ static int run(int count, char **arguments) {
   if (!example_settings(&ex)) return example_end(&ex);
   mica_optimizer_function *optimizer =
       mica_optimizer_find(mica_store_get_text(ex.store, "optimizer", ""));
-  if (!optimizer)
-    mica_error_set(&ex.error, MICA_INVALID, "there is no optimizer '%s'",
-                   mica_store_get_text(ex.store, "optimizer", ""));
+  if (!optimizer) {
+    char names[400] = "";
+    for (size_t i = 0, at = 0; mica_optimizer_name(i) && at < sizeof names; i++)
+      at += (size_t)snprintf(names + at, sizeof names - at, " %s", mica_optimizer_name(i));
+    mica_error_set(&ex.error, MICA_INVALID, "optimizer=%s: there are%s",
+                   mica_store_get_text(ex.store, "optimizer", ""), names);
+  }
 
   int64_t rows = ex.limit ? ex.limit : POINTS;
   mica_dataset *train = NULL, *test = NULL;

@@ -267,6 +267,7 @@ typedef struct {
       *missing; /* a field of this text is missing, as an empty one is ("?", "NA"); NULL: none */
   char comment; /* lines that begin with it are left out; 0: none */
   bool keep_blanks; /* blanks around fields are part of them */
+  bool no_quotes;   /* a quote is a character like others, as in tables with tabs */
   const char *
       strip; /* characters taken off the end of fields, such as the "." of UCI Adult's test labels; NULL: none */
 } mica_csv_options;

@@ -121,6 +121,10 @@ typedef struct {
 MICA_API mica_status mica_checkpoint_save(const mica_checkpoint_save_options *options,
                                           mica_error *error);
 
+/* Makes the folder if it is missing, and finds out whether a checkpoint could be saved there now: for programs that do so much
+ * later. Another program that saves there at this moment is no mistake. */
+MICA_API mica_status mica_checkpoint_prepare(const char *folder, mica_error *error);
+
 typedef struct mica_checkpoint mica_checkpoint;
 enum { MICA_CHECKPOINT_NEWEST = -1, MICA_CHECKPOINT_BEST = -2 };
 
@@ -151,6 +155,9 @@ MICA_API mica_tensor *mica_checkpoint_tensor(const mica_checkpoint *checkpoint,
                                              int64_t index); /* borrowed */
 MICA_API mica_tensor *mica_checkpoint_find(const mica_checkpoint *checkpoint,
                                            const char *name); /* borrowed; NULL: missing */
+/* Another tensor, of any type, in the place of one, for an export; retains it. MICA_INVALID outside. */
+MICA_API mica_status mica_checkpoint_replace(mica_checkpoint *checkpoint, int64_t index,
+                                             mica_tensor *tensor, mica_error *error);
 /* Everything in one safetensors file: to send it, or to make it part of a program. */
 MICA_API mica_status mica_checkpoint_export(const mica_checkpoint *checkpoint, const char *path,
                                             mica_error *error);

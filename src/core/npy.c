@@ -346,7 +346,17 @@ mica_status mica_npy_load(const char *path, mica_tensor **out_tensor, mica_error
   *out_tensor = NULL;
   mica_byte_source source;
   mica_status status = mica_byte_source_open(path, &source, error);
-  return status == MICA_OK ? mica_npy_read(&source, out_tensor, error) : status;
+  if (status != MICA_OK) return status;
+  mica_error inner = {0};
+  status = mica_npy_read(&source, out_tensor, &inner);
+  return mica_file_content_error(error, status, path, &inner);
+}
+
+mica_status mica_file_content_error(mica_error *error, mica_status status, const char *path,
+                                    const mica_error *inner) {
+  if (status == MICA_IO || status == MICA_NOT_FOUND) /* these name the file */
+    return mica_error_set(error, status, "%s", inner->message);
+  return mica_error_set(error, status, "%.300s: %.700s", path, inner->message);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

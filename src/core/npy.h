@@ -36,5 +36,8 @@ void mica_npy_parts_free(mica_npy_parts *parts);
 
 /* Fails with the path and the system's reason for `code`, an errno value; MICA_OK for 0. */
 mica_status mica_file_status(int code, const char *path, const char *verb, mica_error *error);
+/* What is wrong in a file, with its name in front; MICA_OK passes. */
+mica_status mica_file_content_error(mica_error *error, mica_status status, const char *path,
+                                    const mica_error *inner);
 
 #endif

@@ -225,8 +225,11 @@ static mica_status npz_add_member(mica_npz *npz, const mica_byte_source *source,
   mica_tensor *tensor = NULL;
   mica_status status = unpack_member(source, member, &bytes, error);
   if (status == MICA_OK) {
-    status = mica_npy_parse(bytes, (size_t)member->size, &tensor, error);
+    mica_error inner = {0};
+    status = mica_npy_parse(bytes, (size_t)member->size, &tensor, &inner);
     mica_free(NULL, bytes, (size_t)member->size);
+    if (status != MICA_OK)
+      return mica_error_set(error, status, "array '%.200s': %s", name, inner.message);
   }
   if (status != MICA_OK) return status;
   npz->names[npz->count] = name;
@@ -315,7 +318,10 @@ mica_status mica_npz_load(const char *path, mica_npz **out_npz, mica_error *erro
   *out_npz = NULL;
   mica_byte_source source;
   mica_status status = mica_byte_source_open(path, &source, error);
-  return status == MICA_OK ? npz_read(&source, out_npz, error) : status;
+  if (status != MICA_OK) return status;
+  mica_error inner = {0};
+  status = npz_read(&source, out_npz, &inner);
+  return mica_file_content_error(error, status, path, &inner);
 }
 
 int64_t mica_npz_count(const mica_npz *npz) { return npz == NULL ? 0 : npz->count; }

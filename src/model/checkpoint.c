@@ -142,6 +142,19 @@ mica_status mica_checkpoint_parse(const void *bytes, size_t byte_size,
   return status;
 }
 
+mica_status mica_checkpoint_replace(mica_checkpoint *checkpoint, int64_t index, mica_tensor *tensor,
+                                    mica_error *error) {
+  if (checkpoint == NULL || tensor == NULL || index < 0 || (uint64_t)index >= checkpoint->count)
+    return mica_error_set(error, MICA_INVALID, "checkpoint: there is no %s",
+                          checkpoint == NULL ? "checkpoint"
+                          : tensor == NULL   ? "tensor to put in the place of one"
+                                             : "tensor of that index");
+  mica_tensor *old = checkpoint->entries[index].tensor;
+  checkpoint->entries[index].tensor = mica_tensor_retain(tensor);
+  mica_tensor_release(old);
+  return MICA_OK;
+}
+
 mica_status mica_checkpoint_export(const mica_checkpoint *checkpoint, const char *path,
                                    mica_error *error) {
   if (checkpoint == NULL)

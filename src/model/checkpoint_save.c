@@ -307,6 +307,29 @@ static mica_status save_locked(const mica_checkpoint_save_options *options,
                         inner.message);
 }
 
+/* Makes the folder and takes its lock; *out_busy: somebody else has it. */
+static mica_status lock_folder(const char *folder, int *out_lock, bool *out_busy,
+                               mica_error *error) {
+  char path[MICA_CHECKPOINT_PATH];
+  mica_status status = mica_file_status(mica_folder_create(folder), folder, "make", error);
+  *out_busy = false;
+  if (status == MICA_OK) status = mica_checkpoint_join(folder, ".lock", path, error);
+  if (status != MICA_OK) return status;
+  int code = mica_folder_lock(path, out_lock);
+  *out_busy = code == EWOULDBLOCK;
+  return *out_busy ? MICA_OK : mica_file_status(code, path, "write", error);
+}
+
+mica_status mica_checkpoint_prepare(const char *folder, mica_error *error) {
+  int lock = -1;
+  bool busy;
+  if (folder == NULL || *folder == 0)
+    return mica_error_set(error, MICA_INVALID, "checkpoint: a folder is needed");
+  mica_status status = lock_folder(folder, &lock, &busy, error);
+  mica_folder_unlock(lock);
+  return status;
+}
+
 mica_status mica_checkpoint_save(const mica_checkpoint_save_options *options, mica_error *error) {
   if (options == NULL || options->folder == NULL || *options->folder == 0 || options->step < 0 ||
       options->step > INT64_C(999999999999999) ||
@@ -316,23 +339,14 @@ mica_status mica_checkpoint_save(const mica_checkpoint_save_options *options, mi
   mica_checkpoint *all;
   mica_status status = mica_checkpoint_create(&all, error);
   if (status == MICA_OK) status = collect(options, all, error);
-  if (status == MICA_OK)
-    status = mica_file_status(mica_folder_create(options->folder), options->folder, "make", error);
-  char lock_path[MICA_CHECKPOINT_PATH];
   int lock = -1;
-  if (status == MICA_OK) status = mica_checkpoint_join(options->folder, ".lock", lock_path, error);
-  if (status == MICA_OK) {
-    int code = mica_folder_lock(lock_path, &lock);
-    if (code == EWOULDBLOCK)
-      status = mica_error_set(error, MICA_IO, "'%.500s': another program saves a checkpoint there",
-                              options->folder);
-    else
-      status = mica_file_status(code, lock_path, "write", error);
-    if (status == MICA_OK) {
-      status = save_locked(options, all, error);
-      mica_folder_unlock(lock);
-    }
-  }
+  bool busy = false;
+  if (status == MICA_OK) status = lock_folder(options->folder, &lock, &busy, error);
+  if (status == MICA_OK && busy)
+    status = mica_error_set(error, MICA_IO, "'%.500s': another program saves a checkpoint there",
+                            options->folder);
+  if (status == MICA_OK) status = save_locked(options, all, error);
+  mica_folder_unlock(lock);
   mica_checkpoint_destroy(all);
   return status;
 }

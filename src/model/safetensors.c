@@ -44,6 +44,10 @@ static mica_status open_shared(shared_bytes *shared, mica_safetensors **out, mic
     return mica_error_set(error, MICA_DATA_LOSS, "safetensors: %zu bytes are no file",
                           shared->size);
   for (int i = 7; i >= 0; i--) size = size << 8 | bytes[i];
+  if ((size > safetensors_header_limit || size > shared->size - 8) &&
+      (shared->size < 9 || bytes[8] != '{'))
+    return mica_error_set(error, MICA_DATA_LOSS,
+                          "no safetensors file: it does not begin with the size of a header");
   if (size > safetensors_header_limit || size > shared->size - 8)
     return mica_error_set(error, MICA_DATA_LOSS,
                           "safetensors: a header of %" PRIu64 " bytes in a file of %zu", size,

@@ -225,18 +225,14 @@ static mica_status write_to_file(void *user, const void *bytes, size_t size, mic
 mica_status mica_safetensors_save(const char *path, const mica_named_tensor *tensors,
                                   size_t tensor_count, const mica_named_text *metadata,
                                   size_t metadata_count, mica_error *error) {
-  char temporary[4096];
   if (path == NULL) return mica_error_set(error, MICA_INVALID, "safetensors: the path is NULL");
-  safetensors_sink sink = {.path = path};
-  int code = mica_file_temporary_name(path, temporary, sizeof temporary);
-  if (code == 0) code = mica_file_create(temporary, &sink.descriptor);
-  mica_status status = mica_file_status(code, path, "write", error);
+  mica_file_writer writer;
+  mica_status status = mica_file_status(mica_file_begin(path, &writer), path, "write", error);
   if (status != MICA_OK) return status;
+  safetensors_sink sink = {.descriptor = writer.descriptor, .path = path};
   status = mica_safetensors_write(tensors, tensor_count, metadata, metadata_count, write_to_file,
                                   &sink, error);
-  code = mica_file_finish(sink.descriptor, status == MICA_OK);
-  if (status == MICA_OK && code == 0) code = mica_file_rename(temporary, path);
+  int code = mica_file_end(&writer, status == MICA_OK);
   if (status == MICA_OK) status = mica_file_status(code, path, "write", error);
-  if (status != MICA_OK) (void)mica_file_remove(temporary);
   return status;
 }

@@ -17,9 +17,10 @@
 #include <unistd.h>
 
 enum {
-  FILE_NAME_LIMIT = 4096,
-  FILE_CHUNK = 1 << 30
-}; /* some systems refuse single calls above 2 GiB */
+  FILE_NAME_LIMIT = MICA_FILE_NAME,
+  FILE_CHUNK = 1 << 30, /* some systems refuse single calls above 2 GiB */
+  FILE_LINKS = 40
+};
 
 int mica_file_size(const char *path, uint64_t *out_size) {
   struct stat status;
@@ -151,21 +152,74 @@ int mica_file_rename(const char *from, const char *to) {
 
 int mica_file_remove(const char *path) { return unlink(path) != 0 ? errno : 0; }
 
-int mica_file_write_parts(const char *path, const mica_file_part *parts, size_t count) {
-  char temporary[FILE_NAME_LIMIT];
-  int descriptor = -1, code = EEXIST;
-  for (int attempt = 0; code == EEXIST && attempt < 100; attempt++) {
-    code = mica_file_temporary_name(path, temporary, sizeof(temporary));
-    if (code == 0) code = mica_file_create(temporary, &descriptor);
+/* The name that a link stands for, link by link, whether a file is there or not; what is no link stays. */
+static int follow_links(char path[FILE_NAME_LIMIT]) {
+  struct stat status;
+  for (int i = 0; i < FILE_LINKS; i++) {
+    char target[FILE_NAME_LIMIT];
+    if (lstat(path, &status) != 0) return errno == ENOENT ? 0 : errno;
+    if (!S_ISLNK(status.st_mode)) return 0;
+    ssize_t length = readlink(path, target, sizeof(target));
+    if (length < 0) return errno;
+    const char *slash = strrchr(path, '/');
+    size_t head = target[0] == '/' || slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    if (head + (size_t)length >= FILE_NAME_LIMIT) return ENAMETOOLONG;
+    memcpy(path + head, target, (size_t)length);
+    path[head + (size_t)length] = '\0';
   }
+  return ELOOP;
+}
+
+/* A file to be replaced, or (in_place) what keeps its place in the tree: a device, a pipe, a link of /proc to a descriptor. */
+static int find_destination(const char *path, mica_file_writer *out) {
+  struct stat there, behind;
+  size_t length = strlen(path);
+  if (length >= sizeof(out->path)) return ENAMETOOLONG;
+  memcpy(out->path, path, length + 1);
+  bool exists = stat(path, &there) == 0;
+  if (exists && S_ISDIR(there.st_mode)) return EISDIR;
+  out->in_place = exists && !S_ISREG(there.st_mode);
+  int code = out->in_place ? 0 : follow_links(out->path);
+  if (exists && !out->in_place && code == 0 &&
+      (stat(out->path, &behind) != 0 || behind.st_ino != there.st_ino ||
+       behind.st_dev != there.st_dev)) { /* a name that leads nowhere */
+    memcpy(out->path, path, length + 1);
+    out->in_place = true;
+  }
+  return code;
+}
+
+int mica_file_begin(const char *path, mica_file_writer *out) {
+  int code = find_destination(path, out);
+  if (code == 0 && out->in_place) {
+    out->descriptor = open_retrying(path, O_WRONLY | O_TRUNC, 0);
+    return out->descriptor < 0 ? errno : 0;
+  }
+  for (int attempt = 0; code == 0 && attempt < 100; attempt++) {
+    code = mica_file_temporary_name(out->path, out->temporary, sizeof(out->temporary));
+    if (code == 0) code = mica_file_create(out->temporary, &out->descriptor);
+    if (code != EEXIST) break;
+    code = 0;
+  }
+  return code;
+}
+
+int mica_file_end(mica_file_writer *writer, bool keep) {
+  int code = mica_file_finish(writer->descriptor, keep && !writer->in_place);
+  if (writer->in_place) return code;
+  if (code == 0 && keep) code = mica_file_rename(writer->temporary, writer->path);
+  if (code != 0 || !keep) (void)unlink(writer->temporary);
+  return code;
+}
+
+int mica_file_write_parts(const char *path, const mica_file_part *parts, size_t count) {
+  mica_file_writer writer;
+  int code = mica_file_begin(path, &writer);
   if (code != 0) return code;
   for (size_t i = 0; i < count && code == 0; i++)
-    code = write_all(descriptor, parts[i].bytes, parts[i].size);
-  int closed = mica_file_finish(descriptor, code == 0);
-  if (code == 0) code = closed;
-  if (code == 0) code = mica_file_rename(temporary, path);
-  if (code != 0) (void)unlink(temporary);
-  return code;
+    code = write_all(writer.descriptor, parts[i].bytes, parts[i].size);
+  int ended = mica_file_end(&writer, code == 0);
+  return code == 0 ? ended : code;
 }
 
 int mica_file_write_atomic(const char *path, const void *bytes, size_t size) {

@@ -30,10 +30,8 @@ int mica_folder_create(const char *path) {
     if (part[i] != '/' && part[i] != '\0') continue;
     char kept = part[i];
     part[i] = '\0';
-    if (mkdir(part, 0777) != 0 && !mica_folder_exists(part)) {
-      int code = errno;
-      return code == EEXIST ? ENOTDIR : code;
-    }
+    int code = mkdir(part, 0777) != 0 ? errno : 0;
+    if (code != 0 && !mica_folder_exists(part)) return code == EEXIST ? ENOTDIR : code;
     part[i] = kept;
   }
   return 0;

@@ -22,7 +22,8 @@ int mica_file_touch(const char *path);
 int mica_file_read(const char *path, uint64_t offset, void *bytes,
                    size_t size); /* all of it, else EIO */
 /* Writes a whole file durably: temporary name beside it, fsync, rename. The second form takes the
- * bytes in pieces, so that a header and a tensor need not be copied together. */
+ * bytes in pieces, so that a header and a tensor need not be copied together. Links are followed, and a device or a pipe is
+ * written to as it is. */
 typedef struct {
   const void *bytes;
   size_t size;
@@ -30,8 +31,17 @@ typedef struct {
 int mica_file_write_atomic(const char *path, const void *bytes, size_t size);
 int mica_file_write_parts(const char *path, const mica_file_part *parts, size_t count);
 const char *mica_errno_text(int code, char *buffer, size_t size);
-/* The same by hand, for what is too large to lie in memory at once: a new file (EEXIST if it is there), bytes
- * behind each other, then the end, with `keep` on the disk for good. */
+/* The same by hand, for what is too large to lie in memory at once: bytes go behind each other to the descriptor; the end gives
+ * the file its name if `keep`, and otherwise leaves nothing. */
+enum { MICA_FILE_NAME = 4096 };
+typedef struct {
+  int descriptor;
+  bool in_place; /* no regular file */
+  char path[MICA_FILE_NAME], temporary[MICA_FILE_NAME];
+} mica_file_writer;
+int mica_file_begin(const char *path, mica_file_writer *out);
+int mica_file_end(mica_file_writer *writer, bool keep);
+/* A new file (EEXIST if it is there), bytes behind each other, then the end, with `keep` on the disk for good. */
 int mica_file_create(const char *path, int *out_descriptor);
 int mica_file_append(int descriptor, const void *bytes, size_t size);
 int mica_file_finish(int descriptor, bool keep);

@@ -4,6 +4,7 @@
 #include "mica/train/checkpoints.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/json.h"
@@ -321,6 +322,52 @@ static mica_status restore_state(mica_training_loop *loop, mica_dataset *dataset
   return MICA_OK;
 }
 
+/* The line of a setting in a text of settings, or NULL; *out_size is without its comment. */
+static const char *setting_line(const char *text, const char *name, size_t name_size,
+                                size_t *out_size) {
+  for (; *text; text += strcspn(text, "\n"), text += *text == '\n') {
+    if (strncmp(text, name, name_size) != 0 || text[name_size] != '=') continue;
+    const char *comment = strstr(text, "  #");
+    size_t line = strcspn(text, "\n");
+    *out_size =
+        comment != NULL && (size_t)(comment - text) < line ? (size_t)(comment - text) : line;
+    return text;
+  }
+  return NULL;
+}
+
+/* Settings that have other values than those that the run was saved with. */
+static void report_settings(const mica_training_loop *loop, const mica_training_checkpoints *o,
+                            const char *saved) {
+  const mica_store *store = mica_trainer_store(loop->state.trainer);
+  int64_t length = mica_store_settings(store, NULL, 0);
+  char *now = length <= 0 ? NULL : mica_allocate(&loop->allocator, (size_t)length + 1);
+  if (now == NULL) return;
+  mica_store_settings(store, now, (size_t)length + 1);
+  for (const char *at = now; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+    size_t name = strcspn(at, "=\n"), before = 0, after = 0;
+    const char *old = setting_line(saved, at, name, &before),
+               *line = setting_line(at, at, name, &after);
+    if (old == NULL || line == NULL || (before == after && memcmp(old, line, after) == 0)) continue;
+    char text[512];
+    snprintf(text, sizeof text, "setting %.*s, saved with %.*s", (int)(after < 200 ? after : 200),
+             line, (int)(before - name - 1 < 200 ? before - name - 1 : 200), old + name + 1);
+    o->report(o->report_user, text);
+  }
+  mica_free(&loop->allocator, now, (size_t)length + 1);
+}
+
+/* The lines of a warning. */
+static void report_warning(const mica_training_checkpoints *o, const char *warning) {
+  while (*warning) {
+    char line[1024];
+    size_t size = strcspn(warning, "\n");
+    snprintf(line, sizeof line, "%.*s", (int)(size < 1000 ? size : 1000), warning);
+    o->report(o->report_user, line);
+    warning += size + (warning[size] == '\n');
+  }
+}
+
 mica_status mica_training_restore(mica_training_loop *loop, mica_dataset *dataset,
                                   const mica_training_checkpoints *options, int64_t step,
                                   bool *out_found, mica_error *error) {
@@ -333,6 +380,7 @@ mica_status mica_training_restore(mica_training_loop *loop, mica_dataset *datase
   status = mica_checkpoint_open(o.folder, step, &from, &reason);
   if (status == MICA_NOT_FOUND && step < 0) return MICA_OK;
   if (status != MICA_OK) return mica_error_set(error, status, "%s", reason.message);
+  if (o.report != NULL) report_warning(&o, mica_checkpoint_warning(from));
   const char *text = mica_checkpoint_state(from);
   mica_arena arena;
   mica_json *state = NULL;
@@ -343,7 +391,11 @@ mica_status mica_training_restore(mica_training_loop *loop, mica_dataset *datase
                             "the checkpoint of step %lld in \"%.300s\" is not of a training run",
                             (long long)mica_checkpoint_step(from), o.folder);
   if (status == MICA_OK) status = restore_variables(loop, from, error);
+  const mica_json *settings = mica_json_get(state, "settings");
   if (status == MICA_OK) status = restore_state(loop, dataset, &o, state, error);
+  if (status == MICA_OK && o.report != NULL && settings != NULL &&
+      settings->kind == MICA_JSON_STRING)
+    report_settings(loop, &o, settings->string);
   if (status == MICA_OK && out_found != NULL) *out_found = true;
   mica_arena_deinit(&arena);
   mica_checkpoint_destroy(from);

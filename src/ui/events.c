@@ -103,9 +103,9 @@ mica_status mica_events_open(const char *folder, mica_event_log **out_log, mica_
   mica_event_log *log = calloc(1, sizeof *log);
   if (!log) return mica_error_set(error, MICA_OUT_OF_MEMORY, "events: out of memory");
   log->file = -1;
-  if (mkdir(folder, 0777) == 0 || errno == EEXIST) log->file = open_new(folder, &log->path);
+  int code = mica_ui_make_folder(folder);
+  if (!code) log->file = open_new(folder, &log->path), code = errno;
   if (log->file < 0) {
-    int code = errno;
     free(log->path), free(log);
     return mica_error_set(error, MICA_IO, "events: no file can be made in \"%s\": %s", folder,
                           strerror(code));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -66,6 +67,37 @@ bool mica_ui_wants_unicode(void) {
   return true;
 }
 
+int mica_ui_make_folder(const char *path) {
+  size_t length = strlen(path);
+  char *part = mica_ui_copy(path);
+  int code = part ? (length ? 0 : ENOENT) : ENOMEM;
+  for (size_t i = 1; i <= length && !code; i++) {
+    if (path[i] != '/' && path[i]) continue;
+    struct stat there;
+    part[i] = 0;
+    if (mkdir(part, 0777) != 0) {
+      code = errno;
+      if (stat(part, &there) == 0) code = S_ISDIR(there.st_mode) ? 0 : ENOTDIR;
+    }
+    part[i] = path[i];
+  }
+  free(part);
+  return code;
+}
+
+/* What is to be renamed over: behind a link, so that the link stays. NULL: a device, a pipe, or a link that leads nowhere, which is
+ * written to as it is. To be freed. */
+static char *destination(const char *path) {
+  struct stat there;
+  bool exists = stat(path, &there) == 0;
+  if (exists && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode)) return NULL;
+#if defined(__unix__) || defined(__APPLE__)
+  if (lstat(path, &there) == 0 && S_ISLNK(there.st_mode))
+    return exists ? realpath(path, NULL) : NULL;
+#endif
+  return mica_ui_copy(path);
+}
+
 mica_status mica_ui_write_file(const char *who, const char *path, mica_ui_text *text,
                                mica_error *error) {
   if (text->failed || !path) {
@@ -73,9 +105,9 @@ mica_status mica_ui_write_file(const char *who, const char *path, mica_ui_text *
     return path ? mica_error_set(error, MICA_OUT_OF_MEMORY, "%s: out of memory", who)
                 : mica_error_set(error, MICA_INVALID, "%s: expected a path, not NULL", who);
   }
+  char *whole = destination(path);
   mica_ui_text name = {0};
-  mica_ui_string(&name, path);
-  mica_ui_string(&name, ".part");
+  mica_ui_format(&name, whole ? "%s.part" : "%s", whole ? whole : path);
   mica_status status = MICA_OK;
   if (name.failed) {
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "%s: out of memory", who);
@@ -86,14 +118,15 @@ mica_status mica_ui_write_file(const char *who, const char *path, mica_ui_text *
     if (file) {
       errno = 0;
       failed = fwrite(text->bytes ? text->bytes : "", 1, text->size, file) != text->size;
-      failed = fclose(file) != 0 || failed || rename(name.bytes, path) != 0;
+      failed = fclose(file) != 0 || failed || (whole && rename(name.bytes, whole) != 0);
       code = errno;
-      if (failed) remove(name.bytes);
+      if (failed && whole) remove(name.bytes);
     }
     if (failed)
       status = mica_error_set(error, MICA_IO, "%s: \"%s\" cannot be written: %s", who, path,
                               strerror(code));
   }
+  free(whole);
   mica_ui_free(&name);
   mica_ui_free(text);
   return status;

@@ -134,9 +134,10 @@ static mica_status on_end(mica_training_state *s, void *user, mica_error *error)
 static mica_status open_files(mica_training_view *view, mica_error *error) {
   mica_ui_text path = {0};
   mica_metrics_log_options log = {.struct_size = sizeof log, .flush_seconds = 1};
-  if (mkdir(view->folder, 0777) != 0 && errno != EEXIST)
+  int code = mica_ui_make_folder(view->folder);
+  if (code)
     return mica_error_set(error, MICA_IO, "training_view: \"%s\" cannot be made: %s", view->folder,
-                          strerror(errno));
+                          strerror(code));
   mica_status status = MICA_OUT_OF_MEMORY;
   if (!view_path(view, "metrics.jsonl", &path))
     mica_error_set(error, status, "training_view: out of memory");

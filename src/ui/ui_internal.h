@@ -49,9 +49,11 @@ bool mica_ui_parse_number(const char *text, size_t size, double *out);
 /* ---- files ------------------------------------------------------------------------------------ */
 
 /* Writes a whole file: under a temporary name beside it, then renamed, so that a reader never meets
- * half of it. `who` begins the message. Frees the text in any case. */
+ * half of it; links are followed, and a device or a pipe is written to as it is. `who` begins the message. Frees the text in any case. */
 mica_status mica_ui_write_file(const char *who, const char *path, mica_ui_text *text,
                                mica_error *error);
+/* A folder and those around it: 0 or an errno value. */
+int mica_ui_make_folder(const char *path);
 /* Reads a whole file of at most 2 GiB into *out (free). */
 mica_status mica_ui_read_file(const char *who, const char *path, char **out, size_t *out_size,
                               mica_error *error);

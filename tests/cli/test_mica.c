@@ -96,9 +96,14 @@ TEST(runs_and_trains) {
   CHECK_STR_CONTAINS(output, "input 'x' is missing: --input x=FILE.npy with f32[3, 2]");
   CHECK_EQ_INT(call("run model.mica --input t.npy"), 2);
   CHECK_STR_CONTAINS(output, "t.npy is f32[3, 1], and the program wants f32[3, 2]");
+  CHECK_EQ_INT(call("run model.mica --input x.npy --output z=q.npy"), 1);
+  CHECK_STR_CONTAINS(output, "there is no output 'z'");
+  CHECK_EQ_INT(call("run model.mica --input q=x.npy"), 2);
+  CHECK_STR_CONTAINS(output, "the program's inputs: x");
   CHECK_EQ_INT(call("run model.mica --program dance"), 2);
   CHECK_STR_CONTAINS(output, "programs: predict train");
   CHECK_EQ_INT(call("run x.npy"), 1);
+  CHECK_STR_CONTAINS(output, "x.npy: no safetensors file");
   CHECK_EQ_INT(call("run model.mica --input x.npy --steps 0"), 2);
   CHECK_EQ_INT(call("info ."), 0);
   CHECK_STR_CONTAINS(output, "0 checkpoints");
@@ -153,15 +158,27 @@ TEST(looks_at_checkpoints) {
   CHECK_STR_CONTAINS(output, "0 tensors differ");
   CHECK_EQ_INT(call("checkpoint run --export moved.safetensors --perturb 0.01"), 0);
   CHECK_EQ_INT(call("checkpoint three.safetensors moved.safetensors --compare"), 1);
-  CHECK_STR_CONTAINS(output, "1 tensors differ");
+  CHECK_STR_CONTAINS(output, "1 tensor differs");
   CHECK_EQ_INT(call("checkpoint run --step 3 --export half.safetensors --convert bf16"), 0);
-  CHECK_EQ_INT(call("checkpoint half.safetensors --variables"), 0);
+  CHECK_STR_CONTAINS(output, "half.safetensors: step 3, 2 tensors");
+  CHECK_EQ_INT(call("checkpoint half.safetensors --variables --state"), 0);
   CHECK_STR_CONTAINS(output, "bf16[");
+  CHECK_STR_CONTAINS(output, "step 3, loss 0.75"); /* step, metric and state stay */
+  CHECK_STR_CONTAINS(output, "{\"epoch\": 3}");
+  /* Links stay links, and a device is written to. */
+  CHECK_EQ_INT(system("ln -sf three.safetensors link.safetensors"), 0);
+  CHECK_EQ_INT(call("checkpoint run --export link.safetensors --convert f64"), 0);
+  CHECK_EQ_INT(call("checkpoint three.safetensors --variables && test -L link.safetensors"), 0);
+  CHECK_STR_CONTAINS(output, "f64[");
+  CHECK_EQ_INT(call("checkpoint run --export /dev/stdout | head -c 9 | tail -c 1"), 0);
+  CHECK_STR_CONTAINS(output, "{");
+  CHECK_EQ_INT(call("checkpoint run --step no"), 2);
   CHECK_EQ_INT(call("checkpoint run --export half.safetensors --convert i32"), 2);
   CHECK_EQ_INT(call("checkpoint run --convert bf16"), 2);
   CHECK_EQ_INT(call("checkpoint run mean.safetensors --compare --json"), 1);
   CHECK_STR_CONTAINS(output, "only in the first");
   CHECK_EQ_INT(call("checkpoint run --delete 3 --delete 1"), 0);
+  CHECK_STR_CONTAINS(output, "2 checkpoints deleted, 1 left");
   CHECK_EQ_INT(call("checkpoint run"), 0);
   CHECK_STR_CONTAINS(output, "step 2");
   CHECK_EQ_INT(call("checkpoint run --delete 3"), 1);
@@ -202,6 +219,12 @@ TEST(completes_and_documents) {
     CHECK_STR_CONTAINS(output, "bash zsh fish");
   }
   CHECK_EQ_INT(call("completion tcsh"), 2);
+  CHECK_EQ_INT(call("manual --json"), 0);
+  CHECK_STR_CONTAINS(output, "{\"name\": \"--perturb\", \"value\": \"X\"");
+  CHECK_EQ_INT(call("chekpoint"), 2);
+  CHECK_STR_CONTAINS(output, "is 'checkpoint' meant?");
+  CHECK_EQ_INT(call("checkpoint run --variable"), 2);
+  CHECK_STR_CONTAINS(output, "is --variables meant?");
   CHECK_EQ_INT(call("manual"), 0);
   CHECK_STR_CONTAINS(output, ".TH MICA 1");
   CHECK_STR_CONTAINS(output, "mica run MODEL");

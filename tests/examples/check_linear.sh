@@ -50,7 +50,11 @@ refused() { # TEXT ARGUMENTS...: exits with a message that has the text
   grep -qF -- "$text" refused.txt || { cat refused.txt >&2; fail "the message lacks: $text"; }
 }
 refused '--nonsense is not understood' --nonsense
-refused '--epochs is not understood with what follows' --epochs 0
+refused '--epochs 0: expected a whole number, 1 or more' --epochs 0
+refused '--epochs two: expected a whole number' --epochs two
+refused '--seed 99999999999999999999: expected' --seed 99999999999999999999
+refused 'what belongs to --seed is missing' --seed
+refused "cannot make '/dev/null/none'" --quiet --checkpoint /dev/null/none
 refused 'momentum' --set momentum=1
 refused '--limit leaves less than one batch' --limit 5
 refused '--resume needs --checkpoint' --resume

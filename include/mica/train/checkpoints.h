@@ -22,7 +22,7 @@ extern "C" {
 
 typedef struct {
   size_t struct_size;
-  const char *folder;      /* made if it is missing, if the folder around it is there */
+  const char *folder;      /* made if it is missing */
   int32_t keep, keep_best; /* as in mica_checkpoint_save_options; keep 0: all */
   const char *metric_name; /* of the figure for keep_best; NULL: "loss" if there is a measure */
   bool larger_is_better;
@@ -30,6 +30,10 @@ typedef struct {
   void *measure_user;
   mica_early_stopping *stopping; /* saved with it, and restored; NULL: none */
   mica_plateau *plateau;
+  /* Restoring: a line for each checkpoint that is damaged and passed over, and for each setting that the run was saved with another
+   * value of. NULL: none. */
+  mica_log_callback *report;
+  void *report_user;
 } mica_training_checkpoints;
 
 /* Saves what the loop has come to. `dataset` may be NULL. */

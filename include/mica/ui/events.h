@@ -11,8 +11,8 @@ extern "C" {
 
 typedef struct mica_event_log mica_event_log;
 
-/* A new file events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER.mica in `folder`, which is made if its
- * parent exists. One folder is one run of TensorBoard's. Records are kept in memory for up to two
+/* A new file events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER.mica in `folder`, which is made if it
+ * is missing. One folder is one run of TensorBoard's. Records are kept in memory for up to two
  * seconds; a kill tears at most the last one, which readers leave out. */
 MICA_API mica_status mica_events_open(const char *folder, mica_event_log **out_log,
                                       mica_error *error);

@@ -21,7 +21,7 @@ typedef struct {
       *measures;        /* [measure_count] names of the trainer's measures, kept by the caller */
   size_t measure_count; /* unnamed ones are left out */
   FILE *progress;       /* a bar or lines there; NULL: none */
-  /* Made if its parent exists: metrics.jsonl, which goes on where there is one, plot.html, and an event
+  /* Made if it is missing: metrics.jsonl, which goes on where there is one, plot.html, and an event
    * file. NULL: nothing is written. */
   const char *folder;
   int64_t log_every;   /* steps; 0: each */

@@ -11,6 +11,7 @@ void mica_csv_scan_begin(mica_csv_scan *scan, const char *text, size_t size,
   scan->separator = options->separator != 0 ? options->separator : ',';
   scan->comment = options->comment;
   scan->keep_blanks = options->keep_blanks;
+  scan->no_quotes = options->no_quotes;
   scan->strip = options->strip;
   scan->missing = options->missing;
   mica_text_init(&scan->unquoted, NULL);
@@ -90,7 +91,7 @@ mica_status mica_csv_scan_field(mica_csv_scan *scan, mica_csv_field *out, mica_e
   const char *first = scan->at;
   mica_status status;
   while (first < scan->end && is_blank_character(*first) && *first != scan->separator) first++;
-  if (first < scan->end && *first == '"') {
+  if (first < scan->end && *first == '"' && !scan->no_quotes) {
     scan->at = first;
     status = quoted_field(scan, out, error);
   } else {

@@ -8,7 +8,7 @@
 typedef struct {
   const char *at, *end;
   char separator, comment;
-  bool keep_blanks;
+  bool keep_blanks, no_quotes;
   const char *strip, *missing;
   int64_t line;       /* of the present field, from 1 */
   mica_text unquoted; /* where fields with doubled quotes are put together */

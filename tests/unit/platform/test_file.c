@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,6 +50,38 @@ TEST(rights) {
   CHECK_EQ_INT(status.st_mode & 0777, 0644);
 }
 
+/* A link stays, a pipe is written to, what leads nowhere is made. */
+TEST(links_and_pipes) {
+  char link[1100], real[1100], pipe_path[1100], text[8] = "";
+  struct stat status;
+  snprintf(link, sizeof link, "%s", check_temporary_path("link"));
+  snprintf(real, sizeof real, "%s", check_temporary_path("behind"));
+  snprintf(pipe_path, sizeof pipe_path, "%s", check_temporary_path("pipe"));
+  (void)unlink(link), (void)unlink(real), (void)unlink(pipe_path);
+  CHECK_EQ_INT(symlink("behind", link), 0); /* beside it, not there yet */
+  for (int round = 0; round < 2; round++) {
+    CHECK_EQ_INT(mica_file_write_atomic(link, round ? "bb" : "a", round ? 2 : 1), 0);
+    CHECK(lstat(link, &status) == 0 && S_ISLNK(status.st_mode));
+    CHECK(lstat(real, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 1 + round);
+  }
+  CHECK_EQ_INT(unlink(link), 0);
+  CHECK_EQ_INT(symlink("link", link), 0);
+  CHECK_EQ_INT(mica_file_write_atomic(link, "a", 1), ELOOP);
+  CHECK_EQ_INT(mkfifo(pipe_path, 0600), 0);
+  int reader = open(pipe_path, O_RDONLY | O_NONBLOCK);
+  CHECK(reader >= 0);
+  CHECK_EQ_INT(mica_file_write_atomic(pipe_path, "abc", 3), 0);
+  CHECK_EQ_INT(read(reader, text, sizeof text), 3);
+  CHECK_EQ_STR(text, "abc");
+  close(reader);
+  CHECK(lstat(pipe_path, &status) == 0 && S_ISFIFO(status.st_mode));
+  if (access("/dev/full", W_OK) == 0) {
+    CHECK_EQ_INT(mica_file_write_atomic("/dev/full", "abc", 3), ENOSPC);
+    CHECK(stat("/dev/full", &status) == 0 && S_ISCHR(status.st_mode));
+  }
+  (void)unlink(link), (void)unlink(real), (void)unlink(pipe_path);
+}
+
 static int count_entries(const char *folder) {
   DIR *directory = opendir(folder);
   int count = 0;
@@ -87,5 +120,5 @@ TEST(a_bare_name_is_in_the_current_folder) {
   unlink("bare.bin");
 }
 
-TEST_MAIN(TEST_CASE(write_and_read), TEST_CASE(rights), TEST_CASE(failures),
-          TEST_CASE(a_bare_name_is_in_the_current_folder))
+TEST_MAIN(TEST_CASE(write_and_read), TEST_CASE(rights), TEST_CASE(links_and_pipes),
+          TEST_CASE(failures), TEST_CASE(a_bare_name_is_in_the_current_folder))

@@ -168,8 +168,8 @@ TEST(checksums_are_the_published_ones) {
 TEST(wrong_events_are_refused) {
   mica_error error = {0};
   mica_event_log *log;
-  CHECK_STATUS(mica_events_open("no/such/folder", &log, &error), MICA_IO);
-  CHECK_STR_CONTAINS(error.message, "no/such/folder");
+  CHECK_STATUS(mica_events_open("/dev/null/folder", &log, &error), MICA_IO);
+  CHECK_STR_CONTAINS(error.message, "/dev/null/folder");
   CHECK(!log);
   CHECK_STATUS(mica_events_scalar(NULL, "a", 0, 0, NULL), MICA_INVALID);
   CHECK_STATUS(mica_events_graph(NULL, NULL, NULL), MICA_INVALID);
