@@ -189,8 +189,9 @@ MICA_API mica_dataset *mica_dataset_bucket(mica_dataset *source, const mica_buck
                                            mica_error *error);
 
 /* Mean and standard deviation (of all elements, by n) of tensor `index` over the rest of the epoch, in f64 by Chan's
- * update, as f32 tensors: for each entry of the last axis [c], or with `whole` of everything []. A standard
- * deviation of 0 is given as 1, so that one can divide by it. */
+ * update, as f32 tensors: for each entry of the last axis [c], or with `whole` of everything []. NaN, which stands
+ * for what is missing in a table, is left out; of nothing but NaN they are NaN. A standard deviation of 0 is given as 1, so that
+ * one can divide by it. */
 MICA_API mica_status mica_dataset_statistics(mica_dataset *dataset, int32_t index, bool whole,
                                              mica_tensor **out_mean, mica_tensor **out_deviation,
                                              mica_error *error);

@@ -10,47 +10,58 @@
 
 typedef struct {
   int64_t features;
-  double count, *mean, *square; /* square: the sum of squared distances to the mean */
-  double *batch_mean, *batch_square;
+  double *count, *mean, *square; /* square: the sum of squared distances to the mean */
+  double *batch_count, *batch_mean, *batch_square;
   double *values;
   size_t values_size;
 } moments;
 
 static void free_moments(moments *m) {
   size_t size = (size_t)m->features * sizeof(double);
-  double *arrays[] = {m->mean, m->square, m->batch_mean, m->batch_square};
-  for (int i = 0; i < 4; i++)
+  double *arrays[] = {m->count, m->mean, m->square, m->batch_count, m->batch_mean, m->batch_square};
+  for (int i = 0; i < 6; i++)
     if (arrays[i] != NULL) mica_free(NULL, arrays[i], size);
   if (m->values != NULL) mica_free(NULL, m->values, m->values_size);
 }
 
 static bool make_moments(moments *m, int64_t features) {
   m->features = features;
-  m->mean = mica_allocate_zeroed(NULL, (size_t)features, sizeof(double));
-  m->square = mica_allocate_zeroed(NULL, (size_t)features, sizeof(double));
-  m->batch_mean = mica_allocate_zeroed(NULL, (size_t)features, sizeof(double));
-  m->batch_square = mica_allocate_zeroed(NULL, (size_t)features, sizeof(double));
-  return m->mean != NULL && m->square != NULL && m->batch_mean != NULL && m->batch_square != NULL;
+  double **arrays[] = {&m->count,       &m->mean,       &m->square,
+                       &m->batch_count, &m->batch_mean, &m->batch_square};
+  bool made = true;
+  for (int i = 0; i < 6; i++) {
+    *arrays[i] = mica_allocate_zeroed(NULL, (size_t)features, sizeof(double));
+    made = made && *arrays[i] != NULL;
+  }
+  return made;
 }
 
-/* values [rows, features] */
+/* values [rows, features]; NaN stands for what is missing. */
 static void add_moments(moments *m, int64_t rows) {
-  double total = m->count + (double)rows;
-  for (int64_t f = 0; f < m->features; f++) m->batch_mean[f] = m->batch_square[f] = 0;
+  for (int64_t f = 0; f < m->features; f++)
+    m->batch_count[f] = m->batch_mean[f] = m->batch_square[f] = 0;
   for (int64_t r = 0; r < rows; r++)
-    for (int64_t f = 0; f < m->features; f++) m->batch_mean[f] += m->values[r * m->features + f];
-  for (int64_t f = 0; f < m->features; f++) m->batch_mean[f] /= (double)rows;
+    for (int64_t f = 0; f < m->features; f++) {
+      double x = m->values[r * m->features + f];
+      if (x != x) continue;
+      m->batch_count[f]++;
+      m->batch_mean[f] += x;
+    }
+  for (int64_t f = 0; f < m->features; f++)
+    if (m->batch_count[f] > 0) m->batch_mean[f] /= m->batch_count[f];
   for (int64_t r = 0; r < rows; r++)
     for (int64_t f = 0; f < m->features; f++) {
       double distance = m->values[r * m->features + f] - m->batch_mean[f];
-      m->batch_square[f] += distance * distance;
+      if (distance == distance) m->batch_square[f] += distance * distance;
     }
   for (int64_t f = 0; f < m->features; f++) {
-    double difference = m->batch_mean[f] - m->mean[f];
-    m->mean[f] += difference * (double)rows / total;
-    m->square[f] += m->batch_square[f] + difference * difference * m->count * (double)rows / total;
+    double difference = m->batch_mean[f] - m->mean[f], rest = m->batch_count[f];
+    double total = m->count[f] + rest;
+    if (rest == 0) continue;
+    m->mean[f] += difference * rest / total;
+    m->square[f] += m->batch_square[f] + difference * difference * m->count[f] * rest / total;
+    m->count[f] = total;
   }
-  m->count = total;
 }
 
 static mica_status add_batch(moments *m, const mica_batch *batch, int32_t index, bool whole,
@@ -98,7 +109,8 @@ mica_status mica_dataset_statistics(mica_dataset *dataset, int32_t index, bool w
     mica_shape shape = {.rank = whole ? 0 : 1};
     if (!whole) shape.dim[0] = m.features;
     for (int64_t f = 0; f < m.features; f++) {
-      double deviation = sqrt(m.square[f] / m.count);
+      double deviation = sqrt(m.square[f] / m.count[f]);
+      if (m.count[f] == 0) m.mean[f] = NAN;
       m.square[f] = deviation > 0 || deviation != deviation ? deviation : 1;
     }
     *out_mean = mica_tensor_from_doubles(MICA_F32, shape, m.mean);

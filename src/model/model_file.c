@@ -453,8 +453,16 @@ mica_status mica_model_compile(const mica_model *model, int64_t program, mica_de
                                mica_executable **out_executable, mica_error *error) {
   *out_executable = NULL;
   const loaded_program *row = program_at(model, program);
-  if (row == NULL)
-    return mica_error_set(error, MICA_NOT_FOUND, "model: there is no program %" PRId64, program);
+  if (row == NULL) {
+    char names[512] = "";
+    size_t used = 0;
+    for (int64_t i = 0; i < mica_model_program_count(model) && used + 70 < sizeof names; i++)
+      used += (size_t)snprintf(names + used, sizeof names - used, "%s%.60s", i > 0 ? ", " : "",
+                               mica_model_program_at(model, i).name);
+    return mica_error_set(error, MICA_NOT_FOUND,
+                          "model: there is no program %" PRId64 "%s; its programs are %s", program,
+                          program < 0 ? ", so none of the name that was looked for" : "", names);
+  }
   return mica_compile(device, row->graph, 0, out_executable, error);
 }
 

@@ -2,7 +2,7 @@
 /* groups.c: rules for the parameters whose path matches a pattern. */
 #include "nn/store_internal.h"
 
-/* `*` crosses no '/', `**` does. Where a later star fails, only the last one of each kind needs to be tried
+/* `*` and `?` cross no '/', `**` does. Where a later star fails, only the last one of each kind needs to be tried
  * again with one character more: a single star cannot help once a double one has passed it, so that the time
  * is at most the product of the lengths. */
 bool mica_path_matches(const char *pattern, const char *path) {
@@ -15,7 +15,7 @@ bool mica_path_matches(const char *pattern, const char *path) {
       single = NULL;
     } else if (*pattern == '*') {
       single = ++pattern, single_at = path;
-    } else if (*path != 0 && *pattern == *path) {
+    } else if (*path != 0 && (*pattern == *path || (*pattern == '?' && *path != '/'))) {
       pattern++, path++;
     } else if (*pattern == 0 && *path == 0) {
       return true;
@@ -63,6 +63,28 @@ mica_status mica_store_group_with(const mica_store_group_args *given) {
   }
   mica_mutex_unlock(&store->mutex);
   return made ? MICA_OK : mica_error_set(args.error, MICA_OUT_OF_MEMORY, "no memory for a group");
+}
+
+mica_status mica_store_check_groups(const mica_store *store, mica_error *error) {
+  if (store == NULL) return mica_error_set(error, MICA_INVALID, "the store is NULL");
+  mica_mutex *mutex = (mica_mutex *)(uintptr_t)&store->mutex; /* a lock is no part of the value */
+  mica_text list;
+  mica_text_init(&list, &store->allocator);
+  mica_mutex_lock(mutex);
+  for (uint32_t i = 0; i < store->group_count; i++) {
+    bool found = false;
+    for (uint32_t k = 0; k < store->entry_count && !found; k++)
+      found = mica_path_matches(store->groups[i].pattern, store->entries[k]->path);
+    if (!found)
+      mica_text_format(&list, "%s\"%s\"", list.size > 0 ? ", " : "", store->groups[i].pattern);
+  }
+  mica_mutex_unlock(mutex);
+  mica_status status = MICA_OK;
+  if (list.size > 0)
+    status = mica_error_set(error, MICA_INVALID, "groups that no variable belongs to: %.800s",
+                            list.data);
+  mica_text_deinit(&list);
+  return status;
 }
 
 void mica_nn_free_groups(mica_store *store) {

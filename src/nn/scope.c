@@ -230,9 +230,10 @@ static mica_value ask_variable(mica_scope *scope, const char *name, mica_type ty
     char present[160], wanted[160];
     mica_type_format(found, present, sizeof present);
     mica_type_format(type, wanted, sizeof wanted);
-    return mica_fail(trace->graph, MICA_INVALID,
-                     "variable \"%.300s\" is %s, and its layer now asks for %s", path, present,
-                     wanted);
+    return mica_fail(
+        trace->graph, MICA_INVALID, "variable \"%.300s\" is %s, and %s asks for %s%s", path,
+        present, find_use(trace, entry) != NULL ? "another layer in its scope" : "its layer now",
+        wanted, find_use(trace, entry) != NULL ? "; mica_scope_in makes a scope for each" : "");
   }
   nn_use *use = find_use(trace, entry);
   if (use != NULL && !(use->shared && scope->shared))

@@ -4,11 +4,15 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "backend/device.h"
 #include "core/memory.h"
 #include "platform/platform.h"
 #include "train/loop_internal.h"
+
+static const char no_name[] = "";
 
 /* ---- life ------------------------------------------------------------------------------------------------- */
 
@@ -40,9 +44,9 @@ mica_status mica_training_loop_on_with(const mica_training_hook_args *given) {
   const mica_training_hook_args *a = &hook.args;
   int rules = (a->every != 0) + (a->every_seconds != 0) + (a->times != 0) + (a->exponential != 0);
   if (rules > 1 || a->every < 0 || a->every_seconds < 0 || a->times < 0 || a->first < 0 ||
-      (a->exponential != 0 && !(a->exponential > 1)) || (unsigned)a->event > MICA_ON_END)
+      (a->exponential != 0 && !(a->exponential > 1)) || (unsigned)a->event > MICA_ON_EVALUATION)
     return MICA_INVALID;
-  if (hook.args.name == NULL) hook.args.name = "hook";
+  if (hook.args.name == NULL) hook.args.name = no_name;
   hook.due = a->first == 0 ? 1 : a->first;
   if (!mica_grow(&loop->allocator, &loop->hooks, &loop->hook_capacity, loop->hook_count + 1u,
                  sizeof hook))
@@ -87,6 +91,17 @@ static bool hook_due(loop_hook *hook, int64_t at, int64_t all, bool last, int64_
   return true;
 }
 
+static mica_status call_hook(mica_training_hook_args args, mica_training_state *state,
+                             mica_error *error) {
+  mica_error inner = {0};
+  mica_status status = args.hook(state, args.user, &inner);
+  if (status == MICA_OK) return MICA_OK;
+  const char *why = *inner.message ? inner.message : mica_status_text(status);
+  bool named = args.name != no_name;
+  return mica_error_set(error, status, named ? "%.60s: %.900s" : "%s%.900s", named ? args.name : "",
+                        why);
+}
+
 static mica_status call_hooks(mica_training_loop *loop, mica_training_event event, bool last,
                               mica_error *error) {
   mica_training_state *s = &loop->state;
@@ -100,11 +115,18 @@ static mica_status call_hooks(mica_training_loop *loop, mica_training_event even
     if (timed && !hook_due(hook, at, all, last, now)) continue;
     hook->ran_at = at;
     s->seconds = (double)(now - loop->began_ns) * 1e-9;
-    status = hook->args.hook(s, hook->args.user, error);
-    hook->last_ns = mica_clock_nanoseconds();
-    if (status != MICA_OK)
-      mica_error_set(error, status, "the hook \"%.100s\" failed", hook->args.name);
+    status = call_hook(hook->args, s, error);
+    /* The list may have moved: a hook may add others. */
+    if (i < loop->hook_count) loop->hooks[i].last_ns = mica_clock_nanoseconds();
   }
+  return status;
+}
+
+mica_status mica_training_loop_evaluated(mica_training_loop *loop,
+                                         const mica_evaluation *evaluation, mica_error *error) {
+  loop->state.evaluation = evaluation;
+  mica_status status = call_hooks(loop, MICA_ON_EVALUATION, false, error);
+  loop->state.evaluation = NULL;
   return status;
 }
 
@@ -142,6 +164,34 @@ static void take_time(mica_training_loop *loop, int64_t nanoseconds) {
   }
 }
 
+/* "array 0 of the batch holds NaN at [3, 2]" into text[size]; false: all floats of the batch are finite. */
+static bool find_in_batch(const mica_training_state *s, const mica_allocator *allocator, char *text,
+                          size_t size) {
+  for (size_t i = 0; i < s->batch_count; i++) {
+    mica_type type = mica_tensor_type(s->batch[i]);
+    int64_t count = mica_shape_count(type.shape), at = 0;
+    if (!mica_dtype_is_float(type.dtype) || count == 0) continue;
+    double *values = mica_allocate_zeroed(allocator, (size_t)count, sizeof(double));
+    if (values == NULL) return false;
+    bool read = mica_tensor_read_doubles(s->batch[i], values, count, NULL) == MICA_OK;
+    while (read && at < count && isfinite(values[at])) at++;
+    double value = read && at < count ? values[at] : 0;
+    mica_free(allocator, values, (size_t)count * sizeof(double));
+    if (isfinite(value)) continue;
+    int length = snprintf(text, size, "array %zu of the batch holds %s at [", i,
+                          isnan(value) ? "NaN" : "infinity");
+    for (int32_t axis = 0; axis < type.shape.rank && length > 0 && (size_t)length < size; axis++) {
+      count /= type.shape.dim[axis];
+      length += snprintf(text + length, size - (size_t)length, "%s%" PRId64, axis > 0 ? ", " : "",
+                         at / count);
+      at %= count;
+    }
+    if (length > 0 && (size_t)length + 1 < size) memcpy(text + length, "]", 2);
+    return true;
+  }
+  return false;
+}
+
 /* A step that was not finite: goes on as long as that is tolerated, else says where it comes from. */
 static mica_status judge_step(mica_training_loop *loop, mica_error *error) {
   mica_training_state *s = &loop->state;
@@ -149,6 +199,10 @@ static mica_status judge_step(mica_training_loop *loop, mica_error *error) {
   if (loop->skipped <= (loop->tolerated < 0 ? 0 : loop->tolerated)) return MICA_OK;
   loop->skipped = 0;
   mica_error where = {0};
+  char given[256];
+  if (find_in_batch(s, &loop->allocator, given, sizeof given))
+    return mica_error_set(error, MICA_INVALID, "step %" PRId64 ": the loss is not finite: %s",
+                          s->step, given);
   if (mica_trainer_locate(s->trainer, s->batch, s->batch_count, &where) != MICA_OK)
     return mica_error_set(error, MICA_INVALID, "step %" PRId64 ": the loss is %g: %.800s", s->step,
                           s->last.loss, where.message);

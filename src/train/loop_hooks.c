@@ -22,6 +22,8 @@ mica_status mica_evaluation_hook(mica_training_state *state, void *user, mica_er
   if (status == MICA_OK) status = back;
   if (status != MICA_OK) return status;
   e->step = state->step;
+  status = mica_training_loop_evaluated(state->loop, e, error);
+  if (status != MICA_OK) return status;
   return e->then == NULL ? MICA_OK : e->then(state, e->then_user, error);
 }
 

@@ -27,4 +27,8 @@ struct mica_training_loop {
   bool at_beginning;
 };
 
+/* Behind an evaluation: hooks of MICA_ON_EVALUATION. */
+mica_status mica_training_loop_evaluated(mica_training_loop *loop,
+                                         const mica_evaluation *evaluation, mica_error *error);
+
 #endif

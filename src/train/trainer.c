@@ -105,6 +105,23 @@ int64_t mica_trainer_batches(const mica_trainer *trainer) {
 
 /* ---- steps ------------------------------------------------------------------------------------------------- */
 
+/* What is wrong with the options; NULL: nothing. */
+static const char *wrong_option(const mica_trainer_args *a) {
+  if (a->inputs + a->targets > MICA_TRAINER_MOST_ARRAYS)
+    return "inputs and targets: expected at most 16 arrays";
+  if (a->measure_count > MICA_TRAINER_MOST_MEASURES) return "measure_count: expected at most 16";
+  if (a->measure_count > 0 && a->measures == NULL) return "measures: expected a function";
+  if (a->metric_count > MICA_TRAINER_MOST_METRICS) return "metric_count: expected at most 16";
+  if (a->metric_count > 0 && a->metrics == NULL) return "metrics: expected an array";
+  if (a->accumulate < 0) return "accumulate: expected 0 or more";
+  if (a->ema != 0 && !(a->ema > 0 && a->ema < 1)) return "ema: expected a number in (0, 1)";
+  if (!(a->clip_norm >= 0) || !(a->clip_value >= 0))
+    return "clip_norm or clip_value: expected 0 or more";
+  if (a->compute != MICA_DTYPE_NONE && !mica_dtype_is_float(a->compute))
+    return "compute: expected a float dtype";
+  return NULL;
+}
+
 static mica_status check_batch(const mica_trainer *trainer, mica_tensor *const *batch, size_t count,
                                size_t expected, mica_error *error) {
   if (trainer == NULL) return mica_error_set(error, MICA_INVALID, "the trainer is NULL");
@@ -112,17 +129,8 @@ static mica_status check_batch(const mica_trainer *trainer, mica_tensor *const *
   if (a->model == NULL || (a->loss == NULL && expected > a->inputs))
     return mica_error_set(error, MICA_INVALID, "the trainer has no %s",
                           a->model == NULL ? "model" : "loss");
-  if (a->inputs + a->targets > MICA_TRAINER_MOST_ARRAYS ||
-      a->measure_count > MICA_TRAINER_MOST_MEASURES || a->accumulate < 0 ||
-      (a->measure_count > 0 && a->measures == NULL) ||
-      a->metric_count > MICA_TRAINER_MOST_METRICS || (a->metric_count > 0 && a->metrics == NULL) ||
-      (a->ema != 0 && !(a->ema > 0 && a->ema < 1)) ||
-      (a->compute != MICA_DTYPE_NONE && !mica_dtype_is_float(a->compute)))
-    return mica_error_set(
-        error, MICA_INVALID,
-        "the trainer's options: expected at most %d arrays, %d measures with a function and %d "
-        "metrics, accumulate of 0 or more, ema in (0, 1), a float dtype to compute in",
-        MICA_TRAINER_MOST_ARRAYS, MICA_TRAINER_MOST_MEASURES, MICA_TRAINER_MOST_METRICS);
+  const char *wrong = wrong_option(a);
+  if (wrong != NULL) return mica_error_set(error, MICA_INVALID, "the trainer's option %s", wrong);
   if (count != expected)
     return mica_error_set(error, MICA_INVALID, "a batch of %zu arrays, expected %zu", count,
                           expected);
@@ -179,6 +187,10 @@ mica_status mica_trainer_step(mica_trainer *trainer, mica_tensor *const *batch, 
   size_t expected = trainer == NULL ? 0 : trainer->args.inputs + trainer->args.targets;
   mica_status status = check_batch(trainer, batch, count, expected, error);
   if (status != MICA_OK) return status;
+  if (trainer->args.rate == NULL && trainer->args.learning_rate == 0 && !trainer->rate_was_set)
+    return mica_error_set(error, MICA_INVALID,
+                          "the trainer has no learning rate: expected .learning_rate or .rate "
+                          "(mica_trainer_set_rate(trainer, 0) to train with none)");
   double rate = next_rate(trainer);
   status = step_inputs(trainer, batch, count, rate, in, error);
   out[0] = trainer->loss;

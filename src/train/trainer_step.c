@@ -272,6 +272,15 @@ static void train_parameters(step_work *w, mica_value rate, mica_value apply, mi
   update_ema(w, updates, apply);
 }
 
+static void nothing_to_train(mica_graph *graph, const mica_store *store) {
+  mica_error groups = {0};
+  bool frozen = mica_store_parameter_count(store, false) > 0;
+  bool unmatched = mica_store_check_groups(store, &groups) != MICA_OK;
+  mica_fail(graph, MICA_INVALID, "trainer: the model has no variables to train%s%s%s",
+            frozen ? "; all that it has are states or frozen" : "", unmatched ? "; " : "",
+            unmatched ? groups.message : "");
+}
+
 void mica_trainer_build_step(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
   const mica_trainer *trainer = user;
   const mica_trainer_args *a = &trainer->args;
@@ -284,7 +293,7 @@ void mica_trainer_build_step(mica_graph *graph, const mica_value *in, mica_value
   if (!make_work(&w, scope))
     mica_fail(graph, MICA_OUT_OF_MEMORY, "trainer: out of memory");
   else if (w.count == 0 && mica_is_valid(outcome.total))
-    mica_fail(graph, MICA_INVALID, "trainer: the model has no variables to train");
+    nothing_to_train(graph, a->store);
   mica_value updates = counter(state, "updates"), batches = counter(state, "batches");
   if (mica_is_valid(outcome.total) && w.count > 0) {
     mica_scope_push(graph, "trainer");

@@ -131,6 +131,21 @@ static mica_status on_end(mica_training_state *s, void *user, mica_error *error)
   return MICA_OK;
 }
 
+static mica_status on_evaluation(mica_training_state *s, void *user, mica_error *error) {
+  mica_training_view *view = user;
+  const mica_evaluation *e = s->evaluation;
+  mica_metric metrics[1 + MICA_TRAINER_MOST_MEASURES + MICA_TRAINER_MOST_METRICS] = {
+      {"loss", e->result.loss}};
+  size_t count = 1;
+  for (size_t i = 0; i < view->options.measure_count; i++)
+    if (view->options.measures[i])
+      metrics[count++] = (mica_metric){view->options.measures[i], e->result.measures[i]};
+  for (size_t i = 0; i < mica_trainer_metric_count(s->trainer); i++)
+    if (!isnan(e->metrics[i])) /* a metric of several numbers has none here */
+      metrics[count++] = (mica_metric){mica_trainer_metric_name(s->trainer, i), e->metrics[i]};
+  return mica_training_view_report(view, e->name, metrics, count, error);
+}
+
 static mica_status open_files(mica_training_view *view, mica_error *error) {
   mica_ui_text path = {0};
   mica_metrics_log_options log = {.struct_size = sizeof log, .flush_seconds = 1};
@@ -175,8 +190,8 @@ mica_status mica_training_view_open(mica_training_loop *loop,
   if (!view->title || (o.folder && !view->folder))
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "training_view: out of memory");
   if (status == MICA_OK && view->folder) status = open_files(view, error);
-  static mica_training_hook *const hooks[] = {on_start, on_step, on_epoch, on_end};
-  for (int i = 0; i < 4 && status == MICA_OK; i++) {
+  static mica_training_hook *const hooks[] = {on_start, on_step, on_epoch, on_end, on_evaluation};
+  for (int i = 0; i < 5 && status == MICA_OK; i++) {
     status = mica_training_loop_on(loop, (mica_training_event)i, hooks[i], view,
                                    .name = "training_view", .priority = 100);
     if (status != MICA_OK) mica_error_set(error, status, "training_view: no hook can be added");

@@ -70,8 +70,8 @@ MICA_API int64_t mica_store_summary(const mica_store *store, char *text, size_t 
 
 /* ---- groups of parameters -------------------------------------------------------------------- */
 
-/* A rule for all variables whose path matches: `*` stands for any part of a name, `**` for any part of a
- * path. Rules are kept in their order; factors multiply, of names and frozen the last rule counts:
+/* A rule for all variables whose path matches: `*` stands for any part of a name, `?` for one character of it, `**` for any
+ * part of a path. Rules are kept in their order; factors multiply, of names and frozen the last rule counts:
  *   mica_store_group(store, "**", .frozen = true), mica_store_group(store, "head/" "**", .trained = true). */
 typedef struct {
   size_t struct_size;
@@ -90,6 +90,8 @@ MICA_API mica_status mica_store_group_with(const mica_store_group_args *args);
 #define mica_store_group(...) \
   mica_store_group_with(      \
       &(mica_store_group_args){.struct_size = sizeof(mica_store_group_args), __VA_ARGS__})
+/* MICA_INVALID with the patterns of groups that match no variable: they may be misspelt. To be asked after a trace. */
+MICA_API mica_status mica_store_check_groups(const mica_store *store, mica_error *error);
 /* Whether a path matches a pattern. */
 MICA_API bool mica_path_matches(const char *pattern, const char *path);
 

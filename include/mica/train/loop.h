@@ -33,6 +33,7 @@ typedef struct {
   bool stop;             /* set it to end after this step's hooks */
   const char *reason;    /* why, if set: static text */
   mica_dataset *dataset; /* that the run goes over, borrowed; NULL: a function gives the batches */
+  const struct mica_evaluation *evaluation; /* MICA_ON_EVALUATION: which; NULL elsewhere */
 } mica_training_state;
 typedef mica_status mica_training_hook(mica_training_state *state, void *user, mica_error *error);
 /* A number by which runs are judged, from an evaluation for instance. */
@@ -40,10 +41,11 @@ typedef mica_status mica_training_measure(mica_training_state *state, double *ou
                                           mica_error *error);
 
 typedef enum {
-  MICA_ON_START, /* of a run */
-  MICA_ON_STEP,  /* after a step */
-  MICA_ON_EPOCH, /* after the last batch of an epoch */
-  MICA_ON_END    /* of a run, after a failure too */
+  MICA_ON_START,     /* of a run */
+  MICA_ON_STEP,      /* after a step */
+  MICA_ON_EPOCH,     /* after the last batch of an epoch */
+  MICA_ON_END,       /* of a run, after a failure too */
+  MICA_ON_EVALUATION /* behind each mica_evaluation_hook, in front of its `then` */
 } mica_training_event;
 typedef struct {
   size_t struct_size;
@@ -52,7 +54,7 @@ typedef struct {
   mica_training_hook *hook;
   void *user;
   const struct mica_names_only *named_;
-  const char *name; /* for errors; NULL: "hook" */
+  const char *name; /* in front of its errors; NULL: none */
   int32_t priority; /* lower first; equal ones in the order of being added */
   /* Of steps or epochs: only every n-th; at most once in so many seconds; only n times over the run, spread evenly; or at steps
    * first, first factor, first factor^2, .. Always at the last one as well. One of them. */
@@ -91,8 +93,9 @@ MICA_API const mica_training_state *mica_training_loop_state(const mica_training
 /* A hook that evaluates on a data set (mica_trainer_evaluate_dataset), and the measure of its last call. A plain value; {0}
  * its results to begin with.
  *   mica_evaluation test = {.dataset = images, .then = report, .then_user = &test};
- *   mica_training_loop_on(loop, MICA_ON_EPOCH, mica_evaluation_hook, &test); */
-typedef struct {
+ *   mica_training_loop_on(loop, MICA_ON_EPOCH, mica_evaluation_hook, &test);
+ * A view of the training (mica/ui/training.h) shows its numbers. */
+typedef struct mica_evaluation {
   mica_dataset *dataset;
   bool averaged;            /* with the averages of the parameters in their place (`ema`) */
   mica_training_hook *then; /* called behind each; may be NULL */
@@ -101,6 +104,7 @@ typedef struct {
   mica_trainer_result result; /* of the last one, and its metrics and step */
   double metrics[MICA_TRAINER_MOST_METRICS];
   int64_t step;
+  const char *name; /* of the data, in logs and plots; NULL: "evaluation" */
 } mica_evaluation;
 MICA_API mica_status mica_evaluation_hook(mica_training_state *state, void *user,
                                           mica_error *error);

@@ -52,7 +52,7 @@ typedef struct {
   void *user;             /* of the functions */
   size_t inputs, targets; /* how many arrays of a batch are which, in this order; 0: 1 */
   mica_optimizer optimizer;
-  double learning_rate;
+  double learning_rate;     /* the first step fails if there is neither this nor a rate */
   mica_rate_function *rate; /* in place of learning_rate */
   void *rate_user;
   mica_trainer_measures *measures;

@@ -29,7 +29,7 @@ typedef struct {
   bool no_events;      /* no file for TensorBoard */
 } mica_training_view_options;
 
-/* Adds hooks to the loop: numbers of the step (loss, measures, learning rate, norm of the gradients) go
+/* Adds hooks to the loop, evaluations of mica_evaluation_hook among them: numbers of the step (loss, measures, learning rate, norm of the gradients) go
  * to the log, means over about 50 steps to the progress line. The page takes at most a twentieth of the
  * time, however long the log is. After a failure the loop is not to be run. */
 MICA_API mica_status mica_training_view_open(mica_training_loop *loop,

@@ -38,13 +38,19 @@ mica_value mica_nn_fnn_with(const mica_nn_fnn_args *given) {
   if (a.dropout == 0) a.dropout = mica_scope_get_number(scope, "fnn_dropout", 0);
   mica_nn_activation activation = MICA_NN_RELU;
   bool known = mica_nn_activation_from_name(a.activation, &activation);
-  if (!known || a.out < 1 || a.units < 1 || (a.ensemble > 1 && mica_rank_of(a.x) != 2) ||
-      mica_nn_activation_is_gated(activation))
+  const char *path = mica_scope_path(scope);
+  if (!known || mica_nn_activation_is_gated(activation))
+    return mica_fail(graph, MICA_INVALID, "fnn \"%s\": activation \"%.40s\" is %s", path,
+                     a.activation,
+                     known ? "a gated one: expected one that keeps the size" : "unknown");
+  if (a.out < 1 || a.units < 1)
     return mica_fail(graph, MICA_INVALID,
-                     "fnn \"%s\": expected out (%" PRId64
-                     ") and units above 0, a plain activation (\"%.40s\"), "
-                     "and x [batch, in] for an ensemble",
-                     mica_scope_path(scope), a.out, a.activation);
+                     "fnn \"%s\": expected out and units above 0, not %" PRId64 " and %" PRId64,
+                     path, a.out, a.units);
+  if (a.ensemble > 1 && mica_rank_of(a.x) != 2)
+    return mica_fail(graph, MICA_INVALID,
+                     "fnn \"%s\": expected x [batch, in] for an ensemble, not rank %d", path,
+                     (int)mica_rank_of(a.x));
   mica_value x = a.x;
   if (a.ensemble > 1) {
     mica_shape wide = MICA_DIMS(a.ensemble, mica_dim_of(x, 0), mica_dim_of(x, 1));

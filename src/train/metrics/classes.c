@@ -148,6 +148,14 @@ static void share_update(const mica_metric_definition *m, const mica_metric_args
     add[1] = mica_bincount(called, batch.w, classes);
     add[2] = mica_bincount(there, batch.w, classes);
   } else {
+    bool scores = mica_is_valid(args->prediction) && mica_is_valid(args->target) && !multilabel &&
+                  mica_rank_of(args->prediction) == mica_rank_of(args->target) + 1;
+    if (scores) { /* what the shapes of all classes look like */
+      mica_fail(args->prediction.graph, MICA_INVALID,
+                "%s: scores of several classes: expected the option classes, %" PRId64,
+                m->rule->name, mica_dim_of(args->prediction, -1));
+      return;
+    }
     if (!mica_metric_batch_begin(&batch, m, args, MICA_TARGET_SAME, multilabel)) return;
     if (multilabel && (!classes || mica_dim_of(batch.call.x, -1) != classes)) {
       mica_loss_failed(&batch.call,

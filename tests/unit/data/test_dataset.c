@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Data sets: every stage against what it should give, epoch by epoch; positions saved at every batch of many
  * pipelines and restored in fresh ones, which then give exactly the rest; errors, ends, threads. */
+#include <math.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -462,6 +463,22 @@ TEST(normalizes) {
   CHECK_STATUS(mica_dataset_statistics(d, 5, true, &mean, &deviation, &(mica_error){0}),
                MICA_INVALID);
   CHECK(mean == NULL);
+  mica_dataset_destroy(d);
+  /* What is missing does not count: 1, 3 and 5; 2 alone; nothing. */
+  const double rows[] = {1, NAN, NAN, 3, 2, NAN, NAN, NAN, NAN, 5, NAN, NAN};
+  mica_tensor *table = mica_tensor_from_doubles(MICA_F32, MICA_DIMS(4, 3), rows);
+  d = mica_dataset_from_tensors(
+      &(mica_memory_options){
+          .struct_size = sizeof(mica_memory_options), .tensors = &table, .count = 1, .batch = 3},
+      &error);
+  CHECK_OK_ERROR(mica_dataset_statistics(d, 0, false, &mean, &deviation, &error), &error);
+  CHECK_OK(mica_tensor_read_doubles(mean, means, 3, NULL));
+  CHECK_OK(mica_tensor_read_doubles(deviation, deviations, 3, NULL));
+  CHECK_NEAR(means[0], 3, 1e-6);
+  CHECK_NEAR(deviations[0], sqrt(8.0 / 3), 1e-6);
+  CHECK(means[1] == 2 && deviations[1] == 1);
+  CHECK(isnan(means[2]) && isnan(deviations[2]));
+  mica_tensor_release(mean), mica_tensor_release(deviation), mica_tensor_release(table);
   mica_dataset_destroy(d);
 }
 

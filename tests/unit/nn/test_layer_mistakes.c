@@ -71,7 +71,10 @@ TEST(messages) {
   CHECK_SAYS(mica_nn_gru(s, lines, .units = 3, .reverse = true, .bidirectional = true),
              "not reverse and bidirectional");
   CHECK_SAYS(mica_nn_fnn(s, lines, .out = 2, .activation = "sine"),
-             "a plain activation (\"sine\")");
+             "activation \"sine\" is unknown");
+  CHECK_SAYS(mica_nn_fnn(s, lines, .out = 2, .activation = "glu"), "is a gated one");
+  CHECK_SAYS(mica_nn_fnn(s, lines), "expected out and units above 0, not 0 and 64");
+  CHECK_SAYS(mica_nn_fnn(s, lines, .out = 2, .ensemble = 2), "expected x [batch, in]");
   CHECK_SAYS(mica_nn_experts(s, lines, .experts = 2, .chosen = 3), "of which some (3) are chosen");
   CHECK_SAYS(mica_nn_rational(s, lines, .groups = 3), "groups (3) that divide the channels (8)");
   CHECK_SAYS(mica_nn_kan(s, lines, .units = 2, .low = 2, .high = 1), "low below high");

@@ -233,7 +233,7 @@ TEST(mistakes) {
   mica_store_destroy(store);
   store = mica_store_create(device, 1);
   trainer = mica_trainer_create(store, model, loss, .optimizer = mica_optimizer_adam(.beta1 = 0.9),
-                                .metrics = wrong, .metric_count = 1);
+                                .learning_rate = 0.1, .metrics = wrong, .metric_count = 1);
   error = (mica_error){0};
   CHECK_STATUS(mica_trainer_step(trainer, tensors, 2, &error), MICA_INVALID);
   CHECK(strstr(error.message, "window is not an option") != NULL);

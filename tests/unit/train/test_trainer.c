@@ -353,6 +353,134 @@ static mica_value explodes(mica_scope *scope, const mica_value *in, void *user) 
   return x;
 }
 
+static mica_status refuses(mica_training_state *state, void *user, mica_error *error) {
+  (void)user;
+  if (state->step < 2) return MICA_OK;
+  return user ? MICA_IO : mica_error_set(error, MICA_INVALID, "I do not like step 2");
+}
+/* The second batch holds NaN. */
+static mica_status next_with_nan(void *user, mica_tensor **batch, size_t count, bool *out_end,
+                                 mica_error *error) {
+  mica_status status = next_batch(user, batch, count, out_end, error);
+  float x[32];
+  if (status != MICA_OK || *out_end || ((source *)user)->at != 2) return status;
+  memcpy(x, mica_tensor_data(batch[0]), sizeof x);
+  x[4 * 2 + 1] = NAN;
+  return mica_tensor_write(batch[0], x, sizeof x, error);
+}
+
+/* Values of options count: what is clipped, what may go wrong how often, and when time has passed. */
+TEST(options) {
+  mica_store *store = mica_store_create(device, 1);
+  mica_error error = {0};
+  mica_tensor *batch[2];
+  source s = {0, 5};
+  mica_trainer *trainer =
+      mica_trainer_create(store, linear, square, .optimizer = mica_optimizer_sgd(.momentum = 0));
+  make_batch(0, 8, batch);
+  CHECK_STATUS(mica_trainer_step(trainer, batch, 2, &error), MICA_INVALID);
+  CHECK_STR_CONTAINS(error.message, "no learning rate");
+  error = (mica_error){0};
+  mica_trainer_set_rate(trainer, 0);
+  CHECK_OK_ERROR(mica_trainer_step(trainer, batch, 2, &error), &error);
+  mica_trainer_destroy(trainer);
+
+  /* Each gradient is cut to 1e-3: a step of SGD moves by the rate times that. */
+  trainer =
+      mica_trainer_create(store, linear, square, .optimizer = mica_optimizer_sgd(.momentum = 0),
+                          .learning_rate = 1, .clip_value = 1e-3);
+  mica_tensor *before = value_of(store, "d/kernel");
+  CHECK_OK_ERROR(mica_trainer_step(trainer, batch, 2, &error), &error);
+  CHECK(mica_trainer_last(trainer).gradient_norm > 1e-2);
+  mica_tensor *after = value_of(store, "d/kernel");
+  const float *a = mica_tensor_data(before), *b = mica_tensor_data(after);
+  for (int i = 0; a && b && i < 4; i++) CHECK_NEAR(fabsf(a[i] - b[i]), 1e-3, 1e-6);
+  mica_tensor_release(before), mica_tensor_release(after);
+  mica_trainer_destroy(trainer);
+
+  /* Without the guard a step that is not finite is made. */
+  float bad[32];
+  memcpy(bad, mica_tensor_data(batch[0]), sizeof bad);
+  bad[3] = INFINITY;
+  for (int i = 0; i < 2; i++) {
+    mica_store *own = mica_store_create(device, 1);
+    trainer =
+        mica_trainer_create(own, linear, square, .optimizer = mica_optimizer_sgd(.momentum = 0),
+                            .learning_rate = 1, .no_guard = i == 1);
+    CHECK_OK_ERROR(mica_trainer_step(trainer, batch, 2, &error), &error);
+    CHECK_OK(mica_tensor_write(batch[0], bad, sizeof bad, NULL));
+    CHECK_OK_ERROR(mica_trainer_step(trainer, batch, 2, &error), &error);
+    CHECK(mica_trainer_last(trainer).skipped);
+    after = value_of(own, "d/kernel");
+    b = mica_tensor_data(after);
+    CHECK((b && isfinite(b[3])) == (i == 0));
+    CHECK_EQ_INT(mica_trainer_updates(trainer), 1 + i);
+    mica_tensor_release(after);
+    mica_trainer_destroy(trainer), mica_store_destroy(own);
+    bad[3] = i == 0 ? bad[2] : bad[3];
+    CHECK_OK(mica_tensor_write(batch[0], bad, sizeof bad, NULL));
+    bad[3] = INFINITY;
+  }
+  drop(batch);
+
+  /* What is wrong with the data is said, unless so many steps are tolerated. */
+  trainer = mica_trainer_create(
+      store, linear, square, .optimizer = mica_optimizer_sgd(.momentum = 0), .learning_rate = 0.01);
+  mica_training_loop *loop = mica_training_loop_create(trainer);
+  CHECK_STATUS(mica_training_loop_run(loop, next_with_nan, &s, 10, 0, &error), MICA_INVALID);
+  CHECK_STR_CONTAINS(error.message,
+                     "step 2: the loss is not finite: array 0 of the batch holds NaN at [2, 1]");
+  error = (mica_error){0};
+  s = (source){0, 5};
+  mica_training_loop_resume(loop, 0, 0);
+  mica_training_loop_tolerate(loop, 1);
+  CHECK_OK_ERROR(mica_training_loop_run(loop, next_with_nan, &s, 10, 0, &error), &error);
+  mica_training_loop_destroy(loop);
+
+  /* Hooks by time, and what their failures are called. */
+  loop = mica_training_loop_create(trainer);
+  record often = {""}, seldom = {""};
+  CHECK_OK(mica_training_loop_on(loop, MICA_ON_STEP, on_three, &often, .every_seconds = 1e-9));
+  CHECK_OK(mica_training_loop_on(loop, MICA_ON_STEP, on_three, &seldom, .every_seconds = 1e6));
+  s = (source){0, 5};
+  CHECK_OK_ERROR(mica_training_loop_run(loop, next_batch, &s, 3, 0, &error), &error);
+  CHECK_EQ_STR(often.text, "s1 s2 s3 ");
+  CHECK_EQ_STR(seldom.text, "s3 "); /* the last step counts for all */
+  mica_training_loop_destroy(loop);
+  for (int i = 0; i < 2; i++) {
+    loop = mica_training_loop_create(trainer);
+    CHECK_OK(mica_training_loop_on(loop, MICA_ON_STEP, refuses, i ? &s : NULL, .name = "critic"));
+    s = (source){0, 5};
+    error = (mica_error){0};
+    CHECK(mica_training_loop_run(loop, next_batch, &s, 3, 0, &error) != MICA_OK);
+    CHECK_EQ_STR(error.message, i ? "critic: input/output error" : "critic: I do not like step 2");
+    mica_training_loop_destroy(loop);
+  }
+  mica_trainer_destroy(trainer);
+
+  /* Mistakes in options are told one by one. */
+  trainer =
+      mica_trainer_create(store, linear, square, .optimizer = mica_optimizer_sgd(.momentum = 0),
+                          .learning_rate = 1, .ema = 2);
+  make_batch(0, 8, batch);
+  error = (mica_error){0};
+  CHECK_STATUS(mica_trainer_step(trainer, batch, 2, &error), MICA_INVALID);
+  CHECK_EQ_STR(error.message, "the trainer's option ema: expected a number in (0, 1)");
+  mica_trainer_destroy(trainer);
+  CHECK_OK(mica_store_group(store, "**", .frozen = true));
+  CHECK_OK(mica_store_group(store, "**_lora_?", .trained = true));
+  trainer = mica_trainer_create(store, linear, square,
+                                .optimizer = mica_optimizer_sgd(.momentum = 0), .learning_rate = 1);
+  error = (mica_error){0};
+  CHECK_STATUS(mica_trainer_step(trainer, batch, 2, &error), MICA_INVALID);
+  CHECK_STR_CONTAINS(error.message,
+                     "no variables to train; all that it has are states or frozen; "
+                     "groups that no variable belongs to: \"**_lora_?\"");
+  drop(batch);
+  mica_trainer_destroy(trainer);
+  mica_store_destroy(store);
+}
+
 TEST(mistakes) {
   mica_store *store = mica_store_create(device, 1);
   mica_trainer *trainer =
@@ -389,7 +517,7 @@ TEST(mistakes) {
 int main(int argc, char **argv) {
   static const check_case cases[] = {
       TEST_CASE(accumulation), TEST_CASE(rates), TEST_CASE(averages), TEST_CASE(guard),
-      TEST_CASE(halves),       TEST_CASE(loop),  TEST_CASE(mistakes)};
+      TEST_CASE(halves),       TEST_CASE(loop),  TEST_CASE(options),  TEST_CASE(mistakes)};
   mica_device_options options = {.struct_size = sizeof options, .threads = check_threads(2)};
   device = mica_device_open(&options, NULL);
   int code = check_main(argc, argv, cases, (int)(sizeof cases / sizeof cases[0]));

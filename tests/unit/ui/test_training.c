@@ -50,6 +50,19 @@ static mica_status next_batch(void *user, mica_tensor **batch, size_t count, boo
   return MICA_OK;
 }
 
+/* y = 3 x, for evaluations. */
+static mica_dataset *validation_rows(void) {
+  double x[8], y[8];
+  for (int i = 0; i < 8; i++) x[i] = i / 8.0, y[i] = 3 * x[i];
+  mica_tensor *tensors[] = {mica_tensor_from_doubles(MICA_F32, MICA_DIMS(8, 1), x),
+                            mica_tensor_from_doubles(MICA_F32, MICA_DIMS(8, 1), y)};
+  mica_memory_options rows = {
+      .struct_size = sizeof rows, .tensors = tensors, .count = 2, .batch = 4};
+  mica_dataset *made = mica_dataset_from_tensors(&rows, NULL);
+  mica_tensor_release(tensors[0]), mica_tensor_release(tensors[1]);
+  return made;
+}
+
 typedef struct {
   mica_device *device;
   mica_store *store;
@@ -92,7 +105,12 @@ TEST(loops_are_shown) {
                                   .page_seconds = 1e-6};
   if (!CHECK_OK_ERROR(mica_training_view_open(f.loop, &o, &view, &error), &error)) return;
   int at = 0;
+  mica_dataset *valid = validation_rows();
+  mica_evaluation evaluation = {.dataset = valid, .name = "valid"};
+  CHECK_OK(
+      mica_training_loop_on(f.loop, MICA_ON_EPOCH, mica_evaluation_hook, &evaluation, .every = 2));
   CHECK_OK_ERROR(mica_training_loop_run(f.loop, next_batch, &at, 0, 6, &error), &error);
+  mica_dataset_destroy(valid);
   snprintf(path, sizeof path, "%s/plot.html.js", folder);
   CHECK_STR_CONTAINS(contents(fopen(path, "rb")),
                      "\"live\":1e-06"); /* it has been drawn on the way */
@@ -114,6 +132,10 @@ TEST(loops_are_shown) {
   CHECK_EQ_INT(mica_runs_find(runs, 0, MICA_METRICS_TRAIN, NULL, "learning rate").count, 30);
   curve = mica_runs_find(runs, 0, MICA_METRICS_EVALUATION, "test", "error");
   CHECK(curve.count == 1 && curve.step[0] == 30 && curve.epoch[0] == 6);
+  curve = mica_runs_find(runs, 0, MICA_METRICS_EVALUATION, "valid", "error");
+  CHECK(curve.count == 3 && curve.step[0] == 10);
+  curve = mica_runs_find(runs, 0, MICA_METRICS_EVALUATION, "valid", "loss");
+  CHECK(curve.count == 3 && curve.value[2] < curve.value[0]);
   mica_runs_destroy(runs);
   const char *printed = contents(progress);
   CHECK_STR_CONTAINS(printed, "a run ");
