@@ -9,6 +9,22 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/mica" DESTINATION "${CMAKE_INST
 
 if(TARGET cmd_mica)
   install(TARGETS cmd_mica RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  # Its manual page and completions, as the command itself writes them.
+  function(mica_install_page folder file)
+    list(JOIN ARGN "\" \"" words)
+    install(CODE "
+      set(folder \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${folder}\")
+      file(MAKE_DIRECTORY \"\${folder}\")
+      execute_process(COMMAND \"$<TARGET_FILE:cmd_mica>\" \"${words}\"
+                      OUTPUT_FILE \"\${folder}/${file}\" RESULT_VARIABLE code)
+      if(NOT code EQUAL 0)
+        message(WARNING \"mica ${words}: \${code}\")
+      endif()")
+  endfunction()
+  mica_install_page("${CMAKE_INSTALL_MANDIR}/man1" mica.1 manual)
+  mica_install_page("${CMAKE_INSTALL_DATADIR}/bash-completion/completions" mica completion bash)
+  mica_install_page("${CMAKE_INSTALL_DATADIR}/zsh/site-functions" _mica completion zsh)
+  mica_install_page("${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d" mica.fish completion fish)
 endif()
 
 # The targets are exported under the names <name>_static and <name>_shared; MicaConfig.cmake names the one

@@ -23,6 +23,9 @@ MICA_API mica_status mica_xla_plugin_file(const char *name, const char *folder, 
 
 /* "cuda" where NVIDIA's driver is loaded, whether or not a plugin is there; else "cpu". */
 MICA_API const char *mica_xla_accelerator(void);
+/* Whether the driver of a plugin's devices is there, as far as files tell: "cuda" (or "cuda12", ..) asks for NVIDIA's; true for
+ * "cpu" and for names that are not known. */
+MICA_API bool mica_xla_has_driver(const char *name);
 
 /* ---- StableHLO from and for others ----------------------------------------------------------- */
 

@@ -60,7 +60,10 @@ mica_status mica_plugin_prepare(const char *backend, mica_plugin_say *say, void 
   if (mica_xla_plugin_file(name, NULL, path, sizeof path, NULL) == MICA_OK) return MICA_OK;
   if (is_set("MICA_NO_AUTO_INSTALL") || (is_set("CI") && !is_set("MICA_AUTO_INSTALL")))
     return MICA_OK; /* opening the device says what is missing and how to get it */
-  return install_first(name[0] != 0 ? name : mica_xla_accelerator(), say, user, error);
+  const char *wanted = name[0] != 0 ? name : mica_xla_accelerator();
+  if (!mica_xla_has_driver(wanted))
+    return MICA_OK; /* nothing is downloaded for devices that are not there */
+  return install_first(wanted, say, user, error);
 }
 
 #else

@@ -62,6 +62,7 @@ diff expected.txt installed.txt || fail 'the installed headers are not those of 
 for file in libmica.a libmica.so libmica.so.0 pkgconfig/mica.pc cmake/Mica/MicaConfig.cmake cmake/Mica/MicaConfigVersion.cmake; do
   [ -e "$library_folder/$file" ] || fail "not installed: $file"
 done
+if [ -e "$prefix/bin/mica" ] && ! grep -q 'mica plugin' "$prefix/share/man/man1/mica.1"; then fail 'the manual page is not installed'; fi
 if grep -rlF -- "$MICA_SOURCE_DIR" "$prefix/include" "$library_folder/cmake" "$library_folder/pkgconfig"; then
   fail 'installed files name the source tree'
 fi

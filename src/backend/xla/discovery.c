@@ -137,6 +137,16 @@ const char *mica_xla_accelerator(void) {
   return has_driver(&known_plugins[0], "") ? known_plugins[0].name : "cpu";
 }
 
+bool mica_xla_has_driver(const char *name) {
+  for (size_t i = 0; name != NULL && i < KNOWN_PLUGIN_COUNT; i++) {
+    const known_plugin *plugin = &known_plugins[i];
+    size_t length = strlen(plugin->name);
+    bool same = strncmp(name, plugin->name, length) == 0 && strchr("0123456789", name[length]);
+    if (same) return plugin->drivers[0] == NULL || has_driver(plugin, "");
+  }
+  return true;
+}
+
 mica_status mica_xla_plugin_find(const char *name, char path[XLA_PATH_SIZE], mica_error *error) {
   const known_plugin *plugin = plugin_named(name);
   path[0] = '\0';
@@ -151,9 +161,12 @@ mica_status mica_xla_plugin_find(const char *name, char path[XLA_PATH_SIZE], mic
   if (find_anywhere(plugin, given, sizeof(given), own, sizeof(own), path)) return MICA_OK;
   return mica_error_set(
       error, MICA_NOT_FOUND,
-      "xla:%s: no plugin in %s%.300s%s%.300s; install it by `mica plugin install %s`, or name its "
+      "xla:%s: %sno plugin in %s%.300s%s%.300s; install it by `mica plugin install %s`, or name "
+      "its "
       "folder in $MICA_XLA_PLUGIN_DIR",
-      name, given[0] != '\0' ? "$MICA_XLA_PLUGIN_DIR=" : "$MICA_XLA_PLUGIN_DIR (not set)", given,
+      name,
+      mica_xla_has_driver(name) ? "" : "the driver of its devices is not on this machine, and ",
+      given[0] != '\0' ? "$MICA_XLA_PLUGIN_DIR=" : "$MICA_XLA_PLUGIN_DIR (not set)", given,
       own[0] != '\0' ? " nor in " : "", own, name);
 }
 
