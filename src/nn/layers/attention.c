@@ -156,7 +156,7 @@ static mica_value attend_by_scores(const nn_attention *w, mica_value q, mica_val
     score = mica_select(mica_broadcast_to(seen, mica_shape_of(score)), score,
                         mica_full_like(score, -1e30));
   mica_value weights = mica_convert(mica_softmax(score, -1), mica_dtype_of(v));
-  if (w->a.dropout > 0) weights = mica_nn_dropout(w->a.scope, weights, w->a.dropout);
+  if (w->a.dropout > 0) weights = mica_nn_dropout_within(w->a.scope, weights, w->a.dropout);
   return mica_matmul(weights, v);
 }
 

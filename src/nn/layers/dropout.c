@@ -25,23 +25,33 @@ static bool wants_noise(mica_scope *scope, mica_value x, double rate, const char
   return mica_scope_is_training(scope) && rate > 0;
 }
 
+/* The same, and what follows is named by the scope, until mica_nn_leave. */
+static bool enter_noise(mica_scope *scope, mica_value x, double rate, const char *name) {
+  return wants_noise(scope, x, rate, name) && mica_nn_enter(scope, x, name);
+}
+
 /* x / (1 - rate) where kept, else 0. */
 static mica_value keep_scaled(mica_value x, mica_value kept, double rate) {
   return mica_select(kept, mica_mul(x, 1 / (1 - rate)), mica_zeros_like(x));
 }
 
-mica_value mica_nn_dropout(mica_scope *scope, mica_value x, double rate) {
+mica_value mica_nn_dropout_within(mica_scope *scope, mica_value x, double rate) {
   if (!wants_noise(scope, x, rate, "dropout")) return x;
   mica_value kept = mica_random_bernoulli(mica_scope_key(scope), 1 - rate, mica_shape_of(x));
   return keep_scaled(x, kept, rate);
 }
 
+mica_value mica_nn_dropout(mica_scope *scope, mica_value x, double rate) {
+  if (!enter_noise(scope, x, rate, "dropout")) return x;
+  return mica_nn_leave(scope, mica_nn_dropout_within(scope, x, rate));
+}
+
 mica_value mica_nn_drop_path(mica_scope *scope, mica_value x, double rate) {
-  if (!wants_noise(scope, x, rate, "drop_path")) return x;
+  if (!enter_noise(scope, x, rate, "drop_path")) return x;
   mica_shape shape = mica_shape_of(x);
   for (int32_t i = 1; i < shape.rank; i++) shape.dim[i] = 1;
   mica_value kept = mica_random_bernoulli(mica_scope_key(scope), 1 - rate, shape);
-  return keep_scaled(x, mica_broadcast_to(kept, mica_shape_of(x)), rate);
+  return mica_nn_leave(scope, keep_scaled(x, mica_broadcast_to(kept, mica_shape_of(x)), rate));
 }
 
 /* Corners of blocks are drawn where whole blocks fit, at the rate that makes the expected part of cells come out
@@ -56,6 +66,7 @@ mica_value mica_nn_drop_block(mica_scope *scope, mica_value x, double rate, int3
         "drop_block in scope \"%s\": expected x [batch, spatial..., channels] and a size above "
         "0, not rank %d and size %d",
         mica_scope_path(scope), (int)shape.rank, (int)size);
+  if (!mica_nn_enter(scope, x, "drop_block")) return x;
   mica_shape corners = shape;
   corners.dim[shape.rank - 1] = 1;
   double gamma = rate;
@@ -75,14 +86,14 @@ mica_value mica_nn_drop_block(mica_scope *scope, mica_value x, double rate, int3
   mica_value wide = mica_widen(x), mask = mica_convert(kept, mica_dtype_of(wide));
   mica_value left = mica_reduce_mean(mask, MICA_ALL);
   mica_value scale = mica_div(mask, mica_max(left, 1e-6));
-  return mica_convert(mica_mul(wide, scale), mica_dtype_of(x));
+  return mica_nn_leave(scope, mica_convert(mica_mul(wide, scale), mica_dtype_of(x)));
 }
 
 mica_value mica_nn_gaussian_noise(mica_scope *scope, mica_value x, double deviation) {
   if (!(deviation >= 0))
     return mica_fail(x.graph, MICA_INVALID,
                      "gaussian_noise: expected a deviation of 0 or above, not %g", deviation);
-  if (deviation == 0 || !wants_noise(scope, x, 0.5, "gaussian_noise")) return x;
+  if (deviation == 0 || !enter_noise(scope, x, 0.5, "gaussian_noise")) return x;
   mica_value noise = mica_random_normal(mica_scope_key(scope), mica_type_of(x));
-  return mica_add(x, mica_mul(noise, deviation));
+  return mica_nn_leave(scope, mica_add(x, mica_mul(noise, deviation)));
 }

@@ -13,6 +13,9 @@ bool mica_nn_enter(mica_scope *scope, mica_value x, const char *layer);
 /* Ends that; gives y back. */
 mica_value mica_nn_leave(mica_scope *scope, mica_value y);
 
+/* mica_nn_dropout in a layer that has entered its scope. */
+mica_value mica_nn_dropout_within(mica_scope *scope, mica_value x, double rate);
+
 /* The dtype that parameters are kept in for a layer that computes in `dtype`. */
 mica_dtype mica_nn_master_dtype(mica_dtype dtype);
 /* A parameter in the dtype that the layer computes in; the initializer is `given` or, if that is {0}, `otherwise`. */

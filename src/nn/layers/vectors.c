@@ -61,7 +61,7 @@ mica_value mica_nn_vector_dropout(mica_scope *scope, mica_value x, double rate) 
   mica_shape shape = mica_shape_of(x);
   shape.dim[shape.rank - 1] = 1;
   mica_value ones = mica_full(x.graph, (mica_type){mica_dtype_of(x), shape}, 1);
-  return mica_nn_leave(scope, mica_mul(x, mica_nn_dropout(scope, ones, rate)));
+  return mica_nn_leave(scope, mica_mul(x, mica_nn_dropout_within(scope, ones, rate)));
 }
 
 mica_value mica_nn_vector_products(mica_value x, mica_value y) {
