@@ -134,7 +134,7 @@ static inline bool example_option_of(example *ex, const char *name, const char *
     if (!strcmp(name, texts[i].name)) return (*texts[i].out = value) != NULL;
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
     if (!strcmp(name, numbers[i].name)) {
-      if (i == 1) ex->steps = 0; /* the last one said counts */
+      if (i < 2) *numbers[1 - i].out = 0; /* the last one said counts */
       return value && example_number(value, numbers[i].out) && *numbers[i].out >= numbers[i].least;
     }
   for (const example_option *o = ex->options; o && o->name; o++)
@@ -163,7 +163,7 @@ static inline void example_usage(const example *ex, FILE *out) {
   fprintf(out,
           "%s: %s\n\n"
           "  --steps N         steps in all\n"
-          "  --epochs N        or epochs\n"
+          "  --epochs N        or epochs; of both, the last one said counts\n"
           "  --stop N          end early after step N; schedules stay those of the whole run\n"
           "  --limit N         only the first N rows of each data set\n"
           "  --seed N          of parameters, order, dropout (%llu)\n"
@@ -171,7 +171,7 @@ static inline void example_usage(const example *ex, FILE *out) {
           "  --data DIR        where the data is\n"
           "  --url URL[,URL]   fetch the data there (folders; the files are checked)\n"
           "  --set PATH=VALUE  settings, separated by commas; file:FILE reads them\n"
-          "  --checkpoint DIR  save there now and then, at Ctrl-C and at the end\n"
+          "  --checkpoint DIR  save there now and then, at Ctrl-C or SIGTERM, and at the end\n"
           "  --resume          go on from the newest checkpoint\n"
           "  --log DIR         metrics.jsonl, plot.html and events for TensorBoard\n"
           "  --quiet           no progress\n"
@@ -292,10 +292,10 @@ static inline int64_t example_total_steps(const example *ex) {
 
 /* ---- training --------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t example_stopped; /* by Ctrl-C */
+static volatile sig_atomic_t example_stopped; /* by Ctrl-C or SIGTERM: which */
 
 static inline void example_stop(int number) {
-  example_stopped = 1;
+  example_stopped = number;
   signal(number, SIG_DFL); /* a second one ends at once */
 }
 
@@ -323,7 +323,17 @@ static inline mica_status example_checkpoints(example *ex, mica_dataset *data) {
   ex->saved.struct_size = sizeof ex->saved, ex->saved.folder = ex->checkpoint;
   if (ex->saved.keep == 0) ex->saved.keep = 2;
   ex->saved.report = example_said, ex->saved.report_user = ex;
+  size_t there = 0;
   mica_status status = mica_checkpoint_prepare(ex->checkpoint, &ex->error);
+  if (status == MICA_OK) status = mica_checkpoint_list(ex->checkpoint, NULL, 0, &there, &ex->error);
+  if (status == MICA_OK && there > 0 && !ex->resume) {
+    ex->exit_code = 2;
+    status =
+        mica_error_set(&ex->error, MICA_INVALID,
+                       "--checkpoint %s: there are checkpoints of another run: --resume goes on "
+                       "with it; mica checkpoint --delete removes them",
+                       ex->checkpoint);
+  }
   if (status == MICA_OK)
     status = mica_training_loop_on(ex->loop, MICA_ON_STEP, mica_training_save_hook, &ex->saved,
                                    .every_seconds = seconds, .name = "checkpoint");
@@ -358,9 +368,11 @@ static inline bool example_train(example *ex, mica_dataset *data) {
   if (status == MICA_OK && ex->checkpoint) status = example_checkpoints(ex, data);
   if (status == MICA_OK) {
     void (*before)(int) = signal(SIGINT, example_stop);
+    void (*before_term)(int) = signal(SIGTERM, example_stop);
     status = mica_training_loop_run_dataset(loop, data, example_total_steps(ex),
                                             ex->steps ? 0 : ex->epochs, &ex->error);
     signal(SIGINT, before == SIG_ERR ? SIG_DFL : before);
+    signal(SIGTERM, before_term == SIG_ERR ? SIG_DFL : before_term);
     ex->seconds = mica_training_loop_state(loop)->seconds;
   }
   ex->interrupted = loop && mica_training_loop_state(loop)->stop &&
@@ -368,7 +380,11 @@ static inline bool example_train(example *ex, mica_dataset *data) {
   if (ex->interrupted)
     printf("stopped after step %lld%s\n", (long long)mica_training_loop_state(loop)->step,
            ex->checkpoint ? "; --resume goes on" : "");
-  if (example_stopped) ex->exit_code = 130; /* as shells have it */
+  if (example_stopped) ex->exit_code = 128 + (int)example_stopped; /* as shells have it */
+  if (status == MICA_OK && !ex->interrupted && mica_training_loop_state(loop)->run_step == 0)
+    printf("nothing is left to train: the checkpoint is of step %lld and epoch %lld\n",
+           (long long)mica_training_loop_state(loop)->step,
+           (long long)mica_training_loop_state(loop)->epoch);
   return status == MICA_OK && !ex->interrupted;
 }
 

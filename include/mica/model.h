@@ -111,7 +111,7 @@ typedef struct {
   const char *metric_name;
   double metric;
   bool larger_is_better;
-  /* Afterwards only the newest `keep` and the best `keep_best` are left; keep 0: all. */
+  /* Afterwards only the newest `keep` by their steps, the best `keep_best` and this one are left; keep 0: all. */
   int32_t keep, keep_best;
 } mica_checkpoint_save_options;
 

@@ -251,6 +251,7 @@ static mica_status remove_old(const mica_checkpoint_save_options *options, mica_
   int32_t newer = 0;
   for (size_t i = count; i-- > 0 && status == MICA_OK;) {
     bool keep = !stale[i] && (options->keep <= 0 || newer < options->keep ||
+                              folders.items[i].step == options->step || /* just saved */
                               is_kept_as_best(metrics, known, count, i, options->keep_best,
                                               options->larger_is_better));
     newer += !stale[i];

@@ -362,7 +362,7 @@ static void report_warning(const mica_training_checkpoints *o, const char *warni
   while (*warning) {
     char line[1024];
     size_t size = strcspn(warning, "\n");
-    snprintf(line, sizeof line, "%.*s", (int)(size < 1000 ? size : 1000), warning);
+    snprintf(line, sizeof line, "passed over: %.*s", (int)(size < 1000 ? size : 1000), warning);
     o->report(o->report_user, line);
     warning += size + (warning[size] == '\n');
   }

@@ -22,6 +22,11 @@ run_example linear second --epochs 4 --checkpoint saved --resume --log log
 grep -q 'resumed at step 100' second.txt || fail 'it does not say from where it goes on'
 for file in metrics.jsonl plot.html model.svg model.html; do [ -s "log/$file" ] || fail "log/$file is missing"; done
 
+"$MICA_BUILD_DIR/examples/linear" --quiet --checkpoint saved >refused.txt 2>&1 && fail 'it overwrites another run'
+grep -q 'there are checkpoints of another run' refused.txt || fail 'it does not say whose checkpoints are there'
+run_example linear nothing --epochs 2 --quiet --checkpoint saved --resume
+grep -q 'nothing is left to train: the checkpoint is of step' nothing.txt || fail 'it does not say that it trained nothing'
+
 # Ctrl-C: it saves, says so, and the run goes on from there.
 # A shell starts what runs beside it with SIGINT ignored: a signal that comes before the program's handler is there is lost.
 # The log tells that it trains; should it never end, it runs out of its time on the processor.

@@ -164,6 +164,19 @@ TEST(keeps_what_is_asked_for) {
     mica_tensor_release(wanted);
   }
   mica_checkpoint_destroy(last);
+  /* Another run begins in the same folder: what it has just saved stays, whatever steps are there. */
+  CHECK_OK_ERROR(save(folder, 1, 7, 9, 2, 1, &error), &error);
+  CHECK_OK(mica_checkpoint_list(folder, steps, 8, &count, &error));
+  CHECK(count == 4 && steps[0] == 1 && steps[3] == 5);
+  CHECK_OK_ERROR(save(folder, 2, 7, 9, 2, 1, &error), &error);
+  CHECK_OK(mica_checkpoint_list(folder, steps, 8, &count, &error));
+  CHECK(count == 4 && steps[0] == 2);
+  CHECK_OK(mica_checkpoint_delete(folder, 2, &error));
+  /* Whether one could save there is known before. */
+  CHECK_OK_ERROR(mica_checkpoint_prepare(folder, &error), &error);
+  CHECK_STATUS(mica_checkpoint_prepare("/dev/null/there", &error), MICA_IO);
+  CHECK_STR_CONTAINS(error.message, "cannot make '/dev/null/there'");
+  error = (mica_error){0};
   CHECK_OK(mica_checkpoint_delete(folder, 5, &error));
   CHECK_STATUS(mica_checkpoint_delete(folder, 5, &(mica_error){0}), MICA_NOT_FOUND);
   CHECK_EQ_INT(newest_step(folder), 4);

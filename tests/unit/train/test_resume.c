@@ -247,6 +247,45 @@ TEST(resumed_in_another_process) {
   close_run(&whole);
 }
 
+static void hear(void *user, const char *line) {
+  char *all = user;
+  strncat(all, line, 999 - strlen(all));
+  strncat(all, "\n", 999 - strlen(all));
+}
+
+/* A damaged checkpoint that is passed over and settings that are others now are told. */
+TEST(what_is_told) {
+  const char *folder = check_temporary_path("told");
+  char command[1200], heard[1000] = "";
+  mica_error error = {0};
+  bool found = false;
+  run r;
+  snprintf(command, sizeof command, "rm -rf '%.900s'", folder);
+  if (!CHECK(system(command) == 0) || !open_run(&r, folder)) return;
+  mica_store *store = mica_trainer_store(r.trainer);
+  CHECK_OK(mica_store_set_number(store, "pace", 0.5, &error));
+  CHECK_OK(mica_store_set_text(store, "kind", "plain", &error));
+  CHECK_OK_ERROR(mica_training_loop_run_dataset(r.loop, r.data, 1, 0, &error), &error);
+  CHECK_OK_ERROR(mica_training_save(r.loop, r.data, &r.saved, &error), &error);
+  CHECK_OK_ERROR(mica_training_loop_run_dataset(r.loop, r.data, 2, 0, &error), &error);
+  CHECK_OK_ERROR(mica_training_save(r.loop, r.data, &r.saved, &error), &error);
+  snprintf(command, sizeof command, "truncate -s -9 '%.900s'/step-000000000002*/model.safetensors",
+           folder);
+  CHECK(system(command) == 0);
+  CHECK_OK(mica_store_set_number(store, "pace", 0.25, &error));
+  r.saved.report = hear, r.saved.report_user = heard;
+  CHECK_OK_ERROR(
+      mica_training_restore(r.loop, r.data, &r.saved, MICA_CHECKPOINT_NEWEST, &found, &error),
+      &error);
+  CHECK(found);
+  CHECK_EQ_INT(mica_training_loop_state(r.loop)->step, 1);
+  CHECK_STR_CONTAINS(heard, "passed over: ");
+  CHECK_STR_CONTAINS(heard, "step-000000000002/model.safetensors: ");
+  CHECK_STR_CONTAINS(heard, "setting pace=0.25, saved with 0.5\n");
+  CHECK(strstr(heard, "kind") == NULL);
+  close_run(&r);
+}
+
 /* What does not fit is refused, and nothing has changed. */
 TEST(foreign_checkpoints) {
   const char *folder = check_temporary_path("foreign");
@@ -323,4 +362,5 @@ TEST(full_disk) {
 }
 
 TEST_MAIN(TEST_CASE(resumed_in_another_process), TEST_CASE(full_disk),
-          TEST_CASE(resumed_in_new_objects), TEST_CASE(foreign_checkpoints))
+          TEST_CASE(resumed_in_new_objects), TEST_CASE(what_is_told),
+          TEST_CASE(foreign_checkpoints))
