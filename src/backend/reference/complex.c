@@ -62,6 +62,8 @@ reference_complex mica_reference_complex_log1p(reference_complex z) {
 
 /* Kahan, "Branch cuts for complex elementary functions", 1987. */
 reference_complex mica_reference_complex_tanh(reference_complex z) {
+  if (z.im == 0) return (reference_complex){tanh(z.re), z.im};
+  if (isnan(z.im) && !isinf(z.re)) return (reference_complex){z.im, z.im};
   if (fabs(z.re) > 20) { /* 1 - |tanh| is below 2^-57 */
     double small = 4 * sin(z.im) * cos(z.im) * exp(-2 * fabs(z.re));
     return (reference_complex){copysign(1, z.re), small};
@@ -88,6 +90,7 @@ reference_complex mica_reference_complex_sqrt(reference_complex z) {
 }
 
 reference_complex mica_reference_complex_rsqrt(reference_complex z) {
+  if (isinf(z.re) || isinf(z.im)) return (reference_complex){0, copysign(0, -z.im)};
   return mica_reference_complex_div((reference_complex){1, 0}, mica_reference_complex_sqrt(z));
 }
 

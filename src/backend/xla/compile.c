@@ -57,10 +57,13 @@ static wire_writer compile_options(const int *ids, size_t count, bool on_mesh,
 }
 
 /* XLA's max and min lose NaN on a CPU unless this switch is off: an entry of env_option_overrides. */
+static const char fast_extremes[] = "xla_cpu_enable_fast_min_max";
+
 static void append_switches(wire_writer *out) {
-  static unsigned char fast[] = "xla_cpu_enable_fast_min_max";
-  unsigned char entry_bytes[48], off_bytes[4];
-  wire_writer name = {fast, sizeof(fast) - 1}, entry = {entry_bytes, 0}, off = {off_bytes, 0};
+  unsigned char name_bytes[sizeof(fast_extremes)], entry_bytes[48], off_bytes[4];
+  memcpy(name_bytes, fast_extremes, sizeof(name_bytes));
+  wire_writer name = {name_bytes, sizeof(name_bytes) - 1}, entry = {entry_bytes, 0},
+              off = {off_bytes, 0};
   append_number(&off, 2, 0); /* bool_field */
   append_message(&entry, 1, &name);
   append_message(&entry, 2, &off);
@@ -118,6 +121,29 @@ static mica_status load_or_compile(xla_client *client, const char *code, size_t 
   return MICA_OK;
 }
 
+/* A plugin that does not know a switch refuses the program: then it gets none, now and from now on. */
+static mica_status with_switches(xla_client *client, const char *code, size_t code_size,
+                                 wire_writer *options, bool portable, pjrt_loaded **out_loaded,
+                                 mica_error *error) {
+  bool switched =
+      client->on_host && !atomic_load_explicit(&client->no_switches, memory_order_relaxed);
+  size_t plain_size = options->size;
+  if (switched) append_switches(options);
+  mica_error first = {0};
+  mica_status status =
+      load_or_compile(client, code, code_size, options, portable, out_loaded, &first);
+  if (switched && status != MICA_OK &&
+      (status == MICA_INVALID || strstr(first.message, fast_extremes) != NULL)) {
+    options->size = plain_size;
+    if (load_or_compile(client, code, code_size, options, portable, out_loaded, NULL) == MICA_OK) {
+      atomic_store_explicit(&client->no_switches, true, memory_order_relaxed);
+      return MICA_OK;
+    }
+  }
+  if (status != MICA_OK && error != NULL) *error = first;
+  return status;
+}
+
 mica_status mica_xla_obtain(xla_client *client, const char *code, size_t code_size, const int *mesh,
                             size_t mesh_count, bool portable, pjrt_loaded **out_loaded,
                             mica_error *error) {
@@ -135,9 +161,8 @@ mica_status mica_xla_obtain(xla_client *client, const char *code, size_t code_si
   unsigned char *memory = mica_allocate(&client->allocator, 3 * room);
   if (memory == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
   wire_writer options = compile_options(ids, count, mesh != NULL, memory, room);
-  if (client->on_host) append_switches(&options);
   mica_status status =
-      load_or_compile(client, code, code_size, &options, portable, out_loaded, error);
+      with_switches(client, code, code_size, &options, portable, out_loaded, error);
   mica_free(&client->allocator, memory, 3 * room);
   return status;
 }

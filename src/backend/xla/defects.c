@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* defects.c: what certain versions of XLA do so wrong that the process ends: such programs are refused with a word.
- * Each defect is shown on the plugin by a module written by hand in tests/unit/backend/xla/test_defects.c. */
+/* defects.c: what certain versions of XLA do so wrong that the process ends (such programs are refused with a word)
+ * or that other operators have to stand in. Each defect is shown on the plugin by a module written by hand in tests/unit/backend/xla/test_defects.c. */
 #include "backend/xla/xla_internal.h"
 
-enum { NARROW_COPIES_FROM = 106 }; /* minor version of the API from which it is mended */
+enum {
+  NARROW_COPIES_FROM = 106, /* minor version of the API from which it is mended */
+  VECTOR_ATAN_UNTIL = 106   /* and up to which it was right */
+};
 
 /* The compiler of the CPU plugin before PJRT 0.106 turns a transposition inside of a branch into a copy, and reads
  * freed memory where its elements have 4 bits. */
@@ -32,4 +35,10 @@ mica_status mica_xla_check_defects(const xla_client *client, const mica_graph *g
           "or later",
           version->major, version->minor, NARROW_COPIES_FROM);
   return MICA_OK;
+}
+
+/* The CPU plugin of PJRT 0.115 hands vectors of 256 bits in registers to an atan that was compiled for processors
+ * without them, and looks for them on the stack. */
+bool mica_xla_spoils_atan(const xla_client *client) {
+  return client->on_host && client->plugin.api->version.minor > VECTOR_ATAN_UNTIL;
 }

@@ -145,6 +145,12 @@ void mica_xla_lower_recurrence(const mica_rule *rule, mica_value *out) {
     x[i] = mica_widen(rule->in[i]);
     if (attr->reverse) x[i] = mica_reverse(x[i], axis);
   }
+  if (!mica_dtype_is_integer(mica_dtype_of(x[0]))) { /* the first a counts where it is not finite */
+    mica_value place =
+        mica_iota(rule->graph, (mica_type){MICA_I64, mica_shape_of(x[0])}, plan.axis);
+    mica_value first = mica_equal(place, 0), none = mica_zeros_like(x[0]);
+    x[1] = mica_add(x[1], mica_select(first, mica_mul(x[0], none), none));
+  }
   fold_line(&plan, x, y);
   if (attr->reverse) y[1] = mica_reverse(y[1], axis);
   out[0] = mica_convert(y[1], mica_dtype_of(rule->in[1]));

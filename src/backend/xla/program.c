@@ -128,6 +128,7 @@ mica_status mica_xla_compile(void *state, mica_device *device, const mica_graph 
                        .donate = donate,
                        .exact = client->exact,
                        .float_convolutions = client->resident,
+                       .atan_by_two = mica_xla_spoils_atan(client),
                        .host_target = client->host_target};
   if (status == MICA_OK && hosted) status = list_host_nodes(program, &module, error);
   if (status == MICA_OK) status = mica_xla_module_begin(&module, &program->memory, error);

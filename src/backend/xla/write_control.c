@@ -7,21 +7,25 @@
 
 #include <inttypes.h>
 
+static xla_emitter *emitter_of(mica_op op) {
+  xla_emitter *emitter = mica_xla_pointwise_emitters[op];
+  if (emitter == NULL) emitter = mica_xla_move_emitters[op];
+  if (emitter == NULL) emitter = mica_xla_fold_emitters[op];
+  if (emitter == NULL) emitter = mica_xla_product_emitters[op];
+  if (emitter == NULL) emitter = mica_xla_control_emitters[op];
+  if (emitter == NULL) emitter = mica_xla_mesh_emitters[op];
+  return emitter;
+}
+
 bool mica_xla_writes(mica_op op) {
-  return mica_xla_plain_name(op) != NULL || mica_xla_move_emitters[op] != NULL ||
-         mica_xla_fold_emitters[op] != NULL || mica_xla_product_emitters[op] != NULL ||
-         mica_xla_control_emitters[op] != NULL || mica_xla_mesh_emitters[op] != NULL;
+  return mica_xla_plain_name(op) != NULL || emitter_of(op) != NULL;
 }
 
 static void write_node(xla_writer *w, uint32_t id) {
   const mica_node *node = mica_node_at(w->graph, id);
   mica_op op = (mica_op)node->op;
   const char *plain = mica_xla_plain_name(op);
-  xla_emitter *emitter = mica_xla_move_emitters[op];
-  if (emitter == NULL) emitter = mica_xla_fold_emitters[op];
-  if (emitter == NULL) emitter = mica_xla_product_emitters[op];
-  if (emitter == NULL) emitter = mica_xla_control_emitters[op];
-  if (emitter == NULL) emitter = mica_xla_mesh_emitters[op];
+  xla_emitter *emitter = emitter_of(op);
   if (plain != NULL) {
     xla_ref in[3];
     for (uint32_t i = 0; i < node->operand_count && i < 3; i++) in[i] = mica_xla_operand(w, id, i);

@@ -132,14 +132,14 @@ static void define_received(xla_writer *w, uint32_t id, xla_ref received) {
   mica_xla_define(w, id, mica_xla_convert(w, received, mica_xla_type_of(w, id).dtype));
 }
 
-/* An operation whose region folds two numbers. */
-static void emit_folding(xla_writer *w, uint32_t id, const char *name, int32_t kind) {
+/* An operation whose region folds two numbers, with the attributes that stand. */
+static xla_ref emit_folding(xla_writer *w, xla_ref x, mica_shape shape, const char *name,
+                            int32_t kind) {
   static const char *const folds[] = {[MICA_REDUCE_SUM] = "stablehlo.add",
                                       [MICA_REDUCE_PROD] = "stablehlo.multiply",
                                       [MICA_REDUCE_MAX] = "stablehlo.maximum",
                                       [MICA_REDUCE_MIN] = "stablehlo.minimum"};
-  mica_type type = mica_xla_type_of(w, id), scalar = xla_scalar(type.dtype);
-  xla_ref x = mica_xla_operand(w, id, 0);
+  mica_type type = xla_shaped(x.type.dtype, shape), scalar = xla_scalar(x.type.dtype);
   mica_text attributes = w->attributes; /* of the operation: those inside are written before */
   mica_text_init(&w->attributes, &w->module->allocator);
   uint32_t number = mica_xla_operation_begin(w, name, 1, &x, 1);
@@ -151,17 +151,54 @@ static void emit_folding(xla_writer *w, uint32_t id, const char *name, int32_t k
   mica_text_deinit(&w->attributes);
   w->attributes = attributes;
   mica_xla_operation_end(w, &x, 1, &type, 1);
-  mica_xla_define(w, id, (xla_ref){number, -1, type});
+  return (xla_ref){number, -1, type};
+}
+
+/* Bits of floats as signed integers of the same order, and back: those of negative numbers count down. */
+static xla_ref turn_negative(xla_writer *w, xla_ref bits) {
+  mica_type type = bits.type;
+  xla_ref sign = mica_xla_compare(w, "LT", bits, mica_xla_filled(w, type, 0));
+  xla_ref one = mica_xla_number(w, type.dtype, -1);
+  xla_ref least = mica_xla_neutral(w, type.dtype, MICA_REDUCE_MAX);
+  one = mica_xla_emit_2(w, "stablehlo.xor", least.type, one, least); /* all bits but the sign */
+  mica_xla_attribute_array(w, "broadcast_dimensions", NULL, 0);
+  one = mica_xla_emit_1(w, "stablehlo.broadcast_in_dim", type, one);
+  return mica_xla_select(w, sign, mica_xla_emit_2(w, "stablehlo.xor", type, bits, one), bits);
+}
+
+/* The extremes of plugins' collectives lose NaN: they are sent as integers, NaN beyond all numbers. */
+static xla_ref ordered_integers(xla_writer *w, xla_ref x, int32_t kind) {
+  mica_type type = xla_shaped(x.type.dtype == MICA_F64 ? MICA_I64 : MICA_I32, x.type.shape);
+  xla_ref is_nan = mica_xla_compare(w, "NE", x, x);
+  xla_ref beyond =
+      mica_xla_neutral(w, type.dtype, kind == MICA_REDUCE_MAX ? MICA_REDUCE_MIN : MICA_REDUCE_MAX);
+  mica_xla_attribute_array(w, "broadcast_dimensions", NULL, 0);
+  beyond = mica_xla_emit_1(w, "stablehlo.broadcast_in_dim", type, beyond);
+  xla_ref bits = mica_xla_emit_1(w, "stablehlo.bitcast_convert", type, x);
+  return mica_xla_select(w, is_nan, beyond, turn_negative(w, bits));
 }
 
 static void emit_all_reduce(xla_writer *w, uint32_t id) {
   written_group g;
   if (!read_written_group(w, id, &g)) return;
+  int32_t kind = ((const mica_all_reduce_attr *)mica_node_at(w->graph, id)->attr)->kind;
+  xla_ref x = mica_xla_operand(w, id, 0);
+  mica_type type = mica_xla_type_of(w, id), wide = type;
+  bool ordered =
+      (kind == MICA_REDUCE_MAX || kind == MICA_REDUCE_MIN) && mica_dtype_is_float(type.dtype);
+  if (ordered) {
+    if (type.dtype != MICA_F64) wide.dtype = MICA_F32;
+    x = ordered_integers(w, mica_xla_convert(w, x, wide.dtype), kind);
+  }
   groups_attribute(w, &g);
   channel_attribute(w);
   global_ids_attribute(w);
-  emit_folding(w, id, "stablehlo.all_reduce",
-               ((const mica_all_reduce_attr *)mica_node_at(w->graph, id)->attr)->kind);
+  x = emit_folding(w, x, type.shape, "stablehlo.all_reduce", kind);
+  if (ordered) {
+    x = mica_xla_emit_1(w, "stablehlo.bitcast_convert", wide, turn_negative(w, x));
+    x = mica_xla_convert(w, x, type.dtype);
+  }
+  mica_xla_define(w, id, x);
 }
 
 static void emit_reduce_scatter(xla_writer *w, uint32_t id) {
@@ -172,7 +209,9 @@ static void emit_reduce_scatter(xla_writer *w, uint32_t id) {
   groups_attribute(w, &g);
   channel_attribute(w);
   global_ids_attribute(w);
-  emit_folding(w, id, "stablehlo.reduce_scatter", MICA_REDUCE_SUM);
+  mica_xla_define(w, id,
+                  emit_folding(w, mica_xla_operand(w, id, 0), mica_xla_type_of(w, id).shape,
+                               "stablehlo.reduce_scatter", MICA_REDUCE_SUM));
 }
 
 static void emit_all_gather(xla_writer *w, uint32_t id) {

@@ -28,14 +28,6 @@ static void emit_compare(xla_writer *w, uint32_t id) {
                                    mica_xla_operand(w, id, 1)));
 }
 
-static void emit_polygamma(xla_writer *w, uint32_t id) {
-  const mica_polygamma_attr *attr = mica_node_at(w->graph, id)->attr;
-  mica_type type = mica_xla_type_of(w, id);
-  xla_ref order = mica_xla_filled(w, type, (double)attr->order);
-  mica_xla_define(w, id,
-                  mica_xla_emit_2(w, "chlo.polygamma", type, order, mica_xla_operand(w, id, 0)));
-}
-
 static void emit_reduce_precision(xla_writer *w, uint32_t id) {
   const mica_reduce_precision_attr *attr = mica_node_at(w->graph, id)->attr;
   char value[48];
@@ -186,7 +178,6 @@ xla_emitter_table mica_xla_move_emitters = {
     [MICA_OP_CONSTANT] = emit_constant,
     [MICA_OP_IOTA] = emit_iota,
     [MICA_OP_COMPARE] = emit_compare,
-    [MICA_OP_POLYGAMMA] = emit_polygamma,
     [MICA_OP_REDUCE_PRECISION] = emit_reduce_precision,
     [MICA_OP_BROADCAST] = emit_broadcast,
     [MICA_OP_TRANSPOSE] = emit_transpose,

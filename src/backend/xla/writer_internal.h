@@ -33,8 +33,9 @@ typedef struct {
 /* Writes node `id`. */
 typedef void xla_emitter(xla_writer *w, uint32_t id);
 typedef xla_emitter *const xla_emitter_table[MICA_OP_COUNT];
-extern xla_emitter_table mica_xla_move_emitters, mica_xla_fold_emitters, mica_xla_product_emitters,
-    mica_xla_control_emitters, mica_xla_mesh_emitters;
+extern xla_emitter_table mica_xla_pointwise_emitters, mica_xla_move_emitters,
+    mica_xla_fold_emitters, mica_xla_product_emitters, mica_xla_control_emitters,
+    mica_xla_mesh_emitters;
 /* The operation of a pointwise operator that StableHLO has under some name, or NULL. */
 const char *mica_xla_plain_name(mica_op op);
 /* Whether some emitter writes the operator. */

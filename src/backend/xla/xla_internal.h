@@ -65,9 +65,10 @@ typedef struct {
   int64_t device_index;
   char platform[XLA_PLATFORM_SIZE]; /* "cpu", "cuda", .. */
   char kind[64];                    /* of the device */
-  bool on_host;  /* the device computes in the host's memory: buffers may share it */
-  bool exact;    /* products of f32 in full precision */
-  bool resident; /* values stay on the device between calls (resident.c) */
+  bool on_host;             /* the device computes in the host's memory: buffers may share it */
+  bool exact;               /* products of f32 in full precision */
+  bool resident;            /* values stay on the device between calls (resident.c) */
+  _Atomic bool no_switches; /* the plugin has refused those of compile.c */
   xla_cache cache;
   void *profile; /* the profiler's session; NULL: none is under way */
   char host_target
@@ -106,6 +107,8 @@ mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, xla_lowering 
 /* Refuses a lowered graph that ends the compiler of this version of the plugin (defects.c). */
 mica_status mica_xla_check_defects(const xla_client *client, const mica_graph *graph,
                                    mica_error *error);
+/* Whether atan of several elements at a time comes out wrong. */
+bool mica_xla_spoils_atan(const xla_client *client);
 
 /* What the text of a module needs to know, and leaves (module.c, writer.c). */
 typedef struct {
@@ -115,6 +118,7 @@ typedef struct {
   uint64_t donate;   /* bit i: input i may be overwritten */
   bool exact;
   bool float_convolutions;    /* the device has none of integers and complex numbers */
+  bool atan_by_two;           /* atan x as atan2(2 x, 2) (defects.c) */
   const char *host_target;    /* "" or NULL: nothing runs on the host */
   xla_host_node *host_nodes;  /* [graph->count], out: filled for those that do */
   uint32_t *inputs, *outputs; /* out: ids; parameters and variables; outputs and assigned values */

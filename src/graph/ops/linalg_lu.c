@@ -72,8 +72,8 @@ static void expand_lu(const mica_rule *rule, mica_value *out) {
   mica_value size = mica_abs(mica_reshape_if_needed(mica_matrix_at(a, k, 2), rows.shape));
   mica_value candidate = mica_and(mica_greater_equal(row, k), mica_not(mica_is_nan(size)));
   size = mica_select(candidate, size, mica_full_like(size, -1));
-  size = mica_select(mica_equal(row, k), mica_max(size, 0), size); /* where all are NaN */
-  pivot_row = mica_matrix_columns(mica_arg_max(size, 1));          /* [batch, 1] */
+  size = mica_select(mica_equal(row, k), mica_max(size, -0.5), size); /* where all are NaN */
+  pivot_row = mica_matrix_columns(mica_arg_max(size, 1));             /* [batch, 1] */
   mica_value order =
       mica_select(mica_equal(row, k), pivot_row, mica_select(mica_equal(row, pivot_row), k, row));
   a = mica_matrix_permute_rows(a, order);
@@ -81,15 +81,14 @@ static void expand_lu(const mica_rule *rule, mica_value *out) {
   state[2] = mica_take_along_axis(permutation, order, 1);
   mica_value column = mica_matrix_at(a, k, 2), top = mica_matrix_at(a, k, 1);
   mica_value below = mica_greater(mica_matrix_columns(row), k),
-             right = mica_greater(mica_matrix_rows(row), k);
+             right = mica_greater(mica_matrix_rows(row),
+                                  k); /* what is left; the rest stays, NaN or not */
   mica_value head = mica_matrix_at(column, k, 1);
   /* A column of zeros is left as it is. */
   mica_value divided = mica_select(mica_equal(head, 0), column, mica_div(column, head));
   column = mica_select(below, divided, column);
-  mica_value left = mica_matmul(mica_select(below, column, mica_zeros_like(column)),
-                                mica_select(right, top, mica_zeros_like(top)));
   a = mica_dynamic_update_slice(a, column, (mica_value[]){zero, zero, k});
-  state[0] = mica_sub(a, left);
+  state[0] = mica_select(mica_and(below, right), mica_sub(a, mica_matmul(column, top)), a);
   mica_value last[3];
   mica_scan_end(loop, state, NULL, 0, last, NULL);
   out[0] = mica_unfold_leading(last[0], rule->in[0], 2);

@@ -42,7 +42,8 @@ static pjrt_error *error_destroy(void *given) {
 }
 static pjrt_error *error_message(void *given) {
   pjrt_error_message_args *args = given;
-  args->message = "told to fail";
+  args->message =
+      control.refused > 0 && control.unknown_option ? control.unknown_option : "told to fail";
   args->message_size = strlen(args->message);
   return NULL;
 }
@@ -136,6 +137,12 @@ static pjrt_error *compile(void *given) {
   if (size >= sizeof(control.text)) size = sizeof(control.text) - 1;
   memcpy(control.text, args->program->code, size);
   control.text[size] = '\0';
+  if (control.unknown_option != NULL &&
+      memmem(args->options, args->options_size, control.unknown_option,
+             strlen(control.unknown_option)) != NULL) {
+    control.refused++;
+    return make(&control.errors);
+  }
   control.compiled++;
   args->executable = control.no_executable ? NULL : make(&control.loaded);
   return NULL;

@@ -22,11 +22,12 @@ typedef struct {
   bool consumes;        /* .. but take what was donated to them */
   bool refuses_entries; /* no serialized program is taken back */
   bool no_profiler;
-  bool accelerator;   /* its platform is no CPU */
-  bool unknown;       /* figures that it does not know are negative */
-  bool no_events;     /* profiles have none, and a reason */
-  bool shows_memory;  /* where buffers lie: what is lent there, outputs in `memory` */
-  unsigned char fill; /* the bytes of every output */
+  bool accelerator;           /* its platform is no CPU */
+  bool unknown;               /* figures that it does not know are negative */
+  bool no_events;             /* profiles have none, and a reason */
+  bool shows_memory;          /* where buffers lie: what is lent there, outputs in `memory` */
+  const char *unknown_option; /* programs compiled with it are refused, which names it */
+  unsigned char fill;         /* the bytes of every output */
   /* What it saw. */
   int64_t calls;
   int64_t errors, events, clients, buffers, executables, loaded; /* alive */
@@ -34,6 +35,7 @@ typedef struct {
   int64_t serialized, profiles;                                  /* alive, too */
   int64_t kept;                                                  /* inputs of the last call */
   int64_t compiled, deserialized;
+  int64_t refused;    /* programs for an unknown option */
   char text[1 << 16]; /* of the last module */
   _Alignas(64) unsigned char memory[64];
 } fake_control;

@@ -572,6 +572,38 @@ TEST(programs_on_the_disk) {
   }
 }
 
+/* A plugin that does not know a switch of the compiler: the program is compiled without it, whatever the error's code,
+ * and the next one is not even tried with it. What else is refused stays refused. */
+TEST(unknown_switches) {
+  static const int codes[] = {PJRT_CODE_INVALID_ARGUMENT, PJRT_CODE_INTERNAL};
+  for (int k = 0; k < 2; k++) {
+    mica_error error = {0};
+    fake_control *f = plugin();
+    f->unknown_option = "xla_cpu_enable_fast_min_max";
+    f->code = codes[k];
+    mica_device_options how = {.struct_size = sizeof how, .backend = backend};
+    mica_device *device = mica_device_open(&how, &error);
+    for (int i = 0; i < 3 && CHECK(device != NULL); i++) {
+      mica_graph *graph = mica_graph_create(NULL);
+      mica_value y = mica_mul(mica_parameter(graph, (mica_type){MICA_F32, {.rank = 0}}), i);
+      mica_graph_set_outputs(graph, &y, 1);
+      mica_executable *executable = NULL;
+      CHECK_OK_ERROR(mica_compile(device, graph, 0, &executable, &error), &error);
+      mica_executable_release(executable);
+      mica_graph_destroy(graph);
+    }
+    mica_device_release(device);
+    CHECK(f->refused == 1 && f->compiled == 3);
+    CHECK_EQ_INT(alive(f), 0);
+    f = plugin();
+    f->unknown_option = ""; /* part of all options */
+    f->code = codes[k];
+    CHECK(story("", NULL, &error) != MICA_OK);
+    CHECK(f->compiled == 0 && f->refused == (codes[k] == PJRT_CODE_INVALID_ARGUMENT ? 2 : 1));
+    CHECK_EQ_INT(alive(f), 0);
+  }
+}
+
 /* ---- two devices -------------------------------------------------------------------------------- */
 
 /* A cut input, a whole one, a variable in parts, a region, results in parts; twice. */
@@ -657,11 +689,11 @@ TEST(two_devices_lie) {
   CHECK_EQ_INT(alive(f), 0);
 }
 
-TEST_MAIN(TEST_CASE(two_devices_fail_at_each_call), TEST_CASE(two_devices_without_memory),
-          TEST_CASE(two_devices_lie), TEST_CASE(works), TEST_CASE(fails_at_each_call),
-          TEST_CASE(no_memory_at_each_request), TEST_CASE(lies), TEST_CASE(missing_slots),
-          TEST_CASE(names_and_options), TEST_CASE(other_machines), TEST_CASE(chooses_what_fits),
-          TEST_CASE(describes_itself), TEST_CASE(resident_values_fail_at_each_call),
-          TEST_CASE(resident_values_without_memory), TEST_CASE(resident_values_without_slots),
-          TEST_CASE(what_a_program_says), TEST_CASE(no_memory_on_the_device),
-          TEST_CASE(programs_on_the_disk))
+TEST_MAIN(TEST_CASE(unknown_switches), TEST_CASE(two_devices_fail_at_each_call),
+          TEST_CASE(two_devices_without_memory), TEST_CASE(two_devices_lie), TEST_CASE(works),
+          TEST_CASE(fails_at_each_call), TEST_CASE(no_memory_at_each_request), TEST_CASE(lies),
+          TEST_CASE(missing_slots), TEST_CASE(names_and_options), TEST_CASE(other_machines),
+          TEST_CASE(chooses_what_fits), TEST_CASE(describes_itself),
+          TEST_CASE(resident_values_fail_at_each_call), TEST_CASE(resident_values_without_memory),
+          TEST_CASE(resident_values_without_slots), TEST_CASE(what_a_program_says),
+          TEST_CASE(no_memory_on_the_device), TEST_CASE(programs_on_the_disk))
