@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* batching.c: vmap against a loop over the examples. What is batched is the case's program with its
+/* batching.c: vmap against a loop over the examples, both on the reference, or vmap on the device that
+ * $MICA_TEST_BACKEND names. What is batched is the case's program with its
  * gradients
  * inside, so that the batching rules of derivatives are met as well. */
 #include <math.h>
@@ -53,6 +54,11 @@ static void batch_program(const conformance_case *c, mica_graph *graph, const mi
   mica_vmap_end(each, results, out_count, out);
 }
 
+static mica_device *batched_device(void) {
+  const char *named = getenv("MICA_TEST_BACKEND");
+  return named && *named && !derivatives_quiet ? cpu_device(2) : reference_device();
+}
+
 /* Compiles with other input types than the table's. */
 static mica_executable *compile_batched(const conformance_case *c, mica_dtype dtype,
                                         const mica_type *types, batch_context *b, size_t outputs,
@@ -66,7 +72,9 @@ static mica_executable *compile_batched(const conformance_case *c, mica_dtype dt
   mica_graph_set_outputs(graph, out, outputs);
   mica_executable *executable = NULL;
   mica_status status = mica_graph_verify(graph, error);
-  if (status == MICA_OK) status = mica_compile(reference_device(), graph, 0, &executable, error);
+  if (status == MICA_OK)
+    status = mica_compile(b->batched ? batched_device() : reference_device(), graph, 0, &executable,
+                          error);
   mica_graph_destroy(graph);
   return status == MICA_OK ? executable : NULL;
 }

@@ -2,6 +2,7 @@
 /* conformance.c: values, devices and programs for the table of cases. */
 #include "conformance/conformance.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,8 +118,8 @@ static double tolerance_of(mica_dtype dtype, uint32_t flags) {
   return unit * (flags & LOOSE ? 32 : 8);
 }
 
-bool case_compare(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
-                  const mica_tensor *wanted, int output, const char *where) {
+static bool compare_below(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
+                          const mica_tensor *wanted, int output, const char *where, double most) {
   mica_type type = mica_tensor_type(wanted);
   if (!mica_type_equal(mica_tensor_type(got), type)) {
     CHECK_FAIL("%s %s%s: output %d has another type", c->name, mica_dtype_name(dtype), where,
@@ -132,7 +133,7 @@ bool case_compare(const conformance_case *c, mica_dtype dtype, const mica_tensor
   double *values = malloc((size_t)(count + 1) * sizeof *values);
   if (values && mica_tensor_read_doubles(wanted, values, count, NULL) == MICA_OK)
     for (int64_t i = 0; i < count; i++)
-      if (isfinite(values[i])) largest = fmax(largest, fabs(values[i]));
+      if (fabs(values[i]) <= most) largest = fmax(largest, fabs(values[i]));
   free(values);
   double tolerance = tolerance_of(type.dtype, c->flags);
   mica_status status =
@@ -145,6 +146,17 @@ bool case_compare(const conformance_case *c, mica_dtype dtype, const mica_tensor
     return false;
   }
   return true;
+}
+
+bool case_compare(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
+                  const mica_tensor *wanted, int output, const char *where) {
+  return compare_below(c, dtype, got, wanted, output, where, DBL_MAX);
+}
+
+bool case_compare_specials(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
+                           const mica_tensor *wanted, int output, const char *where) {
+  bool each = mica_op_definition(c->op)->kind == MICA_KIND_POINTWISE;
+  return compare_below(c, dtype, got, wanted, output, where, each ? 1e4 : DBL_MAX);
 }
 
 mica_device *reference_device(void) { return test_device(0); }

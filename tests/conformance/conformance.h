@@ -93,6 +93,26 @@ double case_random(uint64_t seed, uint64_t index); /* uniform in [-1, 1) */
 bool case_compare(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
                   const mica_tensor *wanted, int output, const char *where);
 
+/* The same for special values: numbers as large as the dtype's limits set no scale. */
+bool case_compare_specials(const conformance_case *c, mica_dtype dtype, const mica_tensor *got,
+                           const mica_tensor *wanted, int output, const char *where);
+
+/* A row that XLA's CPU plugins of a PJRT minor version below `before` refuse or do not compute as the reference does
+ * (exceptions.c); docs/operators.md lists them. */
+typedef struct {
+  const char *name;
+  uint32_t dtypes;
+  int before;
+  bool special;        /* on special values only */
+  const char *refused; /* part of the message; NULL: computed, but not as here */
+  const char *why;
+} case_exception;
+extern const case_exception case_exceptions[];
+extern const int32_t case_exception_count;
+/* That of a case on this device, or NULL. */
+const case_exception *case_exception_of(mica_device *device, const conformance_case *c,
+                                        mica_dtype dtype, bool special);
+
 /* Devices that are opened once. */
 mica_device *reference_device(void);
 mica_device *cpu_device(int32_t threads);

@@ -166,6 +166,14 @@ static void print_classes(mica_text *text) {
   }
 }
 
+/* That of an exception's row. */
+static mica_op excepted_operator(const case_exception *e) {
+  for (int32_t k = 0; k < conformance_case_count; k++)
+    if (strcmp(conformance_cases[k].name, e->name) == 0) return conformance_cases[k].op;
+  CHECK_FAIL("exception %s: no case has this name", e->name);
+  return MICA_OP_CONSTANT;
+}
+
 static void print_operator(mica_op op, mica_text *text) {
   const mica_op_def *def = mica_op_definition(op);
   coverage found = cover(op);
@@ -191,7 +199,33 @@ static void print_operator(mica_op op, mica_text *text) {
                      : found.tangent ? "yes"
                                      : "none: an error says so",
                      found.no_vmap ? "one example at a time" : "yes");
-  mica_text_format(text, " | %d |\n", found.cases);
+  bool excepted = false;
+  for (int32_t i = 0; i < case_exception_count; i++)
+    excepted = excepted || excepted_operator(&case_exceptions[i]) == op;
+  mica_text_format(text, " | %s | %d |\n", excepted ? "yes, but see below" : "yes", found.cases);
+}
+
+/* Rows that do not hold on XLA's CPU plugins. */
+static void print_exceptions(mica_text *text) {
+  mica_text_append(
+      text,
+      "| row of the table of cases | operator | on | plugins (PJRT) | values | what |\n"
+      "|---|---|---|---|---|---|\n");
+  for (int32_t i = 0; i < case_exception_count; i++) {
+    const case_exception *e = &case_exceptions[i];
+    uint32_t dtypes = 0;
+    for (uint32_t bit = 1; bit <= LAST_DTYPE; bit <<= 1)
+      if (e->dtypes & bit) dtypes |= 1u << case_dtype(bit);
+    mica_text_format(text, "| `%s` | `%s` | ", e->name,
+                     mica_op_definition(excepted_operator(e))->name);
+    print_dtypes(dtypes, text);
+    if (e->before < 1000)
+      mica_text_format(text, " | before 0.%d", e->before);
+    else
+      mica_text_append(text, " | all");
+    mica_text_format(text, " | %s | %s%s |\n", e->special ? "special" : "all",
+                     e->refused ? "refused when compiling: " : "", e->why);
+  }
 }
 
 /* The header that declares the operator's builder; its comment has special values and sources. */
@@ -276,10 +310,20 @@ TEST(the_page_is_current) {
       "\ni4, u4, f8e4m3fn and f8e5m2 are formats of storage: constants, variables, "
       "conversions, bits, movement, blocks and products\ntake them.\n\n## Which operator does what "
       "where\n\n| operator | class | tested on | refused: see the class | reference: forward | "
-      "gradient | tangent | vmap | cpu: forward | gradient | tangent | vmap | cases |\n"
-      "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+      "gradient | tangent | vmap | cpu: forward | gradient | tangent | vmap | xla:cpu | cases |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   for (int op = 1; op < MICA_OP_COUNT; op++)
     if (is_listed(op)) print_operator((mica_op)op, &text);
+  mica_text_append(
+      &text,
+      "\n## On XLA's CPU plugins\n\nThe whole table runs on the plugins of PJRT 0.81, 0.106 and "
+      "0.115 "
+      "against `reference` (conformance.xla with `--all`):\nresults, gradients, tangents, second "
+      "derivatives, vmap, nests of blocks and special values "
+      "(conformance.*.xla_*.long).\nDenormals are compared as zeros, since these plugins take "
+      "them for zeros. What does not hold is shown on the\nplugins by modules written by hand "
+      "(unit.backend.xla.defects), or is a limit of ours that is refused with a word:\n\n");
+  print_exceptions(&text);
   mica_text_append(&text, "\n## Each operator\n\n");
   for (int op = 1; op < MICA_OP_COUNT; op++)
     if (is_listed(op)) print_details((mica_op)op, &text);
