@@ -68,7 +68,7 @@ const char *mica_xla_plain_name(mica_op op) { return plain_names[op]; }
 
 /* XLA makes a selection of a product with a converted truth value, by which 0 times NaN is 0: it is selected here,
  * which XLA leaves alone. */
-static void emit_convert(xla_writer *w, uint32_t id) {
+static void emit_conversion(xla_writer *w, uint32_t id) {
   xla_ref x = mica_xla_operand(w, id, 0);
   mica_type type = mica_xla_type_of(w, id);
   bool number = mica_dtype_is_complex(type.dtype) ||
@@ -188,7 +188,7 @@ static void emit_polygamma(xla_writer *w, uint32_t id) {
 }
 
 xla_emitter_table mica_xla_pointwise_emitters = {
-    [MICA_OP_CONVERT] = emit_convert, [MICA_OP_ATAN] = emit_atan,
-    [MICA_OP_POW] = emit_power,       [MICA_OP_SQRT] = emit_sqrt,
-    [MICA_OP_DIGAMMA] = emit_digamma, [MICA_OP_POLYGAMMA] = emit_polygamma,
+    [MICA_OP_CONVERT] = emit_conversion, [MICA_OP_ATAN] = emit_atan,
+    [MICA_OP_POW] = emit_power,          [MICA_OP_SQRT] = emit_sqrt,
+    [MICA_OP_DIGAMMA] = emit_digamma,    [MICA_OP_POLYGAMMA] = emit_polygamma,
 };
