@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need_data train.txt 'run tools/fetch_data austen' "${MICA_AUSTEN:-}" "$cache/austen"
 small=layers=1,width=32,heads=2,context=32
+rm -rf base
 run_example characters characters --quiet --steps 150 --limit 4000 --set "$small" --checkpoint base --sample 40
 bits=$(number test "$(grep '^characters:' characters.txt)")
 at_most "$bits" 4.0 'bits a character'
