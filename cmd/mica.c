@@ -95,7 +95,8 @@ static int parse(const cli_command *command, int argc, char **argv, cli_argument
                           : option->value == NULL ? ""
                           : i + 1 < argc          ? argv[++i]
                                                   : NULL;
-      if (value == NULL) return cli_usage("--%s: %s is missing", option->name, option->value);
+      if (value == NULL)
+        return cli_usage("--%s needs a value: --%s %s", option->name, option->name, option->value);
       if (option->value == NULL && equals != NULL)
         return cli_usage("--%s takes no value", option->name);
       if (out->option_count == CLI_VALUES) return cli_usage("too many options");

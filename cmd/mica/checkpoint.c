@@ -288,16 +288,32 @@ static int make_file(session *s, const char *path, const char *to) {
   return result;
 }
 
+static bool has_step(const char *path, int64_t step) {
+  size_t count = 0;
+  if (mica_checkpoint_list(path, NULL, 0, &count, NULL) != MICA_OK) return false;
+  int64_t *steps = calloc(count + 1, sizeof *steps);
+  bool found = false;
+  if (steps != NULL && mica_checkpoint_list(path, steps, count, &count, NULL) == MICA_OK)
+    for (size_t i = 0; i < count && !found; i++) found = steps[i] == step;
+  free(steps);
+  return found;
+}
+
 static int delete_steps(session *s, const char *path) {
-  int result = 0, deleted = 0;
-  for (int i = 0; cli_value(s->arguments, "delete", i) != NULL; i++) {
+  int64_t steps[CLI_VALUES];
+  int count = 0, result = 0, deleted = 0;
+  for (; cli_value(s->arguments, "delete", count) != NULL;
+       count++) { /* first, whether all are there */
     char *end;
-    const char *text = cli_value(s->arguments, "delete", i);
-    long long step = strtoll(text, &end, 10);
-    s->error = (mica_error){0};
-    if (*text == 0 || *end != 0 || step < 0)
-      result = cli_usage("--delete %s: expected a step", text);
-    else if (mica_checkpoint_delete(path, step, &s->error) != MICA_OK)
+    const char *text = cli_value(s->arguments, "delete", count);
+    steps[count] = strtoll(text, &end, 10);
+    if (*text == 0 || *end != 0 || steps[count] < 0)
+      return cli_usage("--delete %s: expected a step", text);
+    if (!has_step(path, steps[count]))
+      return cli_fail("%s: no checkpoint of step %s; nothing is deleted", path, text);
+  }
+  for (int i = 0; i < count && result == 0; i++) {
+    if (mica_checkpoint_delete(path, steps[i], &s->error) != MICA_OK)
       result = cli_fail("%s", s->error.message);
     else
       deleted++;

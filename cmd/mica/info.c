@@ -282,6 +282,7 @@ static int info_file(const char *path, bool json) {
 static int info_folder(const char *path, bool json) {
   mica_error error = {0};
   size_t count = 0;
+  int result = 0;
   if (mica_checkpoint_list(path, NULL, 0, &count, &error) != MICA_OK)
     return cli_fail("%s", error.message);
   int64_t *steps = calloc(count + 1, sizeof *steps);
@@ -304,6 +305,7 @@ static int info_folder(const char *path, bool json) {
     const char *metric_name = NULL;
     double metric = 0;
     bool good = mica_checkpoint_open(path, steps[i], &checkpoint, &why) == MICA_OK;
+    if (!good) result = 1;
     bool has_metric = good && mica_checkpoint_metric(checkpoint, &metric_name, &metric, NULL);
     if (json) {
       printf("%s{\"step\": %" PRId64 ", \"tensors\": %" PRId64, i > 0 ? ", " : "", steps[i],
@@ -328,7 +330,7 @@ static int info_folder(const char *path, bool json) {
   }
   if (json) puts("]}");
   free(steps);
-  return 0;
+  return result;
 }
 
 static int run_info(const cli_arguments *arguments) {

@@ -55,12 +55,21 @@ static int plot_once(const cli_arguments *arguments, const mica_plot_options *op
       cli_value(arguments, "terminal", 0) != NULL || (!html && !svg && !arguments->json);
   mica_error error = {0};
   mica_runs *runs = NULL;
+  int left_out = 0;
   mica_status status = mica_runs_create(&runs, &error);
-  for (int i = 0; i < arguments->operand_count && status == MICA_OK; i++)
-    status = mica_runs_add(runs, arguments->operand[i], &error);
+  for (int i = 0; i < arguments->operand_count && status == MICA_OK; i++) {
+    mica_error why = {0};
+    status = mica_runs_add(runs, arguments->operand[i], &why);
+    if (status == MICA_OK) continue;
+    /* The others are drawn all the same. */
+    left_out++;
+    fprintf(stderr, "mica: %s\n", why.message);
+    if (status != MICA_OUT_OF_MEMORY && left_out < arguments->operand_count) status = MICA_OK;
+  }
   if (status == MICA_OK && terminal) {
     status = mica_plot_runs_terminal(stdout, runs, options, &error);
-    if (status == MICA_OK) printf("\n"), mica_report_runs(stdout, runs);
+    if (status == MICA_OK)
+      printf("\n"), mica_report_metrics_of_runs(stdout, runs, options->metrics);
   }
   for (size_t i = 0; status == MICA_OK && i < mica_runs_count(runs); i++)
     if (*mica_runs_note(runs, i))
@@ -77,7 +86,8 @@ static int plot_once(const cli_arguments *arguments, const mica_plot_options *op
     free(text);
   }
   mica_runs_destroy(runs);
-  return status == MICA_OK ? 0 : cli_fail("%s", error.message);
+  if (status != MICA_OK && error.status == MICA_OK) return 1; /* it was said */
+  return status == MICA_OK ? left_out > 0 : cli_fail("%s", error.message);
 }
 
 static volatile sig_atomic_t plot_stopped;

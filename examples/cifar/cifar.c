@@ -138,7 +138,7 @@ static int run(int count, char **arguments) {
                 .measures = example_accuracy_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
-  mica_store_set_text(ex.store, "model", "cnn", &ex.error);
+  mica_store_set_choice(ex.store, "model", "cnn", "fnn, kan, cnn, resnet9", &ex.error);
   mica_store_set_number(ex.store, "lr", 0, &ex.error); /* 0: the model's */
   mica_store_set_number(ex.store, "decay", 0.02, &ex.error);
   mica_store_set_number(ex.store, "dropout", 0.3, &ex.error);
@@ -150,12 +150,8 @@ static int run(int count, char **arguments) {
   mica_store_set_number(ex.store, "fnn_dropout", 0.2, &ex.error);
   if (!example_settings(&ex)) return example_end(&ex);
   const char *name = mica_store_get_text(ex.store, "model", "");
-  size_t chosen = 0, model_count = sizeof models / sizeof *models;
-  while (chosen < model_count && strcmp(models[chosen].name, name)) chosen++;
-  if (chosen == model_count) {
-    mica_error_set(&ex.error, MICA_INVALID, "model=%s: there are fnn, kan, cnn and resnet9", name);
-    return example_end(&ex);
-  }
+  size_t chosen = 0;
+  while (chosen + 1 < sizeof models / sizeof *models && strcmp(models[chosen].name, name)) chosen++;
 
   example_images training = {0}, testing = {0};
   bool real = load_cifar(&ex, EXAMPLE_TRAIN, &training);

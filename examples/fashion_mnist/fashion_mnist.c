@@ -137,16 +137,13 @@ static int run(int count, char **arguments) {
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
   declare_settings(&ex, false);
-  mica_store_set_text(ex.store, "model", "small", &ex.error);
+  mica_store_set_choice(ex.store, "model", "small", "linear, small, large", &ex.error);
   if (!example_settings(&ex)) return example_end(&ex);
   const char *model_name = mica_store_get_text(ex.store, "model", "");
   bool large = !strcmp(model_name, "large");
   mica_trainer_model *model = large                          ? large_model
                               : strcmp(model_name, "linear") ? small_model
                                                              : linear_model;
-  if (model == small_model && strcmp(model_name, "small"))
-    mica_error_set(&ex.error, MICA_INVALID, "model=%s: there are linear, small and large",
-                   model_name);
   if (large) declare_settings(&ex, true), example_settings(&ex);
   if (!ex.steps && !ex.epochs) ex.epochs = large ? 12 : 6;
 

@@ -141,7 +141,7 @@ static int run(int count, char **arguments) {
                 .measures = names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
-  mica_store_set_text(ex.store, "model", "gcn", &ex.error);
+  mica_store_set_choice(ex.store, "model", "gcn", "gcn, gat", &ex.error);
   mica_store_set_number(ex.store, "lr", 0.02, &ex.error);
   mica_store_set_integer(ex.store, "units", 16, &ex.error);
   if (!example_settings(&ex)) return example_end(&ex);

@@ -33,14 +33,12 @@ static int run(int count, char **arguments) {
                 .measures = example_accuracy_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
-  mica_store_set_text(ex.store, "model", "cnn", &ex.error);
+  mica_store_set_choice(ex.store, "model", "cnn", "linear, cnn", &ex.error);
   mica_store_set_number(ex.store, "lr", 2e-3, &ex.error);
   mica_store_set_number(ex.store, "dropout", 0.4, &ex.error);
   if (!example_settings(&ex)) return example_end(&ex);
   const char *name = mica_store_get_text(ex.store, "model", "");
   mica_trainer_model *model = strcmp(name, "linear") ? cnn_model : linear_model;
-  if (model == cnn_model && strcmp(name, "cnn"))
-    mica_error_set(&ex.error, MICA_INVALID, "model=%s: there are linear and cnn", name);
 
   example_images training = {0}, testing = {0};
   example_load_images(&ex, &example_mnist, EXAMPLE_TRAIN, &training);

@@ -60,7 +60,11 @@ static int run(int count, char **arguments) {
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
   mica_store_set_number(ex.store, "lr", 0.01, &ex.error);
   mica_store_set_number(ex.store, "noise", 0.1, &ex.error);
-  mica_store_set_text(ex.store, "optimizer", "adamw", &ex.error);
+  char optimizers[400] = "";
+  for (size_t i = 0, at = 0; mica_optimizer_name(i) && at < sizeof optimizers; i++)
+    at += (size_t)snprintf(optimizers + at, sizeof optimizers - at, "%s%s", i ? ", " : "",
+                           mica_optimizer_name(i));
+  mica_store_set_choice(ex.store, "optimizer", "adamw", optimizers, &ex.error);
   mica_store_set_integer(ex.store, "fnn_units", 64, &ex.error);
   mica_store_set_integer(ex.store, "fnn_layers", 3, &ex.error);
   mica_store_set_text(ex.store, "fnn_activation", "silu", &ex.error);
@@ -69,13 +73,6 @@ static int run(int count, char **arguments) {
   if (!example_settings(&ex)) return example_end(&ex);
   mica_optimizer_function *optimizer =
       mica_optimizer_find(mica_store_get_text(ex.store, "optimizer", ""));
-  if (!optimizer) {
-    char names[400] = "";
-    for (size_t i = 0, at = 0; mica_optimizer_name(i) && at < sizeof names; i++)
-      at += (size_t)snprintf(names + at, sizeof names - at, " %s", mica_optimizer_name(i));
-    mica_error_set(&ex.error, MICA_INVALID, "optimizer=%s: there are%s",
-                   mica_store_get_text(ex.store, "optimizer", ""), names);
-  }
 
   int64_t rows = ex.limit ? ex.limit : POINTS;
   mica_dataset *train = NULL, *test = NULL;

@@ -129,7 +129,7 @@ typedef struct mica_checkpoint mica_checkpoint;
 enum { MICA_CHECKPOINT_NEWEST = -1, MICA_CHECKPOINT_BEST = -2 };
 
 /* The checkpoint of that step, with all checksums verified, or with NEWEST the newest one that is whole: damaged
- * ones are passed over, and mica_checkpoint_warning names them. `path` may also be one safetensors file from
+ * ones are passed over, and mica_checkpoint_warning names them. `path` may also be the folder of one checkpoint, or one safetensors file from
  * anywhere; `step` is then ignored. MICA_NOT_FOUND: there is none. */
 MICA_API mica_status mica_checkpoint_open(const char *path, int64_t step,
                                           mica_checkpoint **out_checkpoint, mica_error *error);

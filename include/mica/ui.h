@@ -50,6 +50,8 @@ MICA_API void mica_report_metrics(FILE *out, const char *title, const mica_metri
                                   size_t count);
 /* Last, least and greatest value of every curve, as a table. */
 MICA_API void mica_report_runs(FILE *out, const mica_runs *runs);
+/* The same of metrics whose names contain one of the words ("loss,accuracy"); NULL: all. */
+MICA_API void mica_report_metrics_of_runs(FILE *out, const mica_runs *runs, const char *words);
 /* cells [rows, columns] of UTF-8, the first row the head; NULL is empty. Columns of numbers are aligned
  * on the right. */
 MICA_API void mica_report_table(FILE *out, const char *const *cells, size_t rows, size_t columns);

@@ -242,7 +242,7 @@ static mica_status load_folder(const char *path, int64_t step, mica_checkpoint *
   mica_checkpoint *checkpoint = *out;
   mica_manifest manifest;
   status = mica_manifest_read(path, &checkpoint->arena, &manifest, error);
-  if (status == MICA_OK && manifest.step != step)
+  if (status == MICA_OK && step >= 0 && manifest.step != step)
     status = mica_error_set(error, MICA_DATA_LOSS, "%.500s: checkpoint.json is of step %" PRId64,
                             path, manifest.step);
   for (size_t i = 0; i < manifest.file_count && status == MICA_OK; i++) {
@@ -333,6 +333,10 @@ mica_status mica_checkpoint_open(const char *path, int64_t step, mica_checkpoint
     mica_safetensors_destroy(file);
     return status;
   }
+  char manifest[MICA_CHECKPOINT_PATH]; /* of the folder of one checkpoint */
+  if (mica_checkpoint_join(path, "checkpoint.json", manifest, NULL) == MICA_OK &&
+      mica_file_size(manifest, &size) == 0)
+    return load_folder(path, -1, out_checkpoint, error);
   mica_checkpoint_folders folders;
   mica_status status = mica_checkpoint_folders_read(path, &folders, error);
   if (status == MICA_OK) status = open_one(path, &folders, step, out_checkpoint, error);

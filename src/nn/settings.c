@@ -3,6 +3,7 @@
 #include "nn/store_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { NN_FILE_LIMIT = 1 << 20, NN_FILE_DEPTH = 4 };
@@ -54,11 +55,27 @@ void mica_nn_free_settings(mica_store *store) {
   for (uint32_t i = 0; i < store->setting_count; i++) {
     mica_nn_free_text(store, store->settings[i].path);
     mica_nn_free_text(store, store->settings[i].text);
+    mica_nn_free_text(store, store->settings[i].choices);
   }
   mica_free(&store->allocator, store->settings, store->setting_capacity * sizeof(nn_setting));
 }
 
 /* ---- setting --------------------------------------------------------------------------------- */
+
+/* Whether a text is among the choices of the settings of that name. */
+static mica_status check_choice(const mica_store *store, const char *path, const char *text,
+                                mica_error *error) {
+  const nn_setting *known = find_setting_named(store, name_of_setting(path));
+  if (known == NULL || known->choices == NULL) return MICA_OK;
+  for (const char *at = known->choices; *at;) {
+    size_t size = strcspn(at, ",");
+    if (strlen(text) == size && memcmp(at, text, size) == 0) return MICA_OK;
+    at += size;
+    at += strspn(at, ", ");
+  }
+  return mica_error_set(error, MICA_INVALID, "setting \"%.200s\" is \"%.100s\"; there are: %.500s",
+                        path, text, known->choices);
+}
 
 /* Under the mutex. `from` carries kind and value. */
 static mica_status store_setting(mica_store *store, const char *path, const nn_setting *from,
@@ -72,6 +89,8 @@ static mica_status store_setting(mica_store *store, const char *path, const nn_s
     return mica_error_set(error, MICA_INVALID, "setting \"%.200s\" is of type %s, not %s", path,
                           setting_kind_names[kind], setting_kind_names[from->kind]);
   char *text = NULL;
+  mica_status chosen = kind == NN_TEXT ? check_choice(store, path, from->text, error) : MICA_OK;
+  if (chosen != MICA_OK) return chosen;
   if (kind == NN_TEXT && (text = mica_nn_copy_text(store, from->text)) == NULL)
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a setting");
   nn_setting *setting = find_setting(store, path, strlen(path));
@@ -119,6 +138,26 @@ mica_status mica_store_set_text(mica_store *store, const char *path, const char 
                                 mica_error *error) {
   nn_setting from = {.kind = NN_TEXT, .text = (char *)(uintptr_t)value};
   return set_one(store, path, &from, error);
+}
+
+mica_status mica_store_set_choice(mica_store *store, const char *path, const char *value,
+                                  const char *choices, mica_error *error) {
+  if (choices == NULL || *choices == 0)
+    return mica_error_set(error, MICA_INVALID, "there are no choices of a setting");
+  mica_status status = mica_store_set_text(store, path, value, error);
+  if (status != MICA_OK) return status;
+  mica_mutex_lock(&store->mutex);
+  nn_setting *setting = (nn_setting *)(uintptr_t)find_setting_named(store, name_of_setting(path));
+  char *copy = mica_nn_copy_text(store, choices);
+  if (copy != NULL) {
+    mica_nn_free_text(store, setting->choices);
+    setting->choices = copy;
+    status = check_choice(store, path, value, error);
+  } else {
+    status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a setting");
+  }
+  mica_mutex_unlock(&store->mutex);
+  return status;
 }
 
 /* ---- from text ------------------------------------------------------------------------------- */
@@ -178,6 +217,8 @@ static mica_status read_assignment(const nn_reader *reader, const char *part, si
     return mica_error_set(reader->error, MICA_INVALID,
                           "setting \"%.200s\" is of type %s, which \"%.200s\" is not", path,
                           setting_kind_names[from.kind], copy);
+  if (from.kind == NN_TEXT && check_choice(store, path, copy, reader->error) != MICA_OK)
+    return MICA_INVALID;
   if (!reader->apply)
     return mica_nn_is_path(path) ? MICA_OK
                                  : mica_error_set(reader->error, MICA_INVALID,
@@ -208,19 +249,26 @@ static mica_status read_settings_file(const nn_reader *reader, const char *name,
   if (code == 0 && text == NULL)
     return mica_error_set(reader->error, MICA_OUT_OF_MEMORY, "no memory for a file of settings");
   if (code == 0) code = mica_file_read(path, 0, text, (size_t)bytes);
+  mica_error inner = {0};
+  nn_reader within = *reader;
+  within.error = &inner;
   mica_status status =
-      code == 0 ? read_settings(reader, text, (size_t)bytes, true, depth + 1)
+      code == 0 ? read_settings(&within, text, (size_t)bytes, true, depth + 1)
                 : mica_error_set(reader->error, MICA_NOT_FOUND, "settings of \"%.200s\": %s", path,
                                  mica_errno_text(code, why, sizeof why));
   mica_free(&reader->store->allocator, text, (size_t)bytes);
+  if (inner.status != MICA_OK)
+    mica_error_set(reader->error, status, "%.200s:%.800s", path, inner.message);
   return status;
 }
 
 static mica_status read_settings(const nn_reader *reader, const char *text, size_t size, bool lines,
                                  int depth) {
   mica_status status = MICA_OK;
+  int line = 0;
   for (size_t at = 0; at < size && status == MICA_OK;) {
     size_t end = at;
+    line++;
     while (end < size && text[end] != (lines ? '\n' : ',')) end++;
     size_t first = at, last = end;
     at = end + 1;
@@ -233,6 +281,11 @@ static mica_status read_settings(const nn_reader *reader, const char *text, size
       status = read_settings_file(reader, text + first + 5, last - first - 5, depth);
     else
       status = read_assignment(reader, text + first, last - first);
+  }
+  if (status != MICA_OK && lines) { /* the file's name comes in front of it */
+    char message[sizeof reader->error->message];
+    snprintf(message, sizeof message, "%d: %.900s", line, reader->error->message);
+    memcpy(reader->error->message, message, sizeof message);
   }
   return status;
 }
@@ -257,8 +310,10 @@ static void format_setting(mica_text *text, const nn_setting *setting) {
     case NN_FLAG: mica_text_append(text, setting->flag ? "true" : "false"); break;
     case NN_TEXT: mica_text_append(text, setting->text == NULL ? "" : setting->text); break;
   }
-  mica_text_format(text, "  # %s%s\n", setting_kind_names[setting->kind],
+  mica_text_format(text, "  # %s%s", setting_kind_names[setting->kind],
                    setting->set ? "" : ", the layers' own");
+  if (setting->choices != NULL) mica_text_format(text, ": %s", setting->choices);
+  mica_text_append(text, "\n");
 }
 
 int64_t mica_store_settings(const mica_store *store, char *text, size_t size) {

@@ -38,6 +38,7 @@ typedef struct {
   int64_t integer;
   bool flag;
   char *text;
+  char *choices; /* of a text: "small, large"; NULL: any */
 } nn_setting;
 
 typedef struct {

@@ -63,8 +63,9 @@ static void put_cut(mica_ui_text *out, const char *text, size_t width, bool colo
   if (width > 0) mica_ui_string(out, mica_ui_wants_unicode() ? "…" : ">");
 }
 
-static void put_bar(mica_ui_text *line, double done, bool color) {
-  static const int cells = 20;
+enum { MOST_CELLS = 20, LEAST_CELLS = 8, WIDE = 60 };
+
+static void put_bar(mica_ui_text *line, double done, int cells, bool color) {
   bool unicode = mica_ui_wants_unicode();
   if (color) mica_ui_string(line, "\033[36m");
   for (int i = 0; i < cells; i++)
@@ -88,6 +89,26 @@ static bool is_due(mica_progress *p, int64_t done, int64_t now) {
   return true;
 }
 
+static void put_line(mica_ui_text *line, const mica_progress *p, int64_t done, double part,
+                     double rate, const char *metrics, int cells) {
+  if (p->color) mica_ui_string(line, "\033[1m");
+  mica_ui_string(line, p->title);
+  if (p->color) mica_ui_string(line, "\033[0m");
+  mica_ui_string(line, " ");
+  if (cells > 0) put_bar(line, part, cells, p->color);
+  if (p->total)
+    mica_ui_format(line, "%3d %%  ", (int)(100 * part));
+  else
+    mica_ui_format(line, "%lld  ", (long long)done);
+  put_rate(line, rate);
+  if (p->total) {
+    mica_ui_string(line, "  ");
+    put_time(line, rate > 0 ? (double)(p->total - done) / rate : -1);
+    mica_ui_string(line, " left");
+  }
+  if (metrics && *metrics) mica_ui_string(line, "  "), mica_ui_string(line, metrics);
+}
+
 void mica_progress_update(mica_progress *p, int64_t done, const char *metrics) {
   int64_t now = mica_ui_clock();
   if (!p->out || !is_due(p, done, now)) return;
@@ -96,28 +117,19 @@ void mica_progress_update(mica_progress *p, int64_t done, const char *metrics) {
   double part = p->total ? (double)done / (double)p->total : 0;
   if (part > 1) part = 1;
   mica_ui_text line = {0}, out = {0};
-  if (p->color) mica_ui_string(&line, "\033[1m");
-  mica_ui_string(&line, p->title);
-  if (p->color) mica_ui_string(&line, "\033[0m");
-  mica_ui_string(&line, " ");
-  if (p->total) {
-    if (p->terminal) put_bar(&line, part, p->color);
-    mica_ui_format(&line, "%3d %%  ", (int)(100 * part));
-  } else {
-    mica_ui_format(&line, "%lld  ", (long long)done);
+  size_t width = p->terminal ? (size_t)mica_ui_terminal_width(p->out) : 0;
+  int cells = p->terminal && p->total ? MOST_CELLS : 0;
+  put_line(&line, p, done, part, rate, metrics, cells);
+  if (cells > 0 && !line.failed && mica_ui_columns(line.bytes) >= width) { /* the bar gives way */
+    size_t over = mica_ui_columns(line.bytes) + 1 - width;
+    int least = width >= WIDE ? LEAST_CELLS : 0;
+    cells = over < MOST_CELLS ? MOST_CELLS - (int)over : 0;
+    mica_ui_free(&line);
+    put_line(&line, p, done, part, rate, metrics, cells < least ? least : cells);
   }
-  put_rate(&line, rate);
-  if (p->total) {
-    mica_ui_string(&line, "  ");
-    put_time(&line, rate > 0 ? (double)(p->total - done) / rate : -1);
-    mica_ui_string(&line, " left");
-  }
-  if (metrics && *metrics) mica_ui_string(&line, "  "), mica_ui_string(&line, metrics);
   if (!line.failed && p->terminal) {
-    int width = mica_ui_terminal_width(p->out);
     mica_ui_string(&out, "\r\033[K");
-    put_cut(&out, line.bytes, width > 1 ? (size_t)width - 1 : 0,
-            p->color); /* the last column wraps */
+    put_cut(&out, line.bytes, width > 1 ? width - 1 : 0, p->color); /* the last column wraps */
   } else if (!line.failed) {
     mica_ui_format(&out, "%s\n", line.bytes);
   }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ui/plot_internal.h"
 #include "ui/ui_internal.h"
 
 /* Digits with what belongs to numbers, possibly a unit behind: aligned on the right. */
@@ -76,6 +77,11 @@ static void value_cell(const mica_runs_curve *curve, int64_t at, char *out) {
 }
 
 void mica_report_runs(FILE *out, const mica_runs *runs) {
+  mica_report_metrics_of_runs(out, runs, NULL);
+}
+
+void mica_report_metrics_of_runs(FILE *out, const mica_runs *runs, const char *words) {
+  const mica_plot_options wanted = {.struct_size = sizeof wanted, .metrics = words};
   static const char *const heads[SUMMARY_COLUMNS] = {"run",  "metric", "on",
                                                      "last", "least",  "greatest"};
   size_t rows = 1;
@@ -85,9 +91,10 @@ void mica_report_runs(FILE *out, const mica_runs *runs) {
   size_t row = 1;
   for (size_t i = 0; texts && cells && i < SUMMARY_COLUMNS; i++) cells[i] = heads[i];
   for (size_t r = 0; texts && cells && r < mica_runs_count(runs); r++)
-    for (size_t i = 0; i < mica_runs_curve_count(runs, r); i++, row++) {
+    for (size_t i = 0; i < mica_runs_curve_count(runs, r); i++) {
       mica_runs_curve c = mica_runs_curve_at(runs, r, i);
       int64_t least, most;
+      if (!mica_plot_wants(&wanted, c.name)) continue;
       mica_ui_extremes(c.value, 0, c.count, &least, &most);
       char(*line)[CELL] = texts + row * SUMMARY_COLUMNS;
       snprintf(line[0], CELL, "%s", mica_runs_name(runs, r));
@@ -100,7 +107,8 @@ void mica_report_runs(FILE *out, const mica_runs *runs) {
       value_cell(&c, least, line[4]);
       value_cell(&c, most, line[5]);
       for (size_t k = 0; k < SUMMARY_COLUMNS; k++) cells[row * SUMMARY_COLUMNS + k] = line[k];
+      row++;
     }
-  if (texts && cells) mica_report_table(out, cells, rows, SUMMARY_COLUMNS);
+  if (texts && cells) mica_report_table(out, cells, row, SUMMARY_COLUMNS);
   free(texts), free(cells);
 }

@@ -21,7 +21,7 @@ TEST(helps) {
   CHECK_EQ_INT(call("run --inptu x"), 2);
   CHECK_STR_CONTAINS(output, "--inptu: unknown");
   CHECK_EQ_INT(call("run m --input"), 2);
-  CHECK_STR_CONTAINS(output, "is missing");
+  CHECK_STR_CONTAINS(output, "needs a value");
   CHECK_EQ_INT(call("run no-such.mica"), 1);
   CHECK_STR_CONTAINS(output, "no-such.mica");
   CHECK_EQ_INT(call("info"), 0);
@@ -181,7 +181,10 @@ TEST(looks_at_checkpoints) {
   CHECK_STR_CONTAINS(output, "2 checkpoints deleted, 1 left");
   CHECK_EQ_INT(call("checkpoint run"), 0);
   CHECK_STR_CONTAINS(output, "step 2");
-  CHECK_EQ_INT(call("checkpoint run --delete 3"), 1);
+  CHECK_EQ_INT(call("checkpoint run --delete 2 --delete 3"), 1);
+  CHECK_STR_CONTAINS(output, "no checkpoint of step 3; nothing is deleted");
+  CHECK_EQ_INT(call("checkpoint run/step-000000000002"), 0);
+  CHECK_STR_CONTAINS(output, "step 2, loss 0.25");
   CHECK_EQ_INT(call("checkpoint run --average 2"), 2);
   CHECK_EQ_INT(call("checkpoint no-such"), 1);
   FILE *log = fopen("metrics.jsonl", "w");

@@ -10,4 +10,4 @@ at_most "$(number accuracy "$last")" 90 'the accuracy of plain descent'
 run_example spiral norm --quiet --set fnn_norm=layer,fnn_activation=relu,optimizer=muon
 at_least "$(number accuracy "$last")" 99 'the accuracy with layer norm and Muon'
 if "$MICA_BUILD_DIR/examples/spiral" --quiet --set optimizer=downhill >said.txt 2>&1; then fail 'an unknown optimizer is taken'; fi
-grep -q "optimizer=downhill: there are.* adamw .*sgd" said.txt || fail 'it does not say which optimizer is missing'
+grep -q '"optimizer" is "downhill"; there are: .*adamw, .*sgd' said.txt || fail 'it does not say which optimizer is missing'

@@ -107,6 +107,9 @@ MICA_API mica_status mica_store_set_flag(mica_store *store, const char *path, bo
                                          mica_error *error);
 MICA_API mica_status mica_store_set_text(mica_store *store, const char *path, const char *value,
                                          mica_error *error);
+/* A text that is one of `choices` ("small, large"), which mica_store_set holds it to and mica_store_settings lists. */
+MICA_API mica_status mica_store_set_choice(mica_store *store, const char *path, const char *value,
+                                           const char *choices, mica_error *error);
 /* "lr=1e-3,encoder/dropout=0.1,file:params.txt": settings of names that are known (set above before), by
  * their types; a file has one a line, `#` begins a comment. Unknown names and values of another type are
  * errors that list what there is; nothing is changed then. */

@@ -38,8 +38,9 @@ typedef struct {
   mica_value mask;    /* bool; {0}: true */
   mica_loss_reduction reduction;
   /* Options of some losses. */
-  mica_value
-      class_weights; /* floats [classes]: w is times sum over c of target[c] class_weights[c] */
+  /* Floats [classes], a value of the prediction's graph (mica_constant(prediction.graph, ..)): w is times sum over c of target[c]
+   * class_weights[c], of the target as it is given (PyTorch weighs each smoothed class by itself). */
+  mica_value class_weights;
   double label_smoothing; /* s in 0 .. 1: targets are (1 - s) target + s / classes */
   double positive_weight; /* of the part of targets that is 1; 0: 1 */
   double epsilon;         /* what probabilities and norms are kept away from 0 by */

@@ -67,6 +67,22 @@ static bool field_number(const mica_csv_field *field, double *out) {
   return mica_parse_double(&at, end, out) && at == end;
 }
 
+/* Whether a field that is no number would be one if it were smaller: digits, a point, an exponent. */
+static bool is_too_large(const mica_csv_field *field) {
+  const char *at = field->text, *end = field->text + field->size;
+  bool any = false;
+  if (at < end && (*at == '+' || *at == '-')) at++;
+  for (; at < end && *at >= '0' && *at <= '9'; at++) any = true;
+  if (at < end && *at == '.')
+    for (at++; at < end && *at >= '0' && *at <= '9'; at++) any = true;
+  if (!any || at == end) return any;
+  if (*at != 'e' && *at != 'E') return false;
+  if (++at < end && (*at == '+' || *at == '-')) at++;
+  const char *digits = at;
+  while (at < end && *at >= '0' && *at <= '9') at++;
+  return at == end && at > digits;
+}
+
 static char *copy_field(mica_csv *csv, const mica_csv_field *field) {
   char *copy = mica_arena_allocate(&csv->arena, field->size + 1);
   if (copy == NULL) return NULL;
@@ -185,7 +201,7 @@ static mica_status visit_rows(csv_reader *r, mica_csv_scan *scan, csv_visit *vis
 
 static mica_status look_at_field(csv_reader *r, csv_column *column, int64_t row,
                                  const mica_csv_field *field) {
-  (void)r, (void)row;
+  (void)row;
   int64_t integer;
   double number;
   if (column->kind != MICA_CSV_AUTO || !column->numbers) return MICA_OK;
@@ -194,7 +210,12 @@ static mica_status look_at_field(csv_reader *r, csv_column *column, int64_t row,
     return MICA_OK;
   }
   if (column->integers && !field_integer(field, &integer)) column->integers = false;
-  if (!column->integers && !field_number(field, &number)) column->numbers = false;
+  if (!column->integers && !field_number(field, &number)) {
+    if (is_too_large(field))
+      return mica_error_set(r->error, MICA_DATA_LOSS, "the number '%.*s' is too large",
+                            field->size > 60 ? 60 : (int)field->size, field->text);
+    column->numbers = false;
+  }
   return MICA_OK;
 }
 

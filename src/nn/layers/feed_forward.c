@@ -43,6 +43,10 @@ mica_value mica_nn_fnn_with(const mica_nn_fnn_args *given) {
     return mica_fail(graph, MICA_INVALID, "fnn \"%s\": activation \"%.40s\" is %s", path,
                      a.activation,
                      known ? "a gated one: expected one that keeps the size" : "unknown");
+  if (a.layers < -1)
+    return mica_fail(graph, MICA_INVALID,
+                     "fnn \"%s\": expected layers of -1 (none) or more, not %" PRId64, path,
+                     a.layers);
   if (a.out < 1 || a.units < 1)
     return mica_fail(graph, MICA_INVALID,
                      "fnn \"%s\": expected out and units above 0, not %" PRId64 " and %" PRId64,

@@ -147,6 +147,8 @@ TEST(csv_refuses) {
               {"a,a\n", NULL, MICA_DATA_LOSS, "two columns are named 'a'"},
               {"a,b\n1,2\n1.5,2\n", integer, MICA_DATA_LOSS,
                "line 3, column 'a': '1.5' is no whole number"},
+              {"a,b\n1,2\n1e400,2\n", NULL, MICA_DATA_LOSS,
+               "line 3, column 'a': the number '1e400' is too large"},
               {"a,b\nx,2\n", number, MICA_DATA_LOSS, "line 2, column 'a': 'x' is no number"},
               {"a,b\n1,2\n", other, MICA_INVALID, "no column 'z'"}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

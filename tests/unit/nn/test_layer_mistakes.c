@@ -73,6 +73,7 @@ TEST(messages) {
   CHECK_SAYS(mica_nn_fnn(s, lines, .out = 2, .activation = "sine"),
              "activation \"sine\" is unknown");
   CHECK_SAYS(mica_nn_fnn(s, lines, .out = 2, .activation = "glu"), "is a gated one");
+  CHECK_SAYS(mica_nn_fnn(s, lines, .out = 2, .layers = -5), "layers of -1 (none) or more, not -5");
   CHECK_SAYS(mica_nn_fnn(s, lines), "expected out and units above 0, not 0 and 64");
   CHECK_SAYS(mica_nn_fnn(s, lines, .out = 2, .ensemble = 2), "expected x [batch, in]");
   CHECK_SAYS(mica_nn_experts(s, lines, .experts = 2, .chosen = 3), "of which some (3) are chosen");

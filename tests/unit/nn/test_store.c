@@ -244,10 +244,17 @@ TEST(settings) {
   check_message(store, mistyped,
                 "setting \"dropout\" is of type number, and scope \"x\" asks for flag");
 
+  CHECK_OK(mica_store_set_choice(store, "kind", "small", "small, large", &error));
+  CHECK_OK(mica_store_set(store, "x/kind=large", &error));
+  CHECK_EQ_STR(mica_store_get_text(store, "x/kind", ""), "large");
+  CHECK_STATUS(mica_store_set_text(store, "kind", "larg", &(mica_error){0}), MICA_INVALID);
+  CHECK_STATUS(mica_store_set_choice(store, "sort", "odd", "even, prime", &(mica_error){0}),
+               MICA_INVALID);
   const char *const mistakes[][2] = {
+      {"kind=huge", "setting \"kind\" is \"huge\"; there are: small, large"},
       {"drop=1",
        "setting \"drop\" is unknown; there are: dropout (number), units (integer), causal (flag), "
-       "activation (text), new_one (integer)"},
+       "activation (text), new_one (integer), kind (text), sort (text)"},
       {"units=0.5", "setting \"units\" is of type integer, which \"0.5\" is not"},
       {"units=1,causal=maybe", "setting \"causal\" is of type flag"},
       {"dropout", "has no '='"},
@@ -271,6 +278,13 @@ TEST(settings) {
   CHECK_NEAR(mica_store_get_number(store, "dropout", 0), 0.25, 0);
   CHECK_NEAR(mica_store_get_number(store, "decoder/layer1/dropout", 0), 0.75, 0);
   CHECK_EQ_INT(mica_store_get_integer(store, "units", 0), 4);
+  const char wrong[] = "dropout = 0.5\n# fine so far\nunits=many\n";
+  CHECK_EQ_INT(mica_file_write_atomic(path, wrong, strlen(wrong)), 0);
+  snprintf(settings, sizeof settings, "file:%s", path);
+  error = (mica_error){0};
+  CHECK_STATUS(mica_store_set(store, settings, &error), MICA_INVALID);
+  CHECK_STR_CONTAINS(error.message, "params.txt:3: setting \"units\" is of type integer");
+  error = (mica_error){0};
   remove(path);
   CHECK_STATUS(mica_store_check_settings(store, &error), MICA_OK);
   CHECK_OK(mica_store_set(store, "decodr/dropout=0", NULL));
@@ -278,6 +292,7 @@ TEST(settings) {
   CHECK_STR_CONTAINS(error.message, "decodr/dropout");
   CHECK(mica_store_settings(store, settings, sizeof settings) > 0);
   CHECK_STR_CONTAINS(settings, "decoder/dropout=0.75  # number\n");
+  CHECK_STR_CONTAINS(settings, "kind=small  # text: small, large\n");
   mica_store_destroy(store);
 }
 

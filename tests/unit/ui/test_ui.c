@@ -141,6 +141,9 @@ TEST(progress_fits_the_window) {
     CHECK(columns < widths[i] || widths[i] == 1);
     CHECK(columns + 2 > widths[i]); /* and no shorter than need be */
     if (widths[i] > 1) CHECK_STR_CONTAINS(begin, "…");
+    CHECK((strstr(begin, "━") != NULL) ==
+          (widths[i] == 80)); /* numbers are worth more than a bar */
+    if (widths[i] == 40) CHECK_STR_CONTAINS(begin, "100 %");
     const char *color = NULL;
     for (const char *c = begin + 3; (c = strchr(c, '\033')); c++) color = c;
     if (widths[i] > 1) CHECK(color && !strncmp(color, "\033[0m", 4));
