@@ -109,7 +109,8 @@ static int run(int count, char **arguments) {
                 .measures = example_accuracy_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
-  mica_store_set_choice(ex.store, "model", "spline", "fnn, spline, linear, discrete, rational", &ex.error);
+  mica_store_set_choice(ex.store, "model", "spline", "fnn, spline, linear, discrete, rational",
+                        &ex.error);
   mica_store_set_number(ex.store, "lr", 0.01, &ex.error);
   mica_store_set_integer(ex.store, "units", 16, &ex.error);
   mica_store_set_integer(ex.store, "layers", 2, &ex.error);

@@ -115,8 +115,8 @@ static const char *wrong_option(const mica_trainer_args *a) {
   if (a->metric_count > 0 && a->metrics == NULL) return "metrics: expected an array";
   if (a->accumulate < 0) return "accumulate: expected 0 or more";
   if (a->ema != 0 && !(a->ema > 0 && a->ema < 1)) return "ema: expected a number in (0, 1)";
-  if (!(a->clip_norm >= 0) || !(a->clip_value >= 0))
-    return "clip_norm or clip_value: expected 0 or more";
+  if (!(a->clip_norm >= 0) || !(a->clip_value >= 0) || !(a->clip_step >= 0))
+    return "clip_norm, clip_value or clip_step: expected 0 or more";
   if (a->compute != MICA_DTYPE_NONE && !mica_dtype_is_float(a->compute))
     return "compute: expected a float dtype";
   return NULL;

@@ -233,6 +233,8 @@ static void take_gradients(step_work *w, mica_scope *scope, const model_outcome 
   mica_gradients(loss, w->parameters, w->count, w->gradients);
   for (size_t i = 0; scaled && i < w->count; i++)
     w->gradients[i] = mica_unscale(w->gradients[i], scale.scale);
+  for (size_t i = 0; a->zero_non_finite && i < w->count; i++)
+    w->gradients[i] = mica_zero_non_finite(w->gradients[i]);
   *norm = mica_global_norm(w->gradients, w->count);
   if (scaled || !a->no_guard) {
     /* A norm of numbers that are all finite may overflow: then they are not to be used either. */
@@ -255,6 +257,25 @@ static void clip_gradients(step_work *w) {
     mica_clip_by_global_norm(w->gradients, w->count, a->clip_norm, w->gradients, NULL);
 }
 
+/* No further than clip_step, and to what the constraint makes of it, unless the update is left out. */
+static void constrain_updates(step_work *w, mica_value apply) {
+  const mica_trainer_args *a = &w->trainer->args;
+  for (size_t i = 0; i < w->count; i++) {
+    mica_value now = w->parameters[i], next = w->updated[i];
+    if (a->clip_step > 0)
+      next = mica_add(now, mica_clip_by_value(mica_sub(next, now), a->clip_step));
+    if (a->constrain != NULL) {
+      next = a->constrain(w->entries[i].path, next, a->user);
+      if (mica_is_valid(next) && !mica_type_equal(mica_type_of(next), w->entries[i].type))
+        mica_fail(next.graph, MICA_INVALID,
+                  "trainer: the constraint of \"%.200s\" gives another type than the parameter has",
+                  w->entries[i].path);
+      if (apply.graph != NULL) next = mica_select(apply, next, now);
+    }
+    w->updated[i] = next;
+  }
+}
+
 static void train_parameters(step_work *w, mica_value rate, mica_value apply, mica_value updates) {
   read_slots(w);
   mica_optimizer_update_args update = {.struct_size = sizeof update,
@@ -267,6 +288,7 @@ static void train_parameters(step_work *w, mica_value rate, mica_value apply, mi
                                        .groups = w->groups,
                                        .apply = apply};
   mica_optimizer_update_with(&w->trainer->args.optimizer, &update, w->updated, w->new_slots);
+  constrain_updates(w, apply);
   for (size_t i = 0; i < w->count; i++) mica_variable_assign(w->variables[i], w->updated[i]);
   store_slots(w);
   update_ema(w, updates, apply);

@@ -121,4 +121,43 @@ case("celu2", [z], {}, lambda x, p: torch.where(x[0] > 0, x[0], 1.7 * torch.expm
 case("maxout", [z], {}, lambda x, p: x[0].reshape(2, 4, 2).amax(-1))
 case("prelu", [z], {"slope": normal(8)}, lambda x, p: F.prelu(x[0], p["slope"]))
 
+# ---- options
+MASK = torch.tensor([[[1, 1], [1, 0], [0, 0]], [[1, 1], [1, 1], [1, 1]], [[0, 0], [0, 0], [0, 0]], [[1, 0], [0, 1], [1, 1]]]).bool()
+running_m = {"mean": normal(3), "variance": normal(3).abs() + 0.1}
+after_m = {}
+
+
+def batch_norm_mask(x, p):
+    kept = x[0][MASK]  # [places, 3]
+    mean, variance = kept.mean(0), kept.var(0, unbiased=False)
+    after_m["mean"] = (0.9 * running_m["mean"] + 0.1 * mean).detach()
+    after_m["variance"] = (0.9 * running_m["variance"] + 0.1 * kept.var(0)).detach()
+    return (x[0] - mean) / (variance + 1e-5).sqrt() * p["scale"] + p["bias"]
+
+
+case("batch_norm_mask", [normal(4, 3, 2, 3), MASK], {"scale": normal(3), "bias": normal(3)}, batch_norm_mask,
+     states=lambda: {**after_m, "count": torch.tensor(1.0)}, put={**running_m, "count": torch.tensor(0.0)})
+case("batch_norm_frozen", [normal(4, 3)], {"bias": normal(3)},
+     lambda x, p: F.batch_norm(x[0], running["mean"], running["variance"], None, p["bias"], False, 0, 1e-5),
+     states=lambda: {**running, "count": torch.tensor(4.0)}, put={**running, "count": torch.tensor(4.0)})
+case("layer_norm_plain", [normal(2, 3, 5)], {}, lambda x, p: F.layer_norm(x[0], (5,), None, None, 1e-3))
+case("layer_norm_scale", [normal(2, 3, 5)], {"scale": normal(5)}, lambda x, p: F.layer_norm(x[0], (5,), p["scale"], None, 1e-5))
+case("rms_norm_plain", [normal(2, 3, 5)], {}, lambda x, p: F.rms_norm(x[0], (5,), None, 1e-6))
+case("group_norm_plain", [normal(2, 3, 4, 6)], {}, lambda x, p: last(F.group_norm(first(x[0]), 2, None, None, 1e-5)))
+K_CONV = normal(3, 3, 2, 4)
+case("conv_lora", [normal(2, 5, 5, 2)], {"kernel_lora_a": normal(18, 2), "kernel_lora_b": normal(2, 4), "bias": normal(4)},
+     lambda x, p: conv(x[0], K_CONV + (p["kernel_lora_a"] @ p["kernel_lora_b"]).reshape(3, 3, 2, 4), p["bias"], padding=1),
+     put={"kernel": K_CONV})
+
+
+def penalty(k, a, b):
+    return a * k.abs().sum() + b * k.square().sum()
+
+
+# The losses that layers bring along, beside what they give.
+case("regularized", [normal(2, 4), normal(1, 5, 5, 2)],
+     {"d/kernel": normal(4, 3), "d/bias": normal(3), "c/kernel": normal(3, 3, 2, 2), "c/bias": normal(2)},
+     lambda x, p: (x[0] @ p["d/kernel"] + p["d/bias"]).mean() + conv(x[1], p["c/kernel"], p["c/bias"], padding=1).mean()
+     + penalty(p["d/kernel"], 0.3, 0.2) + penalty(p["c/kernel"], 0, 0.7))
+
 cases.save("nn_layers.npz")

@@ -162,4 +162,27 @@ def vector_norm(x, p):
 case("vector_layer_norm", [v], {"scale": normal(4), "bias": normal(4)}, lambda i, p: vector_norm(i[0], p))
 case("vector_products", [v, normal(2, 2, 3)], {}, lambda i, p: i[0] @ i[1].transpose(1, 2))
 
+
+# ---- options
+def fnn_norm(x, p):
+    for n in ["hidden0", "hidden1"]:
+        x = x @ p[n + "/kernel"] + p[n + "/bias"]
+        x = F.gelu(F.layer_norm(x, (5,), p[n + "/norm/scale"], p[n + "/norm/bias"], 1e-5))
+    kernels = [p[n + "/kernel"] for n in ["hidden0", "hidden1", "out"]]
+    loss = sum(0.1 * k.abs().sum() + 0.05 * k.square().sum() for k in kernels)
+    return x @ p["out/kernel"] + p["out/bias"] + loss
+
+
+case("fnn_norm", [normal(4, 3)], {**net, **{f"hidden{i}/norm/{n}": normal(5) for i in range(2) for n in ["scale", "bias"]}},
+     lambda i, p: fnn_norm(i[0], p))
+
+
+def balance(x, p):
+    probability = F.softmax(x @ p["router"], -1)
+    share = F.one_hot(probability.argmax(-1), 3).double().mean(0)
+    return (0.5 * 3 * (share * probability.mean(0)).sum()).reshape(1)
+
+
+case("experts_balance", [rows], moe, lambda i, p: balance(i[0], p))
+
 cases.save("nn_networks.npz")

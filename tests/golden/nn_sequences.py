@@ -231,4 +231,27 @@ def peephole(x, p):  # by the formula
 
 case("lstm_peephole", [x], {**cells("lstm", 4, 4), "peephole": normal(3, 4)}, lambda i, p: peephole(i[0], p))
 
+
+# ---- options of attention
+x = normal(2, 5, 8)
+free = torch.tensor(cases.rng.random((2, 1, 5, 5)) < 0.5) | torch.eye(5).bool()
+case("attention_mask", [x, free], weights(8, 2, 4), lambda i, p: attention(i[0], p, 2, mask=i[1]))
+window3 = causal & ~torch.ones(5, 5).tril(-3).bool()
+case("attention_mixed", [x, normal(4, 5, 5), free], weights(8, 4, 2, 2, norm=True),
+     lambda i, p: attention(i[0], p, 4, 2, mask=window3 & i[2], bias=i[1], cap=3.0, scale=0.4))
+case("attention_cross_mask", [x, normal(2, 3, 6), torch.tensor([[True, False, True], [True, True, False]])],
+     weights(8, 2, 4, memory=6), lambda i, p: attention(i[0], p, 2, memory=i[1], mask=i[2][:, None, None]))
+sinks = causal & (~torch.ones(5, 5).tril(-2).bool() | (torch.arange(5) < 1))
+case("attention_sinks", [x], weights(8, 2, 4), lambda i, p: attention(i[0], p, 2, mask=sinks))
+
+
+def attention_weights(x, p, heads, mask):
+    d = p["query"].shape[1] // heads
+    split = lambda n: (x @ p[n] + p[n + "_bias"]).reshape(2, 5, heads, d).transpose(1, 2)
+    score = (split("query") @ split("key").transpose(2, 3) / math.sqrt(d)).masked_fill(~mask, float("-inf"))
+    return F.softmax(score, -1)
+
+
+case("attention_weights", [x], weights(8, 2, 4), lambda i, p: attention_weights(i[0], p, 2, causal))
+
 cases.save("nn_sequences.npz")

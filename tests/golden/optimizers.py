@@ -30,14 +30,15 @@ def loss(p, x, y):
     return jnp.mean(error**2) + 0.1 * jnp.mean((p[3] - 0.5) ** 4)
 
 
-def adafactor(rate, momentum=None, decay=None):
+def adafactor(rate, momentum=None, decay=None, threshold=1.0, scaled=True):
     # optax.adafactor, but for the decay of squares, which that computes in f32 even among f64.
     steps = [
         factorized.scale_by_factored_rms(True, 0.8, 0, 3, 1e-30, lambda i, e: 1 - (i + 1.0) ** -e),
-        optax.clip_by_block_rms(1.0),
+        optax.clip_by_block_rms(threshold),
         transform.scale_by_learning_rate(rate, flip_sign=False),
-        transform.scale_by_param_block_rms(),
     ]
+    if scaled:
+        steps.append(transform.scale_by_param_block_rms())
     if momentum is not None:
         steps.append(optax.ema(momentum, debias=False))
     if decay is not None:
@@ -65,6 +66,8 @@ optimizers = {
     "lamb": optax.lamb(0.02, weight_decay=0.05),
     "adafactor": adafactor(0.05),
     "adafactor_options": adafactor(0.05, momentum=0.9, decay=0.001),
+    "adafactor_plain": adafactor(0.05, threshold=0.3, scaled=False),
+    "muon_short": contrib.muon(0.02, ns_steps=3),
     "muon": contrib.muon(0.02, weight_decay=0.1, adam_weight_decay=0.1),
     "clipped": optax.chain(optax.clip_by_global_norm(0.25), optax.sgd(0.2)),
 }

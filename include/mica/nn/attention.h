@@ -53,10 +53,12 @@ typedef struct {
   int64_t heads;
   int64_t
       kv_heads; /* groups of heads that share keys and values (Ainslie et al. 2023, arXiv 2305.13245); 0: heads; 1: MQA */
-  int64_t head_size;   /* 0: width / heads */
-  int64_t out;         /* 0: width */
-  bool causal;         /* query i sees keys up to its own position */
-  int64_t window;      /* ... and only the last `window` of them; 0: all */
+  int64_t head_size; /* 0: width / heads */
+  int64_t out;       /* 0: width */
+  bool causal;       /* query i sees keys up to its own position */
+  int64_t window;    /* ... and only the last `window` of them; 0: all */
+  int64_t
+      sinks; /* ... and the first `sinks`, whatever the window (Xiao et al. 2023, arXiv 2309.17453) */
   mica_value mask;     /* bool, broadcast to [batch, heads, tq, tk]: true: may look */
   mica_value key_mask; /* bool [batch, tk] */
   mica_value bias;     /* floats, broadcast to [batch, heads, tq, tk], added to the scores */
@@ -69,9 +71,12 @@ typedef struct {
   double dropout; /* of attention weights, while training */
   bool no_bias;
   /* Keys and values of positions seen before, for decoding: states cache_key and cache_value [batch, cache, kv_heads,
-   * head_size]; `position`, an integer [], says where x begins ({0}: 0). Older ones than `cache` positions are overwritten. */
+   * head_size]; `position`, an integer [], says where x begins ({0}: 0). Older ones than `cache` positions are overwritten, but for the
+   * sinks; x has at most cache - sinks times. */
   int64_t cache;
   mica_value position;
+  mica_value
+      *weights; /* if wanted: what each query looks at, [batch, heads, tq, tk], before dropout */
   mica_initializer initializer; /* Glorot uniform */
 } mica_nn_attention_args;
 MICA_API mica_value mica_nn_attention_with(const mica_nn_attention_args *args);

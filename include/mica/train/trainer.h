@@ -28,6 +28,9 @@ typedef mica_value mica_trainer_loss(mica_value prediction, const mica_value *ta
 /* Builds measures, floats [] that are means over the batch, into out[]. */
 typedef void mica_trainer_measures(mica_value prediction, const mica_value *targets,
                                    mica_value *out, void *user);
+/* What becomes of a parameter after each update, of its type: a bound, an order, a norm (mica_monotonic_projection, mica_clip_by_norm).
+ * It is called for each parameter that is trained; those that it leaves alone it returns as they are. */
+typedef mica_value mica_trainer_constraint(const char *path, mica_value updated, void *user);
 /* The learning rate of a step (updates made before, from 0). */
 typedef double mica_rate_function(int64_t step, void *user);
 
@@ -60,6 +63,10 @@ typedef struct {
   /* Gradients of this many batches are averaged before the optimizer takes them; 0: 1. */
   int64_t accumulate;
   double clip_norm, clip_value; /* of gradients; 0: not */
+  double clip_step;             /* each number of a parameter moves by at most so much; 0: not */
+  bool
+      zero_non_finite; /* numbers of a gradient that are NaN or infinite become 0, before clipping; the step is made */
+  mica_trainer_constraint *constrain; /* called with `user`; NULL: none */
   /* Float inputs are converted to this dtype (MICA_BF16, MICA_F16) first, so that the model computes in it; parameters
    * stay f32. With f16 the loss is scaled, by factors that adapt (mica_loss_scale_update). */
   mica_dtype compute;

@@ -30,14 +30,14 @@ static bool resolve_attention(nn_attention *w) {
   bool right = x.rank == 3 && a->heads > 0 && a->kv_heads > 0 && a->heads % a->kv_heads == 0 &&
                a->head_size > 0 && a->out > 0 && mica_dtype_is_float(w->dtype) && a->window >= 0 &&
                a->soft_cap >= 0 && a->cache >= 0 && a->dropout >= 0 && a->dropout < 1 &&
-               (!cross || (mica_rank_of(a->memory) == 3 && a->cache == 0)) &&
-               (a->cache == 0 || x.dim[1] <= a->cache);
+               (!cross || (mica_rank_of(a->memory) == 3 && a->cache == 0)) && a->sinks >= 0 &&
+               (a->cache == 0 || x.dim[1] <= a->cache - a->sinks);
   if (!right) {
     mica_fail(w->graph, MICA_INVALID,
               "attention \"%s\": expected floats [batch, time, width], heads (%" PRId64
               ") that kv_heads (%" PRId64
               ") divide, no cache with a memory, and at most as many times as the "
-              "cache has",
+              "cache has beside sinks",
               mica_scope_path(a->scope), a->heads, a->kv_heads);
     return false;
   }
@@ -79,16 +79,21 @@ static mica_value head_norm(const nn_attention *w, mica_value x, const char *nam
 
 /* ---- the cache ------------------------------------------------------------------------------------ */
 
-/* Slot s holds the newest position that is s modulo the cache's size. A single time is written where it belongs; several
- * are put together with what stays. Gives the whole of it. */
+/* Slots of sinks hold their positions for good; slot s behind them the newest position that is s modulo the size of the rest. A
+ * single time is written where it belongs; several are put together with what stays. Gives the whole of it. */
 static mica_value through_cache(const nn_attention *w, const char *name, mica_value now) {
   int64_t size = w->a.cache;
   mica_type type = {w->dtype, MICA_DIMS(w->batch, size, w->a.kv_heads, w->a.head_size)};
   mica_value cache = mica_scope_state(w->a.scope, name, type, mica_init_zeros());
   mica_value first = mica_slice(w->query_positions, "0");
   if (w->queries == 1) {
-    mica_value zero = mica_scalar(w->graph, MICA_I32, 0);
-    mica_value start[4] = {zero, mica_rem(first, (double)size), zero, zero};
+    mica_value zero = mica_scalar(w->graph, MICA_I32, 0), slot = mica_rem(first, (double)size);
+    if (w->a.sinks > 0) {
+      double sinks = (double)w->a.sinks;
+      slot = mica_add(mica_mod(mica_sub(first, sinks), (double)size - sinks), sinks);
+      slot = mica_select(mica_less(first, sinks), first, slot);
+    }
+    mica_value start[4] = {zero, slot, zero, zero};
     cache = mica_dynamic_update_slice(cache, now, start);
   } else {
     mica_value place =
@@ -106,7 +111,17 @@ static void cache_positions(nn_attention *w) {
   int64_t size = w->a.cache;
   mica_value slot = mica_iota(w->graph, (mica_type){MICA_I32, MICA_DIMS(size)}, 0);
   mica_value last = mica_slice(w->query_positions, "-1");
-  w->key_positions = mica_sub(last, mica_mod(mica_sub(last, slot), (double)size));
+  double sinks = (double)w->a.sinks;
+  mica_value behind = mica_sub(last, sinks), place = mica_sub(slot, sinks);
+  mica_value newest = mica_sub(behind, mica_mod(mica_sub(behind, place), (double)size - sinks));
+  w->key_positions = newest;
+  if (w->a.sinks > 0) {
+    mica_value none = mica_full_like(newest, -1);
+    newest = mica_select(mica_less(newest, 0), none, mica_add(newest, sinks));
+    mica_value kept = mica_select(
+        mica_less_equal(slot, mica_broadcast_to(last, mica_shape_of(slot))), slot, none);
+    w->key_positions = mica_select(mica_less(place, 0), kept, newest);
+  }
   w->keys = size;
 }
 
@@ -124,8 +139,11 @@ static mica_value visible(const nn_attention *w, bool plain_causal) {
   mica_value query = mica_expand_dims(w->query_positions, 1), key = w->key_positions;
   if ((w->a.causal || w->a.cache > 0) && !plain_causal)
     seen = see_both(seen, mica_less_equal(key, query));
-  if (w->a.window > 0)
-    seen = see_both(seen, mica_greater(key, mica_sub(query, (double)w->a.window)));
+  if (w->a.window > 0) {
+    mica_value near = mica_greater(key, mica_sub(query, (double)w->a.window));
+    if (w->a.sinks > 0) near = mica_or(near, mica_less(key, (double)w->a.sinks));
+    seen = see_both(seen, near);
+  }
   if (w->a.cache > 0) seen = see_both(seen, mica_greater_equal(key, 0));
   return seen;
 }
@@ -156,6 +174,7 @@ static mica_value attend_by_scores(const nn_attention *w, mica_value q, mica_val
     score = mica_select(mica_broadcast_to(seen, mica_shape_of(score)), score,
                         mica_full_like(score, -1e30));
   mica_value weights = mica_convert(mica_softmax(score, -1), mica_dtype_of(v));
+  if (w->a.weights != NULL) *w->a.weights = weights;
   if (w->a.dropout > 0) weights = mica_nn_dropout_within(w->a.scope, weights, w->a.dropout);
   return mica_matmul(weights, v);
 }
@@ -170,6 +189,7 @@ mica_value mica_nn_attention_with(const mica_nn_attention_args *given) {
   MICA_NN_ARGS(mica_nn_attention_args, args, given);
   nn_attention w = {.a = args};
   mica_scope *scope = args.scope;
+  if (args.weights != NULL) *args.weights = (mica_value){.graph = args.x.graph};
   if (!mica_nn_enter(scope, args.x, "attention")) return (mica_value){0};
   if (!resolve_attention(&w)) return mica_nn_leave(scope, (mica_value){0});
   mica_value source = args.memory.graph != NULL ? args.memory : args.x;
@@ -193,7 +213,7 @@ mica_value mica_nn_attention_with(const mica_nn_attention_args *given) {
   v = spread_heads(&w, v);
   bool dropout = w.a.dropout > 0 && mica_scope_is_training(scope);
   mica_value y;
-  if (w.a.bias.graph != NULL || w.a.alibi || w.a.soft_cap > 0 || dropout) {
+  if (w.a.bias.graph != NULL || w.a.alibi || w.a.soft_cap > 0 || dropout || w.a.weights != NULL) {
     y = attend_by_scores(&w, q, k, v, scale);
   } else {
     bool causal = w.a.causal && w.a.cache == 0 && args.memory.graph == NULL;

@@ -45,6 +45,22 @@ LAYER(celu2, mica_nn_celu(in[0], 1.7))
 LAYER(maxout, mica_nn_maxout(in[0], 2))
 LAYER(prelu, mica_nn_prelu(s, in[0]))
 
+LAYER(batch_norm_mask, mica_nn_batch_norm(s, in[0], .mask = in[1]))
+LAYER(batch_norm_frozen, mica_nn_batch_norm(s, in[0], .frozen_averages = true, .no_scale = true))
+LAYER(layer_norm_plain,
+      mica_nn_layer_norm(s, in[0], .no_scale = true, .no_bias = true, .epsilon = 1e-3))
+LAYER(layer_norm_scale, mica_nn_layer_norm(s, in[0], .no_bias = true))
+LAYER(rms_norm_plain, mica_nn_rms_norm(s, in[0], .no_scale = true))
+LAYER(group_norm_plain,
+      mica_nn_group_norm(s, in[0], .groups = 2, .no_scale = true, .no_bias = true))
+LAYER(conv_lora, mica_nn_conv(s, in[0], .channels = 4))
+static mica_value layer_regularized(mica_scope *s, const mica_value *in) {
+  mica_value d = mica_nn_dense(mica_scope_in(s, "d"), in[0], .units = 3, .l1 = 0.3, .l2 = 0.2);
+  mica_value c = mica_nn_conv(mica_scope_in(s, "c"), in[1], .channels = 2, .l2 = 0.7);
+  return mica_add(mica_add(mica_reduce_mean(d, MICA_ALL), mica_reduce_mean(c, MICA_ALL)),
+                  mica_convert(mica_scope_losses(s), MICA_F64));
+}
+
 #define ACTIVATION(name, kind) LAYER(act_##name, mica_nn_activate(in[0], MICA_NN_##kind))
 ACTIVATION(none, IDENTITY)
 ACTIVATION(relu, RELU)
@@ -87,14 +103,28 @@ TEST(products) {
       CASE(transpose_valid),
       CASE(transpose_same),
       CASE(transpose_explicit),
-      {"dense_lora", layer_dense, 1, false, "lora_rank=2,lora_alpha=3", 0}};
+      {"dense_lora", layer_dense, 1, false, "lora_rank=2,lora_alpha=3", 0},
+      {"conv_lora", layer_conv_lora, 1, false, "lora_rank=2", 0},
+      {"regularized", layer_regularized, 2, true, NULL, 0}};
   nn_golden_file("nn_layers.npz", cases, sizeof cases / sizeof cases[0]);
 }
 
 TEST(norms) {
   static const nn_golden_case cases[] = {
-      TRAIN(batch_norm),       CASE(batch_norm_eval), CASE(layer_norm),    CASE(rms_norm),
-      CASE(rms_norm_centered), CASE(group_norm),      CASE(instance_norm), CASE(dynamic_tanh)};
+      TRAIN(batch_norm),
+      CASE(batch_norm_eval),
+      CASE(layer_norm),
+      CASE(rms_norm),
+      CASE(rms_norm_centered),
+      CASE(group_norm),
+      CASE(instance_norm),
+      CASE(dynamic_tanh),
+      {"batch_norm_mask", layer_batch_norm_mask, 2, true, NULL, 0},
+      TRAIN(batch_norm_frozen),
+      CASE(layer_norm_plain),
+      CASE(layer_norm_scale),
+      CASE(rms_norm_plain),
+      CASE(group_norm_plain)};
   nn_golden_file("nn_layers.npz", cases, sizeof cases / sizeof cases[0]);
 }
 

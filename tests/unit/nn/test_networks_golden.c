@@ -17,6 +17,15 @@ LAYER(experts, mica_nn_experts(s, in[0], .experts = 3, .hidden = 6, .capacity = 
 LAYER(experts_full, mica_nn_experts(s, in[0], .experts = 3, .hidden = 6, .capacity = 0.8))
 LAYER(experts_switch,
       mica_nn_experts(s, in[0], .experts = 3, .chosen = 1, .hidden = 6, .capacity = 1))
+static mica_value layer_fnn_norm(mica_scope *s, const mica_value *in) {
+  mica_value y =
+      mica_nn_fnn(s, in[0], .out = 2, .activation = "gelu", .norm = "layer", .l1 = 0.1, .l2 = 0.05);
+  return mica_add(y, mica_convert(mica_scope_losses(s), MICA_F64));
+}
+static mica_value layer_experts_balance(mica_scope *s, const mica_value *in) {
+  mica_nn_experts(s, in[0], .experts = 3, .hidden = 6, .balance = 0.5);
+  return mica_reshape(mica_convert(mica_scope_losses(s), MICA_F64), MICA_DIMS(1));
+}
 LAYER(rational_a, mica_nn_rational(s, in[0], .groups = 2, .version_a = true))
 LAYER(rational_b, mica_nn_rational(s, in[0], .groups = 3))
 LAYER(bsplines, mica_nn_bsplines(in[0], 3, 5, -1, 1))
@@ -55,7 +64,9 @@ TEST(networks) {
       CASE(ensemble, 1),
       CASE(experts, 1),
       CASE(experts_full, 1),
-      CASE(experts_switch, 1)};
+      CASE(experts_switch, 1),
+      {"fnn_norm", layer_fnn_norm, 1, true, "fnn_units=5,fnn_layers=2", 0},
+      TRAIN(experts_balance, 1)};
   nn_golden_file("nn_networks.npz", cases, sizeof cases / sizeof cases[0]);
 }
 

@@ -38,6 +38,20 @@ LAYER(attention_rope, mica_nn_attention(s, in[0], .heads = 2, .causal = true, .q
                                         .rope = ROPE(.base = 0)))
 LAYER(attention_cross, mica_nn_attention(s, in[0], .heads = 2, .memory = in[1]))
 
+LAYER(attention_mask, mica_nn_attention(s, in[0], .heads = 2, .mask = in[1]))
+LAYER(attention_mixed,
+      mica_nn_attention(s, in[0], .heads = 4, .kv_heads = 2, .causal = true, .window = 3,
+                        .qk_norm = true, .soft_cap = 3, .scale = 0.4, .bias = in[1], .mask = in[2]))
+LAYER(attention_cross_mask,
+      mica_nn_attention(s, in[0], .heads = 2, .memory = in[1], .key_mask = in[2]))
+LAYER(attention_sinks,
+      mica_nn_attention(s, in[0], .heads = 2, .causal = true, .window = 2, .sinks = 1))
+static mica_value layer_attention_weights(mica_scope *s, const mica_value *in) {
+  mica_value seen;
+  mica_nn_attention(s, in[0], .heads = 2, .causal = true, .weights = &seen);
+  return seen;
+}
+
 LAYER(block, mica_nn_transformer_block(s, in[0], .attention = {.heads = 2, .causal = true}))
 LAYER(block_recompute,
       mica_nn_transformer_block(s, in[0], .attention = {.heads = 2, .causal = true},
@@ -83,10 +97,12 @@ TEST(positions) {
 
 TEST(attention) {
   static const nn_golden_case cases[] = {
-      CASE(attention, 1),      CASE(attention_causal, 1), CASE(attention_gqa, 1),
-      CASE(attention_mqa, 1),  CASE(attention_window, 1), CASE(attention_key_mask, 2),
-      CASE(attention_cap, 1),  CASE(attention_bias, 2),   CASE(attention_alibi, 1),
-      CASE(attention_rope, 1), CASE(attention_cross, 2)};
+      CASE(attention, 1),        CASE(attention_causal, 1),     CASE(attention_gqa, 1),
+      CASE(attention_mqa, 1),    CASE(attention_window, 1),     CASE(attention_key_mask, 2),
+      CASE(attention_cap, 1),    CASE(attention_bias, 2),       CASE(attention_alibi, 1),
+      CASE(attention_rope, 1),   CASE(attention_cross, 2),      CASE(attention_mask, 2),
+      CASE(attention_mixed, 3),  CASE(attention_cross_mask, 3), CASE(attention_sinks, 1),
+      CASE(attention_weights, 1)};
   nn_golden_file("nn_sequences.npz", cases, sizeof cases / sizeof cases[0]);
 }
 
@@ -109,7 +125,7 @@ TEST(recurrent) {
 
 typedef struct {
   mica_store *store;
-  int64_t cache, window;
+  int64_t cache, window, sinks;
 } decoder;
 
 /* in: x [batch, time, width] and, with a cache, its first position. */
@@ -120,6 +136,7 @@ static void build_decoder(mica_graph *graph, const mica_value *in, mica_value *o
                                     .kv_heads = 2,
                                     .causal = true,
                                     .window = d->window,
+                                    .sinks = d->sinks,
                                     .rope = ROPE(.base = 0),
                                     .cache = d->cache};
   if (d->cache > 0) options.position = in[1];
@@ -129,10 +146,10 @@ static void build_decoder(mica_graph *graph, const mica_value *in, mica_value *o
 }
 
 /* Positions in pieces through a cache give what the whole sequence gives. */
-static void check_cache(mica_device *device, int64_t cache, int64_t window) {
+static void check_cache(mica_device *device, int64_t cache, int64_t window, int64_t sinks) {
   enum { TIME = 12, WIDTH = 16 };
   static const int64_t pieces[] = {3, 1, 2, 1, 1, 3, 1};
-  decoder d = {mica_store_create(device, 5), 0, window};
+  decoder d = {mica_store_create(device, 5), 0, window, sinks};
   float numbers[2 * TIME * WIDTH], part[2 * TIME * WIDTH];
   for (int i = 0; i < 2 * TIME * WIDTH; i++) numbers[i] = (float)((i * 7919) % 1000) / 500 - 1;
   mica_tensor *x = mica_tensor_from(MICA_F32, MICA_DIMS(2, TIME, WIDTH), numbers), *whole = NULL;
@@ -163,10 +180,13 @@ static void check_cache(mica_device *device, int64_t cache, int64_t window) {
 
 TEST(cache) {
   mica_device *device = mica_device_open(NULL, NULL);
-  check_cache(device, 12, 0);
-  check_cache(device, 20, 0);
-  check_cache(device, 12, 3);
-  check_cache(device, 6, 3); /* rolls: a window of 3 and pieces of up to 3 need 5 positions */
+  check_cache(device, 12, 0, 0);
+  check_cache(device, 20, 0, 0);
+  check_cache(device, 12, 3, 0);
+  check_cache(device, 6, 3, 0); /* rolls: a window of 3 and pieces of up to 3 need 5 positions */
+  check_cache(device, 8, 3, 2); /* the first two stay */
+  check_cache(device, 20, 3, 1);
+  check_cache(device, 14, 0, 2);
   mica_device_release(device);
 }
 

@@ -369,6 +369,21 @@ static mica_status next_with_nan(void *user, mica_tensor **batch, size_t count, 
   return mica_tensor_write(batch[0], x, sizeof x, error);
 }
 
+static mica_value positive_bias(const char *path, mica_value updated, void *user) {
+  (void)user;
+  return strcmp(path, "d/bias") == 0 ? mica_max(updated, 0.25) : updated;
+}
+
+/* The gradient by r is infinite, those by w are not. */
+static mica_value with_root(mica_scope *scope, const mica_value *in, void *user) {
+  (void)user;
+  mica_value w =
+      mica_scope_variable(scope, "w", (mica_type){MICA_F32, MICA_DIMS(4, 1)}, mica_init_ones());
+  mica_value r =
+      mica_scope_variable(scope, "r", (mica_type){MICA_F32, MICA_DIMS(1)}, mica_init_zeros());
+  return mica_add(mica_matmul(in[0], w), mica_sqrt(r)); /* the root has no derivative at 0 */
+}
+
 /* Values of options count: what is clipped, what may go wrong how often, and when time has passed. */
 TEST(options) {
   mica_store *store = mica_store_create(device, 1);
@@ -398,6 +413,27 @@ TEST(options) {
   mica_tensor_release(before), mica_tensor_release(after);
   mica_trainer_destroy(trainer);
 
+  /* The same of steps, whatever the optimizer; and a constraint, which has the last word. */
+  trainer = mica_trainer_create(store, linear, square,
+                                .optimizer = mica_optimizer_adam(.beta1 = 0.9), .learning_rate = 1,
+                                .clip_step = 0.01, .constrain = positive_bias, .ema = 0.5);
+  for (int i = 0; i < 6; i++) {
+    before = value_of(store, "d/kernel");
+    CHECK_OK_ERROR(mica_trainer_step(trainer, batch, 2, &error), &error);
+    after = value_of(store, "d/kernel");
+    a = mica_tensor_data(before), b = mica_tensor_data(after);
+    for (int k = 0; a && b && k < 4; k++) CHECK_NEAR(fabsf(a[k] - b[k]), 0.01, 1e-6);
+    mica_tensor_release(before), mica_tensor_release(after);
+    after = value_of(store, "d/bias");
+    CHECK(after && *(const float *)mica_tensor_data(after) >= 0.25F);
+    mica_tensor_release(after);
+  }
+  after =
+      value_of(mica_trainer_state(trainer), "average/d/bias/value"); /* of what was constrained */
+  CHECK(after && *(const float *)mica_tensor_data(after) >= 0.1F);
+  mica_tensor_release(after);
+  mica_trainer_destroy(trainer);
+
   /* Without the guard a step that is not finite is made. */
   float bad[32];
   memcpy(bad, mica_tensor_data(batch[0]), sizeof bad);
@@ -421,6 +457,24 @@ TEST(options) {
     CHECK_OK(mica_tensor_write(batch[0], bad, sizeof bad, NULL));
     bad[3] = INFINITY;
   }
+  drop(batch);
+
+  /* Gradients that are not finite may count as 0. */
+  mica_store *roots = mica_store_create(device, 1);
+  make_batch(0, 8, batch);
+  trainer =
+      mica_trainer_create(roots, with_root, square, .optimizer = mica_optimizer_sgd(.momentum = 0),
+                          .learning_rate = 0.1, .zero_non_finite = true);
+  CHECK_OK_ERROR(mica_trainer_step(trainer, batch, 2, &error), &error);
+  CHECK(!mica_trainer_last(trainer).skipped);
+  after = value_of(roots, "r");
+  CHECK(after && *(const float *)mica_tensor_data(after) == 0);
+  mica_tensor_release(after);
+  after = value_of(roots, "w");
+  b = mica_tensor_data(after);
+  CHECK(b && isfinite(b[0]) && b[0] != 1);
+  mica_tensor_release(after);
+  mica_trainer_destroy(trainer), mica_store_destroy(roots);
   drop(batch);
 
   /* What is wrong with the data is said, unless so many steps are tolerated. */

@@ -146,6 +146,11 @@ static void check_all_optimizers(mica_dtype dtype, int steps) {
       {"adafactor_options", 0.05,
        mica_optimizer_adafactor(.factor_from = 3, .momentum = 0.9, .weight_decay = 0.001), 0,
        false},
+      {"adafactor_plain", 0.05,
+       mica_optimizer_adafactor(.factor_from = 3, .clipping_threshold = 0.3,
+                                .no_parameter_scale = true),
+       0, false},
+      {"muon_short", 0.02, mica_optimizer_muon(.iterations = 3), 0, false},
       {"muon", 0.02, mica_optimizer_muon(.weight_decay = 0.1), 0, false},
       {"clipped", 0.2, mica_optimizer_sgd(.momentum = 0), 0.25, false},
   };
