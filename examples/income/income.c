@@ -225,7 +225,7 @@ static mica_dataset *rows_of(example *ex, survey *s, int part, int64_t *out_rows
  * members, 2] --- */
 
 static mica_value features(mica_scope *scope, const mica_value *inputs, const survey *s) {
-  mica_value part[MOST + 2];
+  mica_value part[2 * MOST + 2];
   size_t count = 0;
   mica_value ids = mica_convert(mica_add(inputs[0], 1.0), MICA_I32);
   int64_t width = mica_scope_get_integer(scope, "embedding", 0), rows = mica_dim_of(ids, 0);
@@ -234,8 +234,17 @@ static mica_value features(mica_scope *scope, const mica_value *inputs, const su
     part[count++] = mica_nn_embedding(mica_scope_in_index(scope, "category", i), one,
                                       .count = s->words[i] + 1, .units = width);
   }
-  mica_value missing = mica_not_equal(inputs[1], inputs[1]),
-             x = mica_select(missing, mica_zeros_like(inputs[1]), inputs[1]);
+  /* A number has an embedding too, of the last point that it reaches. */
+  mica_value missing = mica_not_equal(inputs[1], inputs[1]);
+  mica_value points = mica_constant(mica_scope_graph(scope), s->keypoints);
+  mica_value reached = mica_greater_equal(mica_expand_dims(inputs[1], -1), points);
+  mica_value place = mica_reduce_sum(mica_convert(reached, MICA_I32), MICA_AXES(-1));
+  for (int32_t i = 0; i < s->numbers; i++) {
+    mica_value one = mica_reshape(mica_slice_axis(place, 1, i, i + 1, 1), MICA_DIMS(rows));
+    part[count++] = mica_nn_embedding(mica_scope_in_index(scope, "number", i), one,
+                                      .count = KEYPOINTS + 1, .units = width);
+  }
+  mica_value x = mica_select(missing, mica_zeros_like(inputs[1]), inputs[1]);
   x = mica_nn_calibration(mica_scope_in(scope, "calibration"), x, s->keypoints, -1, 1, false);
   part[count++] = mica_select(missing, mica_zeros_like(x), x);
   part[count++] = mica_convert(missing, MICA_F32);

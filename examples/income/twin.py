@@ -60,8 +60,11 @@ class Features(nn.Module):
         for table in self.tables:
             nn.init.normal_(table.weight, 0, width ** -0.5)
         self.register_buffer("points", keypoints)
+        self.places = nn.ModuleList(nn.Embedding(KEYPOINTS + 1, width) for _ in keypoints)
+        for table in self.places:
+            nn.init.normal_(table.weight, 0, width ** -0.5)
         self.outputs = nn.Parameter(torch.linspace(-1, 1, KEYPOINTS).repeat(len(keypoints), 1))
-        self.width = width * len(words) + 2 * len(keypoints)
+        self.width = width * (len(words) + len(keypoints)) + 2 * len(keypoints)
 
     def forward(self, categories, numbers):
         missing = numbers.isnan()
@@ -70,6 +73,8 @@ class Features(nn.Module):
         share = ((x[..., None] - left) / (right - left)).clamp(0, 1)
         y = (share * (self.outputs[:, 1:] - self.outputs[:, :-1])).sum(-1) + self.outputs[:, 0]
         parts = [table(categories[:, i]) for i, table in enumerate(self.tables)]
+        place = (numbers[..., None] >= self.points).sum(-1)  # 0: missing
+        parts += [table(place[:, i]) for i, table in enumerate(self.places)]
         return torch.cat(parts + [torch.where(missing, 0, y), missing.float()], -1)
 
 

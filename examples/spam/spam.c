@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spam.c: which mail is spam? A bag of words, a convolution over words and a transformer, one of them or all three, whose
- * probabilities are then multiplied. README.md beside it tells more. */
+/* spam.c: which mail is spam? A bag of words and pairs of words, a convolution over words and a transformer, one of them or
+ * all three, whose probabilities are then multiplied. README.md beside it tells more. */
 #include "../ensemble.h"
 
 enum { BATCH = 32, MODELS = 3, SHUFFLE = 8192 };
 
 /* ---- the models: a bag f32 [batch, words] and the first words i32 [batch, length] -> logits [batch, models, 2] --- */
 
+/* Several small networks side by side, each with a few units of its own: logits [batch, members, 2]. */
 static mica_value bag_model(mica_scope *scope, mica_value bag) {
-  int64_t units = mica_scope_get_integer(scope, "units", 0);
+  int64_t units = mica_scope_get_integer(scope, "units", 0),
+          members = mica_scope_get_integer(scope, "members", 0), rows = mica_dim_of(bag, 0);
   mica_value x = mica_mul(bag, 10.0); /* bags have length 1, which is little for so many numbers */
-  x = mica_relu(mica_nn_dense(mica_scope_in(scope, "hidden"), x, .units = units));
+  x = mica_relu(mica_nn_dense(mica_scope_in(scope, "hidden"), x, .units = members * units));
   x = mica_nn_dropout(mica_scope_in(scope, "dropout"), x,
                       mica_scope_get_number(scope, "dropout", 0));
-  return mica_nn_dense(mica_scope_in(scope, "out"), x, .units = 2);
+  x = mica_swap_axes(mica_reshape(x, MICA_DIMS(rows, members, units)), 0, 1);
+  mica_scope *out = mica_scope_in(scope, "out");
+  mica_value kernel =
+      mica_scope_variable(out, "kernel", (mica_type){MICA_F32, MICA_DIMS(members, units, 2)},
+                          mica_init_normal(0, sqrt(2.0 / (double)units)));
+  mica_value bias = mica_scope_variable(
+      out, "bias", (mica_type){MICA_F32, MICA_DIMS(members, 1, 2)}, mica_init_zeros());
+  return mica_swap_axes(mica_add(mica_matmul(x, kernel), bias), 0, 1);
 }
 
 static mica_value words_of(mica_scope *scope, mica_value ids) {
@@ -59,7 +68,7 @@ static mica_value transformer_model(mica_scope *scope, mica_value ids) {
 }
 
 static mica_value model(mica_scope *scope, const mica_value *inputs, void *user) {
-  const char *kind = mica_scope_get_text(scope, "model", "all");
+  const char *kind = mica_scope_get_text(scope, "model", "bag");
   bool all = !strcmp(kind, "all");
   mica_value logits[MODELS];
   size_t count = 0;
@@ -67,13 +76,14 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
   if (all || !strcmp(kind, "bag"))
     logits[count++] = bag_model(mica_scope_in(scope, "bag"), inputs[0]);
   if (all || !strcmp(kind, "cnn"))
-    logits[count++] = cnn_model(mica_scope_in(scope, "cnn"), inputs[1]);
+    logits[count++] = mica_expand_dims(cnn_model(mica_scope_in(scope, "cnn"), inputs[1]), 1);
   if (all || !strcmp(kind, "transformer"))
-    logits[count++] = transformer_model(mica_scope_in(scope, "transformer"), inputs[1]);
+    logits[count++] =
+        mica_expand_dims(transformer_model(mica_scope_in(scope, "transformer"), inputs[1]), 1);
   if (count == 0)
     return mica_fail(mica_scope_graph(scope), MICA_INVALID,
                      "spam: the setting model is '%s', not bag, cnn, transformer or all", kind);
-  return mica_stack(logits, count, 1);
+  return mica_concatenate(logits, count, 1);
 }
 
 /* ---- the data: a mail a line, "spam" or "ham", a tab, the text --------------------------------------- */
@@ -98,9 +108,9 @@ static mica_status split_line(void *user, mica_map_position position, const mica
 }
 
 typedef struct {
-  mica_vocabulary *vocabulary;
+  mica_vocabulary *words, *runs; /* runs: words, and pairs of them */
   mica_text_options bag, ids;
-  int64_t mails; /* that the vocabulary was made of */
+  int64_t mails; /* that the vocabularies were made of */
 } reading;
 
 static mica_dataset *lines_of(example *ex, const char *folder, const char *part) {
@@ -111,35 +121,40 @@ static mica_dataset *lines_of(example *ex, const char *folder, const char *part)
   return mica_dataset_map(d, split_line, NULL, &ex->error);
 }
 
-/* The most frequent words of the training's mails, by the number of mails that they are in. */
+/* The most frequent words and runs of the training's mails, by the number of mails that they are in. */
 static bool read_words(example *ex, const char *folder, reading *r) {
-  mica_vocabulary *all = mica_vocabulary_create();
+  mica_vocabulary *all[2] = {mica_vocabulary_create(), mica_vocabulary_create()};
   mica_dataset *mails = lines_of(ex, folder, "train");
   mica_batch batch = {0};
   while (example_good(ex) && mica_dataset_next(mails, &batch, &ex->error) == MICA_OK &&
          batch.count) {
-    mica_vocabulary_add_text(all, mica_tensor_data(batch.tensor[0]),
-                             mica_tensor_byte_size(batch.tensor[0]), true, &ex->error);
+    for (int i = 0; i < 2; i++)
+      mica_vocabulary_add_text(all[i], mica_tensor_data(batch.tensor[0]),
+                               mica_tensor_byte_size(batch.tensor[0]), i + 1, true, &ex->error);
     r->mails++;
   }
   if (example_good(ex))
-    mica_vocabulary_prune(all, mica_store_get_integer(ex->store, "words", 0), 2, &r->vocabulary,
+    mica_vocabulary_prune(all[0], mica_store_get_integer(ex->store, "words", 0), 2, &r->words,
+                          &ex->error);
+  if (example_good(ex))
+    mica_vocabulary_prune(all[1], mica_store_get_integer(ex->store, "runs", 0), 2, &r->runs,
                           &ex->error);
   /* The embedding has as many rows as there are words. */
   if (example_good(ex))
-    mica_store_set_integer(ex->store, "words", mica_vocabulary_count(r->vocabulary), &ex->error);
+    mica_store_set_integer(ex->store, "words", mica_vocabulary_count(r->words), &ex->error);
   mica_batch_clear(&batch);
   mica_dataset_destroy(mails);
-  mica_vocabulary_destroy(all);
+  mica_vocabulary_destroy(all[0]), mica_vocabulary_destroy(all[1]);
   r->bag = (mica_text_options){.struct_size = sizeof r->bag,
                                .key = 0,
-                               .vocabulary = r->vocabulary,
+                               .vocabulary = r->runs,
+                               .longest = 2,
                                .texts = r->mails,
                                .logarithm = true,
                                .normalize = true};
   r->ids = (mica_text_options){.struct_size = sizeof r->ids,
                                .key = 1,
-                               .vocabulary = r->vocabulary,
+                               .vocabulary = r->words,
                                .length = mica_store_get_integer(ex->store, "length", 0)};
   return example_good(ex);
 }
@@ -171,11 +186,13 @@ static int run(int count, char **arguments) {
                 .measures = ensemble_accuracy_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
-  mica_store_set_text(ex.store, "model", "all", &ex.error);
+  mica_store_set_text(ex.store, "model", "bag", &ex.error);
   mica_store_set_number(ex.store, "lr", 2e-3, &ex.error);
   mica_store_set_integer(ex.store, "words", 20000, &ex.error);
-  mica_store_set_integer(ex.store, "length", 256, &ex.error);
-  mica_store_set_integer(ex.store, "units", 32, &ex.error);
+  mica_store_set_integer(ex.store, "runs", 60000, &ex.error);
+  mica_store_set_integer(ex.store, "length", 128, &ex.error);
+  mica_store_set_integer(ex.store, "units", 8, &ex.error);
+  mica_store_set_integer(ex.store, "members", 8, &ex.error);
   mica_store_set_integer(ex.store, "width", 64, &ex.error);
   mica_store_set_integer(ex.store, "channels", 64, &ex.error);
   mica_store_set_integer(ex.store, "layers", 2, &ex.error);
@@ -209,7 +226,7 @@ static int run(int count, char **arguments) {
   int code = example_end(&ex);
   mica_schedule_destroy(rate);
   mica_dataset_destroy(training), mica_dataset_destroy(testing);
-  mica_vocabulary_destroy(r.vocabulary);
+  mica_vocabulary_destroy(r.words), mica_vocabulary_destroy(r.runs);
   return code;
 }
 

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from twins import rate_at  # noqa: E402
 
-WORDS, LENGTH, UNITS, WIDTH, CHANNELS, LAYERS, HEADS, BATCH = 20000, 256, 32, 64, 64, 2, 4, 32
+WORDS, RUNS, LENGTH, UNITS, WIDTH, CHANNELS, LAYERS, HEADS, BATCH = 20000, 60000, 128, 8, 64, 64, 2, 4, 32
+MEMBERS = 8
 NORM_EPSILON = 1e-5
 
 
@@ -34,11 +35,15 @@ def load(folder, part):
     return texts, np.array(labels)
 
 
-def vocabulary(texts):
+def runs_of(text):  # words and pairs of them, in the order in which they end
+    return [run for i in range(len(text)) for run in ([text[i - 1] + " " + text[i]] if i else []) + [text[i]]]
+
+
+def vocabulary(texts, most):
     counts = collections.Counter()
     for text in texts:
         counts.update(dict.fromkeys(text, 1))
-    kept = sorted((w for w in counts if counts[w] >= 2), key=lambda w: -counts[w])[:WORDS]  # stable: first ones first
+    kept = sorted((w for w in counts if counts[w] >= 2), key=lambda w: -counts[w])[:most]  # stable: first ones first
     return {w: i for i, w in enumerate(kept)}, np.array([counts[w] for w in kept])
 
 
@@ -54,7 +59,7 @@ def bags_of(texts, words, uses, mails):
     idf = 1 + np.log((1 + mails) / (1 + uses))
     rows = []
     for text in texts:
-        counts = collections.Counter(words[w] for w in text if w in words)
+        counts = collections.Counter(words[w] for w in runs_of(text) if w in words)
         at = np.fromiter(counts.keys(), np.int64, len(counts))
         x = (1 + np.log(np.fromiter(counts.values(), np.float64, len(counts)))) * idf[at]
         rows.append((at, (x / max(np.sqrt((x * x).sum()), 1e-30)).astype(np.float32)))
@@ -81,13 +86,17 @@ def embedding(count, width):
     return table
 
 
-class Bag(nn.Module):
+class Bag(nn.Module):  # several small networks side by side
     def __init__(self, words):
         super().__init__()
-        self.hidden, self.out = dense(words, UNITS), dense(UNITS, 2)
+        self.hidden = dense(words, MEMBERS * UNITS)
+        self.kernel = nn.Parameter(torch.randn(MEMBERS, UNITS, 2) * (2 / UNITS) ** 0.5)
+        self.bias = nn.Parameter(torch.zeros(MEMBERS, 1, 2))
 
     def forward(self, bag, ids):
-        return self.out(F.dropout(F.relu(self.hidden(bag * 10)), 0.5, self.training))
+        x = F.dropout(F.relu(self.hidden(bag * 10)), 0.5, self.training)
+        x = x.view(len(x), MEMBERS, UNITS).transpose(0, 1)
+        return (x @ self.kernel + self.bias).transpose(0, 1)
 
 
 class Cnn(nn.Module):
@@ -107,7 +116,7 @@ class Cnn(nn.Module):
         for k, conv in enumerate(self.convs):
             y = F.relu(conv(F.pad(x, (k // 2, k - k // 2))))
             found.append(torch.where(there, y, 0).amax(2))
-        return self.out(F.dropout(torch.cat(found, 1), 0.5, self.training))
+        return self.out(F.dropout(torch.cat(found, 1), 0.5, self.training))[:, None]
 
 
 def rope(x):  # [batch, heads, time, d]
@@ -147,7 +156,7 @@ class Transformer(nn.Module):
         for block in self.blocks:
             x = block(x, there)
         weight = there.unsqueeze(-1).float()
-        return self.out(self.norm((x * weight).sum(1) / (weight.sum(1) + 1e-6)))
+        return self.out(self.norm((x * weight).sum(1) / (weight.sum(1) + 1e-6)))[:, None]
 
 
 KINDS = {"bag": Bag, "cnn": Cnn, "transformer": Transformer}
@@ -156,7 +165,7 @@ KINDS = {"bag": Bag, "cnn": Cnn, "transformer": Transformer}
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--model", default="all")
+    options.add_argument("--model", default="bag")
     options.add_argument("--epochs", type=int, default=8)
     options.add_argument("--lr", type=float, default=2e-3)
     options.add_argument("--threads", type=int, default=2)
@@ -166,10 +175,11 @@ def main():
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)
     texts, labels = load(o.data, "train")
-    words, uses = vocabulary(texts)
-    ids, bags = ids_of(texts, words), bags_of(texts, words, uses, len(texts))
+    words, _ = vocabulary(texts, WORDS)
+    runs, uses = vocabulary([runs_of(text) for text in texts], RUNS)
+    ids, bags = ids_of(texts, words), bags_of(texts, runs, uses, len(texts))
     labels = torch.tensor(labels)
-    models = [make(len(words)) for kind, make in KINDS.items() if o.model in (kind, "all")]
+    models = [make(len(runs if kind == "bag" else words)) for kind, make in KINDS.items() if o.model in (kind, "all")]
     parameters = [p for m in models for p in m.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=o.lr)
     steps, step, began = o.epochs * (len(texts) // BATCH), 0, time.time()
@@ -177,10 +187,12 @@ def main():
         order = torch.randperm(len(texts))
         for at in range(0, len(texts) - BATCH + 1, BATCH):
             rows = order[at:at + BATCH]
-            bag = dense_bags([bags[i] for i in rows], len(words))
+            bag = dense_bags([bags[i] for i in rows], len(runs))
             for group in optimizer.param_groups:
                 group["lr"] = rate_at(step, steps, o.lr)
-            loss = sum(F.cross_entropy(m(bag, ids[rows]), labels[rows]) for m in models)
+            logits = torch.cat([m(bag, ids[rows]) for m in models], 1)
+            members = logits.shape[1]
+            loss = members * F.cross_entropy(logits.flatten(0, 1), labels[rows].repeat_interleave(members))
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -189,14 +201,14 @@ def main():
     seconds = time.time() - began
     part = "valid" if o.validate else "test"
     texts, labels = load(o.data, part)
-    ids, bags = ids_of(texts, words), bags_of(texts, words, uses, len(bags))
+    ids, bags = ids_of(texts, words), bags_of(texts, runs, uses, len(bags))
     right = 0
     for m in models:
         m.eval()
     with torch.no_grad():
         for at in range(0, len(texts), 64):
-            bag = dense_bags(bags[at:at + 64], len(words))
-            p = sum(F.log_softmax(m(bag, ids[at:at + 64]), 1) for m in models)
+            bag = dense_bags(bags[at:at + 64], len(runs))
+            p = F.log_softmax(torch.cat([m(bag, ids[at:at + 64]) for m in models], 1), -1).mean(1)
             right += int((p.argmax(1).numpy() == labels[at:at + 64]).sum())
     print(f"spam twin: {part} accuracy {100 * right / len(texts):.2f} % after {seconds:.0f} s")
 

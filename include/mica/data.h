@@ -309,15 +309,17 @@ MICA_API mica_dataset *mica_dataset_from_npz(const char *path, const char *const
 
 /* ---- words of texts -------------------------------------------------------------------------------- */
 
-enum { MICA_TEXT_WORD = 64 };
+enum { MICA_TEXT_WORD = 64, MICA_TEXT_RUN = 8 };
 /* The next word of a text from byte *at on (0 first), which moves on; false at the end. A word is a run of ASCII letters,
  * digits and bytes above 127, in lower case (of ASCII), cut after 64 bytes; or one other byte that is no blank and no
  * control character. */
 MICA_API bool mica_text_next(const void *text, size_t size, size_t *at,
                              char word[MICA_TEXT_WORD + 1], size_t *out_size);
-/* Adds the words of a text to a vocabulary; `once`: each of them once, so that uses count texts. */
+/* Adds the words of a text to a vocabulary, and runs of up to `longest` (1 to 8) of them, joined by blanks; `once`: each of
+ * them once, so that uses count texts. */
 MICA_API mica_status mica_vocabulary_add_text(mica_vocabulary *vocabulary, const void *text,
-                                              size_t size, bool once, mica_error *error);
+                                              size_t size, int32_t longest, bool once,
+                                              mica_error *error);
 
 /* Callbacks for maps whose user is a mica_text_options * that outlives the data set: tensor `key`, a text u8 [bytes] as
  * mica_dataset_from_lines gives it, becomes numbers; the others are passed on. Threads: a vocabulary that is not
@@ -332,11 +334,12 @@ typedef struct {
   int64_t texts;
   bool logarithm; /* 1 + log of how often a word is there, in place of that */
   bool normalize; /* to a sum of squares of 1 */
+  int32_t longest; /* runs of up to so many words (8 at most) are looked up too; 0: 1 */
 } mica_text_options;
 /* i32 [length]: 2 + the number of each word, 1 for one that is not in the vocabulary, 0 behind the end. */
 MICA_API mica_status mica_text_ids(void *user, mica_map_position position, const mica_batch *in,
                                    mica_batch *out, mica_error *error);
-/* f32 [words of the vocabulary]: how often each is in the text. */
+/* f32 [words of the vocabulary]: how often each word or run is in the text. */
 MICA_API mica_status mica_text_bag(void *user, mica_map_position position, const mica_batch *in,
                                    mica_batch *out, mica_error *error);
 

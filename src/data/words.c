@@ -38,17 +38,47 @@ bool mica_text_next(const void *text, size_t size, size_t *at, char word[MICA_TE
   return used > 0;
 }
 
+/* The runs of words that end with the next one: 1 to `longest` words, joined by blanks. */
+typedef struct {
+  const void *text;
+  size_t size, at, used,
+      begin[MICA_TEXT_RUN]; /* begin: of the last words in `words`, oldest first */
+  int32_t longest, count;
+  char words[MICA_TEXT_RUN * (MICA_TEXT_WORD + 1) + 1];
+} word_runs;
+
+/* Takes the next word in; run k of `count` is words + begin[k], to the end. */
+static bool next_runs(word_runs *r) {
+  if (r->count == r->longest) { /* the oldest word goes */
+    size_t gone = r->count > 1 ? r->begin[1] : r->used;
+    memmove(r->words, r->words + gone, r->used - gone);
+    r->used -= gone, r->count--;
+    for (int32_t i = 0; i < r->count; i++) r->begin[i] = r->begin[i + 1] - gone;
+  }
+  char word[MICA_TEXT_WORD + 1];
+  size_t size = 0;
+  if (!mica_text_next(r->text, r->size, &r->at, word, &size)) return false;
+  if (r->count > 0) r->words[r->used++] = ' ';
+  r->begin[r->count++] = r->used;
+  memcpy(r->words + r->used, word, size);
+  r->used += size;
+  return true;
+}
+
 mica_status mica_vocabulary_add_text(mica_vocabulary *vocabulary, const void *text, size_t size,
-                                     bool once, mica_error *error) {
-  if (vocabulary == NULL || (text == NULL && size > 0))
-    return mica_error_set(error, MICA_INVALID, "vocabulary: it is NULL, or the text");
+                                     int32_t longest, bool once, mica_error *error) {
+  if (vocabulary == NULL || (text == NULL && size > 0) || longest < 1 || longest > MICA_TEXT_RUN)
+    return mica_error_set(error, MICA_INVALID,
+                          "vocabulary: it is NULL, or the text, or runs are not of 1 to %d words",
+                          MICA_TEXT_RUN);
   mica_vocabulary *to = once ? mica_vocabulary_create() : vocabulary;
   if (to == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "vocabulary: out of memory");
   mica_status status = MICA_OK;
-  char word[MICA_TEXT_WORD + 1];
-  size_t at = 0, length = 0;
-  while (status == MICA_OK && mica_text_next(text, size, &at, word, &length))
-    status = mica_vocabulary_add(to, word, length, NULL, error);
+  word_runs runs = {.text = text, .size = size, .longest = longest};
+  while (status == MICA_OK && next_runs(&runs))
+    for (int32_t k = 0; k < runs.count && status == MICA_OK; k++)
+      status = mica_vocabulary_add(to, runs.words + runs.begin[k], runs.used - runs.begin[k], NULL,
+                                   error);
   if (!once) return status;
   for (int64_t i = 0; status == MICA_OK && i < mica_vocabulary_count(to); i++) {
     const char *found = mica_vocabulary_word(to, i);
@@ -63,8 +93,8 @@ mica_status mica_vocabulary_add_text(mica_vocabulary *vocabulary, const void *te
 /* The text of a map, or an error. */
 static mica_status text_of(const mica_text_options *o, const mica_batch *in, const char *who,
                            const uint8_t **out_text, size_t *out_size, mica_error *error) {
-  if (o == NULL || o->vocabulary == NULL || o->length < 0 || o->texts < 0 || o->key < 0 ||
-      o->key >= in->count)
+  if (o == NULL || o->vocabulary == NULL || o->length < 0 || o->texts < 0 || o->longest < 0 ||
+      o->longest > MICA_TEXT_RUN || o->key < 0 || o->key >= in->count)
     return mica_error_set(error, MICA_INVALID,
                           "%s: a vocabulary and a tensor of the batch are needed", who);
   mica_type type = mica_tensor_type(in->tensor[o->key]);
@@ -113,18 +143,20 @@ mica_status mica_text_bag(void *user, mica_map_position position, const mica_bat
                           mica_batch *out, mica_error *error) {
   const mica_text_options *o = user;
   const uint8_t *text = NULL;
-  size_t size = 0, at = 0, length = 0;
+  size_t size = 0;
   (void)position;
   mica_status status = text_of(o, in, "text_bag", &text, &size, error);
   if (status != MICA_OK) return status;
-  char word[MICA_TEXT_WORD + 1];
   int64_t count = mica_vocabulary_count(o->vocabulary);
   mica_tensor *made = mica_tensor_from(MICA_F32, MICA_DIMS(count), NULL);
   float *bag = made != NULL ? mica_tensor_mutable_data(made) : NULL;
-  while (bag != NULL && mica_text_next(text, size, &at, word, &length)) {
-    int64_t id = mica_vocabulary_find(o->vocabulary, word, length);
-    if (id >= 0) bag[id]++;
-  }
+  word_runs runs = {.text = text, .size = size, .longest = o->longest == 0 ? 1 : o->longest};
+  while (bag != NULL && next_runs(&runs))
+    for (int32_t k = 0; k < runs.count; k++) {
+      int64_t id = mica_vocabulary_find(o->vocabulary, runs.words + runs.begin[k],
+                                        runs.used - runs.begin[k]);
+      if (id >= 0) bag[id]++;
+    }
   double squares = 0;
   for (int64_t i = 0; bag != NULL && i < count; i++) {
     if (bag[i] == 0) continue;

@@ -24,11 +24,23 @@ def words(text):
     return [re.sub("[A-Z]", lambda c: c.group().lower(), w)[:64] for w in found]
 
 
-order = []
+def pairs(text):  # in the order in which they end
+    found = words(text)
+    return [run for i in range(len(found)) for run in ([" ".join(found[i - 1:i + 1])] if i else []) + [found[i]]]
+
+
+order, pair_order = [], []
 for text in read:
     for w in dict.fromkeys(words(text)):
         if w not in order:
             order.append(w)
+for text in read:
+    for w in dict.fromkeys(pairs(text)):
+        if w not in pair_order:
+            pair_order.append(w)
+pair_uses = [sum(w in pairs(t) for t in read) for w in pair_order]
+paired = TfidfVectorizer(sublinear_tf=True, analyzer=pairs, vocabulary={w: i for i, w in enumerate(pair_order)},
+                         lowercase=False).fit(read)
 uses = [sum(w in words(t) for t in read) for w in order]
 vocabulary = {w: i for i, w in enumerate(order)}
 options = dict(analyzer=words, vocabulary=vocabulary, lowercase=False)
@@ -47,4 +59,6 @@ np.savez(
     words=np.frombuffer(joined, np.uint8), uses=np.array(uses, np.int64),
     asked=np.frombuffer(b"".join(asked), np.uint8), asked_places=np.cumsum([0] + [len(t) for t in asked]).astype(np.int64),
     ids=ids, counts=plain.transform(t.decode("latin-1") for t in asked).toarray().astype(np.float32),
+    pairs=np.frombuffer("\n".join(pair_order).encode("latin-1"), np.uint8), pair_uses=np.array(pair_uses, np.int64),
+    pair_tfidf=paired.transform(t.decode("latin-1") for t in asked).toarray().astype(np.float32),
     tfidf=weighted.transform(t.decode("latin-1") for t in asked).toarray().astype(np.float32))

@@ -28,24 +28,23 @@ static int64_t text_count(void) {
 }
 
 /* Of all texts, each word once a text. */
-static mica_vocabulary *count_words(void) {
+static mica_vocabulary *count_words(int32_t longest) {
   mica_vocabulary *v = mica_vocabulary_create();
   for (int i = 0; i < text_count(); i++) {
     mica_tensor *text = text_at("texts", "places", i);
-    CHECK_OK(mica_vocabulary_add_text(v, mica_tensor_data(text), mica_tensor_byte_size(text), true,
-                                      NULL));
+    CHECK_OK(mica_vocabulary_add_text(v, mica_tensor_data(text), mica_tensor_byte_size(text),
+                                      longest, true, NULL));
     mica_tensor_release(text);
   }
   return v;
 }
 
-TEST(words_of_texts) {
-  if (!open_golden()) return;
-  mica_vocabulary *v = count_words();
-  const char *word = data_of("words");
-  size_t left = mica_tensor_byte_size(mica_npz_find(golden, "words"));
-  const int64_t *uses = data_of("uses");
-  int64_t count = mica_tensor_type(mica_npz_find(golden, "uses")).shape.dim[0];
+static void check_vocabulary(int32_t longest, const char *words, const char *uses_name) {
+  mica_vocabulary *v = count_words(longest);
+  const char *word = data_of(words);
+  size_t left = mica_tensor_byte_size(mica_npz_find(golden, words));
+  const int64_t *uses = data_of(uses_name);
+  int64_t count = mica_tensor_type(mica_npz_find(golden, uses_name)).shape.dim[0];
   CHECK_EQ_INT(mica_vocabulary_count(v), count);
   for (int64_t i = 0; i < count && i < mica_vocabulary_count(v); i++) {
     const char *end = memchr(word, '\n', left);
@@ -56,16 +55,28 @@ TEST(words_of_texts) {
     word += size + 1;
     left -= end ? size + 1 : size;
   }
+  mica_vocabulary_destroy(v);
+}
+
+TEST(words_of_texts) {
+  if (!open_golden()) return;
+  check_vocabulary(1, "words", "uses");
+  check_vocabulary(2, "pairs", "pair_uses");
   /* each time it stands there */
   mica_vocabulary *all = mica_vocabulary_create();
-  CHECK_OK(mica_vocabulary_add_text(all, "a b a, A", 8, false, NULL));
+  CHECK_OK(mica_vocabulary_add_text(all, "a b a, A", 8, 1, false, NULL));
   CHECK_EQ_INT(mica_vocabulary_count(all), 3);
   CHECK_EQ_INT(mica_vocabulary_uses(all, 0), 3);
-  CHECK_OK(mica_vocabulary_add_text(all, NULL, 0, true, NULL));
+  CHECK_OK(
+      mica_vocabulary_add_text(all, "b a, b", 6, 3, false, NULL)); /* b a; b a ,; a ,; a , b; , b */
+  CHECK_EQ_INT(mica_vocabulary_count(all), 8);
+  CHECK_EQ_INT(mica_vocabulary_uses(all, mica_vocabulary_find(all, "a , b", 5)), 1);
+  CHECK_STATUS(mica_vocabulary_add_text(all, "a", 1, 9, false, NULL), MICA_INVALID);
+  CHECK_OK(mica_vocabulary_add_text(all, NULL, 0, 1, true, NULL));
   mica_error error = {0};
-  CHECK_STATUS(mica_vocabulary_add_text(NULL, "a", 1, true, &error), MICA_INVALID);
+  CHECK_STATUS(mica_vocabulary_add_text(NULL, "a", 1, 1, true, &error), MICA_INVALID);
   CHECK_STR_CONTAINS(error.message, "vocabulary");
-  mica_vocabulary_destroy(all), mica_vocabulary_destroy(v);
+  mica_vocabulary_destroy(all);
   mica_npz_destroy(golden);
 }
 
@@ -95,7 +106,7 @@ static void check_map(mica_map_callback *map, mica_text_options *options, const 
 
 TEST(numbers_and_bags) {
   if (!open_golden()) return;
-  mica_vocabulary *v = count_words();
+  mica_vocabulary *v = count_words(1), *pairs = count_words(2);
   mica_text_options options = {
       .struct_size = sizeof options, .key = 1, .vocabulary = v, .length = 12};
   check_map(mica_text_ids, &options, "ids");
@@ -103,6 +114,9 @@ TEST(numbers_and_bags) {
   options.texts = text_count();
   options.logarithm = options.normalize = true;
   check_map(mica_text_bag, &options, "tfidf");
+  options.vocabulary = pairs, options.longest = 2;
+  check_map(mica_text_bag, &options, "pair_tfidf");
+  options.vocabulary = v, options.longest = 1;
   /* as long as the text */
   options.key = 0, options.length = 0;
   mica_batch in = {1, {mica_tensor_from(MICA_U8, MICA_DIMS(9), "a cat, so")}}, out = {0};
@@ -124,7 +138,7 @@ TEST(numbers_and_bags) {
   CHECK_STATUS(mica_text_bag(&options, (mica_map_position){0, 0}, &in, &out, &error), MICA_INVALID);
   CHECK_STR_CONTAINS(error.message, "expected a text u8 [bytes], not f32[]");
   mica_batch_clear(&in);
-  mica_vocabulary_destroy(v);
+  mica_vocabulary_destroy(v), mica_vocabulary_destroy(pairs);
   mica_npz_destroy(golden);
 }
 
