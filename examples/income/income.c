@@ -4,7 +4,7 @@
  * beside it tells more. */
 #include "../ensemble.h"
 
-enum { BATCH = 64, MOST = 16, KEYPOINTS = 16 };
+enum { BATCH = 64, MOST = 16, KEYPOINTS = 16, LEVELS = 9 };
 
 /* ---- tables ----------------------------------------------------------------------------------------- */
 
@@ -13,8 +13,9 @@ typedef struct {
   bool number, left_out;
 } column;
 typedef struct {
-  const char *name, *label, *high[3]; /* beginnings of the labels that are high incomes */
-  const char *train, *valid, *test;   /* files; valid NULL: a tenth of the training's rows */
+  const char *name, *label, *levels[LEVELS]; /* beginnings of the labels, from the lowest on */
+  int32_t high;                              /* the first level that is a high income */
+  const char *train, *valid, *test;          /* files; valid NULL: a tenth of the training's rows */
   const char *hint;
   mica_csv_options csv;
   column columns[MOST];
@@ -39,7 +40,8 @@ static const char *const adult_names[] = {"age",
 static const table tables[] = {
     {.name = "income",
      .label = "income",
-     .high = {"[50.000", "[75.000"},
+     .levels = {"-10", "[10", "[15", "[20", "[25", "[30", "[40", "[50", "[75"},
+     .high = 7,
      .train = "train.csv",
      .valid = "valid.csv",
      .test = "test.csv",
@@ -60,7 +62,8 @@ static const table tables[] = {
      .count = 13},
     {.name = "adult",
      .label = "income",
-     .high = {">50K"},
+     .levels = {"<=50K", ">50K"},
+     .high = 1,
      .train = "adult.data",
      .test = "adult.test",
      .hint = "adult.data and adult.test come from the UCI Machine Learning Repository",
@@ -89,6 +92,8 @@ static const table tables[] = {
 typedef struct {
   const table *table;
   mica_csv *train; /* its vocabularies number the words of the others */
+  double
+      level_share; /* of the loss: how much of it asks for the level, and not only for the side */
   int32_t categories, numbers;
   int64_t words[MOST];
   mica_tensor *keypoints;   /* f32 [numbers, KEYPOINTS] */
@@ -96,7 +101,7 @@ typedef struct {
   int64_t *order, begin[3]; /* a split of the training, where there is no file */
 } survey;
 
-/* Columns of one kind side by side, and the label as 0 and 1. */
+/* Columns of one kind side by side, and the label as the number of its level. */
 static bool read_rows(example *ex, const survey *s, const mica_csv *csv, mica_tensor *out[3]) {
   int32_t categories[MOST], numbers[MOST], c = 0, n = 0;
   for (int32_t i = 0; i < s->table->count; i++) {
@@ -115,14 +120,14 @@ static bool read_rows(example *ex, const survey *s, const mica_csv *csv, mica_te
   const mica_vocabulary *words = mica_csv_vocabulary(csv, label);
   const int32_t *ids = mica_tensor_data(mica_csv_tensor(csv, label));
   int64_t rows = mica_csv_row_count(csv);
-  int32_t *high = calloc((size_t)rows + 1, sizeof *high);
-  for (int64_t i = 0; high && words && i < rows; i++) {
+  int32_t *levels = calloc((size_t)rows + 1, sizeof *levels);
+  for (int64_t i = 0; levels && words && i < rows; i++) {
     const char *text = mica_vocabulary_word(words, ids[i]);
-    for (int k = 0; text && s->table->high[k]; k++)
-      high[i] |= !strncmp(text, s->table->high[k], strlen(s->table->high[k]));
+    for (int32_t k = 0; text && k < LEVELS && s->table->levels[k]; k++)
+      if (!strncmp(text, s->table->levels[k], strlen(s->table->levels[k]))) levels[i] = k;
   }
-  out[2] = high ? mica_tensor_from(MICA_I32, MICA_DIMS(rows), high) : NULL;
-  free(high);
+  out[2] = levels ? mica_tensor_from(MICA_I32, MICA_DIMS(rows), levels) : NULL;
+  free(levels);
   if (!out[2]) mica_error_set(&ex->error, MICA_OUT_OF_MEMORY, "out of memory");
   return example_good(ex);
 }
@@ -222,7 +227,7 @@ static mica_dataset *rows_of(example *ex, survey *s, int part, int64_t *out_rows
 }
 
 /* ---- the model: categories f32 [batch, c], -1: missing, numbers f32 [batch, n], NaN: missing -> logits [batch,
- * members, 2] --- */
+ * members, levels] --- */
 
 static mica_value features(mica_scope *scope, const mica_value *inputs, const survey *s) {
   mica_value part[2 * MOST + 2];
@@ -251,12 +256,19 @@ static mica_value features(mica_scope *scope, const mica_value *inputs, const su
   return mica_concatenate(part, count, -1);
 }
 
+static int64_t level_count(const survey *s) {
+  int64_t count = 0;
+  while (count < LEVELS && s->table->levels[count]) count++;
+  return count;
+}
+
 static mica_value model(mica_scope *scope, const mica_value *inputs, void *user) {
   const char *kind = mica_scope_get_text(scope, "model", "fnn");
+  int64_t levels = level_count(user);
   mica_value x = features(scope, inputs, user);
   double dropout = mica_scope_get_number(scope, "dropout", 0);
   if (!strcmp(kind, "fnn"))
-    return mica_nn_fnn(mica_scope_in(scope, "fnn"), x, .out = 2,
+    return mica_nn_fnn(mica_scope_in(scope, "fnn"), x, .out = levels,
                        .ensemble = mica_scope_get_integer(scope, "members", 1));
   if (strcmp(kind, "kan") != 0)
     return mica_fail(mica_scope_graph(scope), MICA_INVALID,
@@ -264,20 +276,51 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
   x = mica_nn_dropout(mica_scope_in(scope, "dropout"), x, dropout);
   x = mica_nn_kan(mica_scope_in(scope, "kan0"), x,
                   .units = mica_scope_get_integer(scope, "kan_units", 0), .low = -2, .high = 2);
-  x = mica_nn_kan(mica_scope_in(scope, "kan1"), mica_tanh(x), .units = 2);
+  x = mica_nn_kan(mica_scope_in(scope, "kan1"), mica_tanh(x), .units = levels);
   return mica_expand_dims(x, 1);
 }
 
-/* in: prediction, labels -> the area under the curve of right against wrong alarms, exactly. */
+/* ---- what is learned, and what is asked -------------------------------------------------------------- */
+
+/* Logits of levels -> logarithms of the probabilities of a low and a high income [batch, members, 2]. */
+static mica_value sides(mica_value prediction, const survey *s) {
+  mica_value p = mica_log_softmax(prediction, -1);
+  int64_t high = s->table->high, count = mica_dim_of(prediction, -1);
+  mica_value side[] = {
+      mica_logsumexp(mica_slice_axis(p, 2, 0, high, 1), MICA_AXES(-1)),
+      mica_logsumexp(mica_slice_axis(p, 2, high, count, 1), MICA_AXES(-1)),
+  };
+  return mica_stack(side, 2, -1);
+}
+
+static mica_value is_high(mica_value level, const survey *s) {
+  return mica_convert(mica_greater_equal(level, s->table->high), MICA_I32);
+}
+
+/* The question is the side, but the level says more of a row than its side does: a part of the loss asks for that. */
+static mica_value loss(mica_value prediction, const mica_value *targets, void *user) {
+  const survey *s = user;
+  mica_value high = is_high(targets[0], s);
+  return mica_add(mica_mul(ensemble_loss(sides(prediction, s), &high, NULL), 1 - s->level_share),
+                  mica_mul(ensemble_loss(prediction, targets, NULL), s->level_share));
+}
+
+static void accuracy(mica_value prediction, const mica_value *targets, mica_value *out,
+                     void *user) {
+  mica_value high = is_high(targets[0], user);
+  ensemble_accuracy(sides(prediction, user), &high, out, NULL);
+}
+
+/* in: prediction, levels -> the area under the curve of right against wrong alarms, exactly. */
 static void area(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
-  mica_value one = mica_slice(ensemble_decision(in[0]), ":, 1");
-  (void)graph, (void)user;
-  out[0] = mica_roc_auc(one, in[1]);
+  mica_value one = mica_slice(ensemble_decision(sides(in[0], user)), ":, 1");
+  (void)graph;
+  out[0] = mica_roc_auc(one, is_high(in[1], user));
 }
 
 /* ---- the program --------------------------------------------------------------------------------------- */
 
-static bool report(example *ex, int part, mica_dataset *data) {
+static bool report(example *ex, survey *s, int part, mica_dataset *data) {
   static const char *const parts[] = {"train", "validation", "test"};
   mica_batch batch = {0};
   mica_tensor *prediction = NULL, *result = NULL;
@@ -288,8 +331,8 @@ static bool report(example *ex, int part, mica_dataset *data) {
   if (status == MICA_OK)
     status = mica_trainer_predict(ex->trainer, batch.tensor, 2, &prediction, &ex->error);
   if (status == MICA_OK)
-    status = mica_call_once(ex->device, area, NULL, (mica_tensor *[]){prediction, batch.tensor[2]},
-                            2, &result, 1, &ex->error);
+    status = mica_call_once(ex->device, area, s, (mica_tensor *[]){prediction, batch.tensor[2]}, 2,
+                            &result, 1, &ex->error);
   if (status == MICA_OK) status = mica_tensor_read_doubles(result, &auc, 1, &ex->error);
   if (status == MICA_OK)
     printf("income: %s accuracy %.2f %%, area under the curve %.4f after %.0f s\n", parts[part],
@@ -315,6 +358,7 @@ static int run(int count, char **arguments) {
   mica_store_set_text(ex.store, "model", "fnn", &ex.error);
   mica_store_set_number(ex.store, "lr", 2e-3, &ex.error);
   mica_store_set_number(ex.store, "weight_decay", 0.01, &ex.error);
+  mica_store_set_number(ex.store, "levels", 0.3, &ex.error);
   mica_store_set_integer(ex.store, "embedding", 8, &ex.error);
   mica_store_set_integer(ex.store, "members", 16, &ex.error);
   mica_store_set_integer(ex.store, "fnn_layers", 2, &ex.error);
@@ -326,6 +370,7 @@ static int run(int count, char **arguments) {
   if (!example_settings(&ex)) return example_end(&ex);
 
   survey s = {.table = &tables[adult != NULL]};
+  s.level_share = mica_store_get_number(ex.store, "levels", 0);
   char folder[600];
   mica_dataset *training = NULL, *testing = NULL;
   if (!example_find(&ex, adult ? "MICA_ADULT" : "MICA_INCOME", NULL, s.table->name, s.table->train,
@@ -343,11 +388,10 @@ static int run(int count, char **arguments) {
                               .steps = example_total_steps(&ex), .error = &ex.error);
   mica_optimizer optimizer =
       mica_optimizer_adamw(.weight_decay = mica_store_get_number(ex.store, "weight_decay", 0));
-  ex.trainer =
-      mica_trainer_create(ex.store, model, ensemble_loss, .user = &s, .inputs = 2,
-                          .optimizer = optimizer, .rate = mica_schedule_rate, .rate_user = rate,
-                          .measures = ensemble_accuracy, .measure_count = 1);
-  if (example_train(&ex, training)) report(&ex, part, testing);
+  ex.trainer = mica_trainer_create(ex.store, model, loss, .user = &s, .inputs = 2,
+                                   .optimizer = optimizer, .rate = mica_schedule_rate,
+                                   .rate_user = rate, .measures = accuracy, .measure_count = 1);
+  if (example_train(&ex, training)) report(&ex, &s, part, testing);
 
   int code = example_end(&ex);
   mica_schedule_destroy(rate);
