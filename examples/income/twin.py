@@ -22,14 +22,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from twins import rate_at  # noqa: E402
 
 NUMBERS = ("age", "education", "area", "household_size", "under18")
-BATCH, KEYPOINTS = 64, 16
+LEVELS = ("-10", "[10", "[15", "[20", "[25", "[30", "[40", "[50", "[75")  # of income, how they begin
+BATCH, KEYPOINTS, HIGH = 64, 16, 7
 
 
 def load(folder, part, vocabularies):
     with open(os.path.join(folder, part + ".csv"), encoding="ascii") as file:
         rows = list(csv.reader(file))
     names = rows.pop(0)
-    high = np.array([r[0].startswith(("[50.000", "[75.000")) for r in rows], np.int64)
+    levels = np.array([[r[0].startswith(level) for level in LEVELS].index(True) for r in rows], np.int64)
     numbers = np.array([[float(r[names.index(n)] or "nan") for n in NUMBERS] for r in rows], np.float32)
     categories = []
     for at, name in enumerate(names):
@@ -41,7 +42,7 @@ def load(folder, part, vocabularies):
                 if r[at]:
                     known.setdefault(r[at], len(known) + 1)
         categories.append([known.get(r[at], 0) for r in rows])
-    return torch.tensor(np.array(categories).T), torch.tensor(numbers), torch.tensor(high)
+    return torch.tensor(np.array(categories).T), torch.tensor(numbers), torch.tensor(levels)
 
 
 def keypoints_of(numbers):
@@ -92,7 +93,7 @@ class Fnn(nn.Module):
     def __init__(self, features, o):
         super().__init__()
         self.features, self.members, self.dropout = features, o.members, o.dropout
-        sizes = [features.width] + [o.units] * o.layers + [2]
+        sizes = [features.width] + [o.units] * o.layers + [len(LEVELS)]
         self.layers = nn.ModuleList(Members(o.members, a, b) for a, b in zip(sizes, sizes[1:]))
 
     def forward(self, categories, numbers):
@@ -124,11 +125,26 @@ class KanModel(nn.Module):
     def __init__(self, features, o):
         super().__init__()
         self.features, self.dropout = features, o.kan_dropout
-        self.kan0, self.kan1 = Kan(features.width, o.kan_units, -2, 2), Kan(o.kan_units, 2, -1, 1)
+        self.kan0, self.kan1 = Kan(features.width, o.kan_units, -2, 2), Kan(o.kan_units, len(LEVELS), -1, 1)
 
     def forward(self, categories, numbers):
         x = F.dropout(self.features(categories, numbers), self.dropout, self.training)
         return self.kan1(torch.tanh(self.kan0(x)))[:, None]
+
+
+def sides(logits):
+    p = F.log_softmax(logits, -1)
+    return torch.stack([p[..., :HIGH].logsumexp(-1), p[..., HIGH:].logsumexp(-1)], -1)
+
+
+def loss_of(logits, levels, share):  # the sum of the members' losses; the last ones learn levels, the others sides
+    split = logits.shape[1] - int(share * logits.shape[1])
+    sided, leveled = sides(logits[:, :split]), logits[:, split:]
+    loss = 0
+    for z, target in ((sided, (levels >= HIGH).long()), (leveled, levels)):
+        if z.shape[1]:
+            loss = loss + z.shape[1] * F.cross_entropy(z.flatten(0, 1), target.repeat_interleave(z.shape[1]))
+    return loss
 
 
 def area(score, target):  # ties count one half
@@ -146,8 +162,9 @@ def main():
     options.add_argument("--epochs", type=int, default=20)
     options.add_argument("--lr", type=float, default=2e-3)
     options.add_argument("--weight-decay", type=float, default=0.01)
+    options.add_argument("--level-share", type=float, default=0.25)
     options.add_argument("--embedding", type=int, default=8)
-    options.add_argument("--members", type=int, default=16)
+    options.add_argument("--members", type=int, default=32)
     options.add_argument("--layers", type=int, default=2)
     options.add_argument("--units", type=int, default=64)
     options.add_argument("--dropout", type=float, default=0.3)
@@ -171,9 +188,7 @@ def main():
             rows = order[at:at + BATCH]
             for group in optimizer.param_groups:
                 group["lr"] = rate_at(step, steps, o.lr)
-            logits = model(categories[rows], numbers[rows])
-            members = logits.shape[1]
-            loss = members * F.cross_entropy(logits.flatten(0, 1), labels[rows].repeat_interleave(members))
+            loss = loss_of(model(categories[rows], numbers[rows]), labels[rows], o.level_share)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -183,7 +198,8 @@ def main():
     part = "valid" if o.validate else "test"
     categories, numbers, labels = load(o.data, part, vocabularies)
     with torch.no_grad():
-        p = F.log_softmax(model(categories, numbers), -1).mean(1)
+        p = sides(model(categories, numbers)).mean(1)
+    labels = (labels >= HIGH).long()
     accuracy = (p.argmax(1) == labels).float().mean().item()
     name = "validation" if o.validate else "test"
     print(f"income twin: {name} accuracy {100 * accuracy:.2f} %, "

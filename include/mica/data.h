@@ -332,8 +332,8 @@ typedef struct {
   /* Of bags. texts: how many the vocabulary has counted, each word once a text: numbers are then multiplied by the
    * word's inverse frequency 1 + log((1 + texts) / (1 + uses)) (Sparck Jones 1972; as scikit-learn). 0: not. */
   int64_t texts;
-  bool logarithm; /* 1 + log of how often a word is there, in place of that */
-  bool normalize; /* to a sum of squares of 1 */
+  bool logarithm;  /* 1 + log of how often a word is there, in place of that */
+  bool normalize;  /* to a sum of squares of 1 */
   int32_t longest; /* runs of up to so many words (8 at most) are looked up too; 0: 1 */
 } mica_text_options;
 /* i32 [length]: 2 + the number of each word, 1 for one that is not in the vocabulary, 0 behind the end. */
