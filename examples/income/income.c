@@ -227,7 +227,7 @@ static mica_dataset *rows_of(example *ex, survey *s, int part, int64_t *out_rows
 }
 
 /* ---- the model: categories f32 [batch, c], -1: missing, numbers f32 [batch, n], NaN: missing -> logits [batch,
- * members, levels] --- */
+ * members, levels or 2] --- */
 
 static mica_value features(mica_scope *scope, const mica_value *inputs, const survey *s) {
   mica_value part[2 * MOST + 2];
@@ -276,16 +276,17 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
   x = mica_nn_dropout(mica_scope_in(scope, "dropout"), x, dropout);
   x = mica_nn_kan(mica_scope_in(scope, "kan0"), x,
                   .units = mica_scope_get_integer(scope, "kan_units", 0), .low = -2, .high = 2);
-  x = mica_nn_kan(mica_scope_in(scope, "kan1"), mica_tanh(x), .units = levels);
+  x = mica_nn_kan(mica_scope_in(scope, "kan1"), mica_tanh(x), .units = 2);
   return mica_expand_dims(x, 1);
 }
 
 /* ---- what is learned, and what is asked -------------------------------------------------------------- */
 
-/* Logits of levels -> logarithms of the probabilities of a low and a high income [batch, members, 2]. */
+/* Logits of levels, or of sides -> logarithms of the probabilities of a low and a high income [batch, members, 2]. */
 static mica_value sides(mica_value prediction, const survey *s) {
   mica_value p = mica_log_softmax(prediction, -1);
   int64_t high = s->table->high, count = mica_dim_of(prediction, -1);
+  if (count == 2) return p; /* of a model that tells no levels, or of a table with two */
   mica_value side[] = {
       mica_logsumexp(mica_slice_axis(p, 2, 0, high, 1), MICA_AXES(-1)),
       mica_logsumexp(mica_slice_axis(p, 2, high, count, 1), MICA_AXES(-1)),

@@ -125,7 +125,7 @@ class KanModel(nn.Module):
     def __init__(self, features, o):
         super().__init__()
         self.features, self.dropout = features, o.kan_dropout
-        self.kan0, self.kan1 = Kan(features.width, o.kan_units, -2, 2), Kan(o.kan_units, len(LEVELS), -1, 1)
+        self.kan0, self.kan1 = Kan(features.width, o.kan_units, -2, 2), Kan(o.kan_units, 2, -1, 1)
 
     def forward(self, categories, numbers):
         x = F.dropout(self.features(categories, numbers), self.dropout, self.training)
@@ -134,6 +134,8 @@ class KanModel(nn.Module):
 
 def sides(logits):
     p = F.log_softmax(logits, -1)
+    if p.shape[-1] == 2:
+        return p
     return torch.stack([p[..., :HIGH].logsumexp(-1), p[..., HIGH:].logsumexp(-1)], -1)
 
 
