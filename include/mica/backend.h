@@ -51,6 +51,14 @@ MICA_API int32_t mica_device_threads(const mica_device *device);
  * retained until it is over and must not be written meanwhile (mica_tensor_wait). */
 MICA_API mica_status mica_tensor_to_device(mica_device *device, mica_tensor *tensor,
                                            mica_tensor **out_tensor, mica_error *error);
+/* An array in parts (mica/mesh.h) as a tensor of the whole type that lies in those parts, one on each of the devices that
+ * the device opened (xla): a call whose program wants it cut so takes the parts as they are; whoever reads it gets the
+ * whole. Parts of such a tensor, in their places, are that tensor again, without a copy. Where one engine computes all
+ * (`cpu`, `reference`) it is merged. */
+struct mica_sharded_tensor;
+MICA_API mica_status mica_sharded_tensor_to_device(mica_device *device,
+                                                   const struct mica_sharded_tensor *sharded,
+                                                   mica_tensor **out_tensor, mica_error *error);
 /* Makes running and later calls end with MICA_CANCELLED between two steps, until cleared. Any
  * thread. */
 MICA_API void mica_device_cancel(mica_device *device, bool cancel);
@@ -144,6 +152,14 @@ typedef struct mica_backend {
    * return before the values are read: the tensor is retained until then. */
   mica_status (*place)(void *state, mica_tensor *tensor, bool borrow, mica_tensor **out_tensor,
                        mica_error *error);
+  /* Whether the calls of a program are execute_tensors; NULL: all are. */
+  bool (*takes_tensors)(void *state, const void *program);
+  /* `place` where a program's input `index` is to lie; NULL: `place`. */
+  mica_status (*place_input)(void *state, void *program, size_t index, mica_tensor *tensor,
+                             mica_tensor **out_tensor, mica_error *error);
+  /* An array in parts, each on the device that the mesh names; NULL: it is merged. */
+  mica_status (*place_parts)(void *state, const struct mica_sharded_tensor *sharded,
+                             mica_tensor **out_tensor, mica_error *error);
 } mica_backend;
 
 #ifdef __cplusplus

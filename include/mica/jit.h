@@ -47,6 +47,12 @@ MICA_API void mica_jit_destroy(mica_jit *jit);
  * cached. */
 MICA_API mica_status mica_jit_call(mica_jit *jit, mica_tensor *const *in, size_t in_count,
                                    mica_tensor **out, size_t out_count, mica_error *error);
+/* The same with arrays in parts, of a jit that was given a mesh: in[i] may lie anyhow, results are cut as
+ * output_shardings says, new ones always. On `xla` an argument that lies as its sharding says is not moved, and results stay
+ * on the devices that made them. */
+MICA_API mica_status mica_jit_call_sharded(mica_jit *jit, mica_sharded_tensor *const *in,
+                                           size_t in_count, mica_sharded_tensor **out,
+                                           size_t out_count, mica_error *error);
 /* Traces and compiles without running: ahead of time. *out_executable, if wanted, is retained. */
 MICA_API mica_status mica_jit_compile(mica_jit *jit, const mica_type *in, size_t count,
                                       mica_executable **out_executable, mica_error *error);

@@ -46,7 +46,9 @@ MICA_API mica_status mica_shard_begin(const mica_mesh *mesh, mica_shape whole, c
                                       int64_t device, int64_t out_begin[MICA_MAX_RANK],
                                       mica_error *error);
 
-/* An array in parts, one for each device of a mesh; parts that are equal are one tensor. */
+/* An array in parts, one for each device of a mesh; parts that are equal are one tensor. They lie on the host, or,
+ * cut from a result that lies just so on the devices of `xla`, where they are: see mica_sharded_tensor_to_device
+ * (mica/backend.h) and mica_jit_call_sharded (mica/jit.h). */
 typedef struct mica_sharded_tensor mica_sharded_tensor;
 
 MICA_API mica_status mica_tensor_shard(const mica_tensor *whole, mica_mesh *mesh,

@@ -138,6 +138,15 @@ static mica_status make_executable(mica_device *device, mica_executable **out_ex
   return MICA_OK;
 }
 
+/* The program is there: how it is called. */
+static void own_program(mica_executable *executable, void *program) {
+  const mica_backend *backend = &executable->device->backend;
+  executable->program = program;
+  executable->on_tensors = backend->execute_tensors != NULL &&
+                           (backend->takes_tensors == NULL ||
+                            backend->takes_tensors(executable->device->state, program));
+}
+
 mica_status mica_executable_of_program(mica_device *device, void *program,
                                        const mica_type *in_types, size_t in_count,
                                        const mica_type *out_types, size_t out_count,
@@ -164,7 +173,7 @@ mica_status mica_executable_of_program(mica_device *device, void *program,
     mica_executable_release(executable);
     return status;
   }
-  executable->program = program;
+  own_program(executable, program);
   *out_executable = executable;
   return MICA_OK;
 }
@@ -174,6 +183,7 @@ mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate
   if (out_executable == NULL) return mica_null_error(error, "out_executable");
   *out_executable = NULL;
   mica_executable *executable = NULL;
+  void *program = NULL;
   mica_status status = mica_device_check(device, error);
   if (status == MICA_OK) status = check_graph(graph, error);
   if (status == MICA_OK) status = make_executable(device, &executable, error);
@@ -190,12 +200,12 @@ mica_status mica_compile(mica_device *device, mica_graph *graph, uint64_t donate
   if (status == MICA_OK) status = copy_cells(executable, graph, error);
   if (status == MICA_OK) status = plan_forwards(executable, error);
   if (status == MICA_OK)
-    status =
-        device->backend.compile(device->state, device, graph, donate, &executable->program, error);
+    status = device->backend.compile(device->state, device, graph, donate, &program, error);
   if (status != MICA_OK) {
     mica_executable_release(executable);
     return status;
   }
+  own_program(executable, program);
   *out_executable = executable;
   return MICA_OK;
 }

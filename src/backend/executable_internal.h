@@ -41,6 +41,7 @@ struct mica_executable {
   executable_cell *cells;
   size_t cell_count;
   uint64_t donate;
+  bool on_tensors;  /* calls go to the backend's execute_tensors */
   int32_t *forward; /* [outputs] the donated input whose memory may become the output's; -1: none */
   _Atomic(call_frame *) spare; /* one free frame, taken without a lock */
   mica_mutex mutex;            /* guards `frames` */

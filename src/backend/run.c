@@ -25,7 +25,7 @@ static bool frame_part(size_t *at, size_t count, size_t size, size_t *out_offset
 static call_frame *make_frame(mica_executable *executable) {
   size_t size = 0, in, out, donated, version, made, value, next;
   size_t tensor_in = 0, tensor_out = 0, old = 0;
-  bool tensors = executable->device->backend.execute_tensors != NULL;
+  bool tensors = executable->on_tensors;
   if (!mica_size_align(sizeof(call_frame), sizeof(void *), &size) ||
       !frame_part(&size, executable->call_in_count, sizeof(void *), &in) ||
       !frame_part(&size, executable->call_out_count, sizeof(void *), &out) ||
@@ -110,8 +110,7 @@ static mica_status check_inputs(const mica_executable *executable, mica_tensor *
     if (!mica_type_equal(tensor->type, executable->input_types[i]))
       return type_error("input", i, tensor->type, executable->input_types[i], error);
     /* What lies on a device is read from a copy on the host. */
-    if (executable->device->backend.execute_tensors == NULL && tensor->byte_size > 0 &&
-        mica_tensor_data(tensor) == NULL)
+    if (!executable->on_tensors && tensor->byte_size > 0 && mica_tensor_data(tensor) == NULL)
       return mica_error_set(error, MICA_UNSUPPORTED,
                             "input %zu lies on another device and cannot be read", i);
   }
@@ -410,7 +409,7 @@ mica_status mica_executable_run(mica_executable *executable, mica_tensor *const 
   call_frame *frame = take_frame(executable);
   if (frame == NULL)
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call of an executable");
-  if (device->backend.execute_tensors != NULL) {
+  if (executable->on_tensors) {
     status = mica_run_tensors(executable, frame, in, out, error);
     give_frame(executable, frame);
     return status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* run_tensors.c: one call of an executable whose values lie on a device.
+/* run_tensors.c: one call of an executable whose values lie on a device, or on several.
  *
  * The backend takes tensors and gives new ones. A variable whose value lies elsewhere is moved to the
  * device by the first call that needs it and stays there; a value that nobody else holds is consumed by
@@ -7,6 +7,7 @@
  * a device, else they are read into its memory, which waits for them. */
 #include "backend/executable_internal.h"
 #include "core/tensor.h"
+#include "mica/mesh.h"
 
 #include <string.h>
 
@@ -18,7 +19,11 @@ static mica_status move_to_device(const mica_executable *executable, call_frame 
   mica_device *device = executable->device;
   mica_variable *variable = executable->cells[index].variable;
   mica_tensor *value = variable->value, *placed = NULL;
-  mica_status status = device->backend.place(device->state, value, false, &placed, error);
+  mica_status status = device->backend.place_input != NULL
+                           ? device->backend.place_input(device->state, executable->program,
+                                                         (size_t)executable->cells[index].read,
+                                                         value, &placed, error)
+                           : device->backend.place(device->state, value, false, &placed, error);
   if (status != MICA_OK) return status;
   if (placed == value) {
     mica_tensor_release(placed);
@@ -186,6 +191,19 @@ mica_status mica_run_tensors(const mica_executable *executable, call_frame *fram
   }
   release_old_values(executable, frame);
   return status;
+}
+
+mica_status mica_sharded_tensor_to_device(mica_device *device,
+                                          const struct mica_sharded_tensor *sharded,
+                                          mica_tensor **out_tensor, mica_error *error) {
+  if (out_tensor == NULL) return mica_null_error(error, "out_tensor");
+  *out_tensor = NULL;
+  mica_status status = mica_device_check(device, error);
+  if (status != MICA_OK) return status;
+  if (sharded == NULL) return mica_null_error(error, "the sharded tensor");
+  if (device->backend.place_parts != NULL)
+    return device->backend.place_parts(device->state, sharded, out_tensor, error);
+  return mica_sharded_tensor_merge(sharded, out_tensor, error);
 }
 
 mica_status mica_tensor_to_device(mica_device *device, mica_tensor *tensor,

@@ -21,6 +21,9 @@ typedef struct {
                            mica_error *error);
   mica_status (*wait)(void *device_buffer, mica_error *error);
   bool (*ready)(void *device_buffer);
+  /* Of an array in parts: the box of `shape` from `begin` on, as it lies on device `device` (a number of its mesh);
+   * NULL: it does not lie there as such. */
+  mica_tensor *(*part)(void *device_buffer, int64_t device, mica_shape shape, const int64_t *begin);
 } mica_tensor_device;
 
 typedef enum {

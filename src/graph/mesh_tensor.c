@@ -190,10 +190,31 @@ static mica_status converted(const mica_tensor *tensor, mica_dtype dtype, mica_t
   return status;
 }
 
+/* The parts of a tensor that lies just so on several devices, without a copy; false: it does not. */
+static bool share_parts(mica_sharded_tensor *sharded, const mica_tensor *whole) {
+  const mica_mesh_axes *mesh = &sharded->mesh->axes;
+  if (whole->storage != MICA_TENSOR_DEVICE || whole->device->part == NULL) return false;
+  for (int64_t d = 0; d < mesh->device_count; d++) {
+    int64_t holder = holder_of_part(sharded, d), begin[MICA_MAX_RANK];
+    mica_mesh_part_begin(mesh, &sharded->sharding, sharded->part_type.shape, d, begin);
+    sharded->parts[d] =
+        holder != d ? mica_tensor_retain(sharded->parts[holder])
+                    : whole->device->part(whole->device_buffer, d, sharded->part_type.shape, begin);
+    if (sharded->parts[d] != NULL) continue;
+    while (d-- > 0) {
+      mica_tensor_release(sharded->parts[d]);
+      sharded->parts[d] = NULL;
+    }
+    return false;
+  }
+  return true;
+}
+
 static mica_status cut_parts(mica_sharded_tensor *sharded, const mica_tensor *whole,
                              mica_error *error) {
   const mica_mesh_axes *mesh = &sharded->mesh->axes;
   mica_tensor_view view;
+  if (share_parts(sharded, whole)) return MICA_OK;
   mica_status status = mica_tensor_view_begin(whole, &view, error);
   if (status != MICA_OK) return status;
   size_t item = (size_t)mica_dtype_bits(sharded->type.dtype) / 8;

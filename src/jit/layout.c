@@ -61,6 +61,56 @@ bool mica_jit_layout_begin(mica_jit *jit, const mica_jit_args *args) {
   return true;
 }
 
+/* ---- calls on arrays in parts -------------------------------------------------------------------- */
+
+static mica_status enter_sharded(mica_jit *jit, mica_sharded_tensor *const *in, mica_tensor **whole,
+                                 size_t count, mica_error *error) {
+  mica_status status = MICA_OK;
+  for (size_t i = 0; i < count && status == MICA_OK; i++)
+    status = mica_sharded_tensor_to_device(jit->device, in[i], &whole[i], error);
+  return status;
+}
+
+static mica_status leave_sharded(const jit_layout *layout, mica_tensor *const *whole,
+                                 mica_sharded_tensor **out, size_t count, mica_error *error) {
+  mica_status status = MICA_OK;
+  for (size_t i = 0; i < count && status == MICA_OK; i++)
+    status = mica_tensor_shard(whole[i], layout->mesh, layout->sharding[layout->inputs + i],
+                               &out[i], error);
+  for (size_t i = 0; i < count && status != MICA_OK; i++) {
+    mica_sharded_tensor_release(out[i]);
+    out[i] = NULL;
+  }
+  return status;
+}
+
+mica_status mica_jit_call_sharded(mica_jit *jit, mica_sharded_tensor *const *in, size_t in_count,
+                                  mica_sharded_tensor **out, size_t out_count, mica_error *error) {
+  if (jit == NULL) return mica_null_error(error, "the jit");
+  if (jit->layout == NULL)
+    return mica_error_set(error, MICA_INVALID,
+                          "arrays in parts are for a jit with a mesh: give .mesh, .shardings and "
+                          ".output_shardings to mica_jit_create");
+  if (in_count != jit->layout->inputs || out_count != jit->layout->outputs)
+    return mica_error_set(error, MICA_INVALID,
+                          "%zu inputs and %zu outputs given, expected %zu and %zu", in_count,
+                          out_count, jit->layout->inputs, jit->layout->outputs);
+  if ((in == NULL && in_count > 0) || (out == NULL && out_count > 0))
+    return mica_null_error(error, "the list of arrays");
+  size_t size = (in_count + out_count + 1) * sizeof(mica_tensor *);
+  mica_tensor **tensors = mica_allocate_zeroed(&jit->allocator, 1, size);
+  if (tensors == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call");
+  for (size_t i = 0; i < out_count; i++) out[i] = NULL;
+  mica_status status = enter_sharded(jit, in, tensors, in_count, error);
+  if (status == MICA_OK)
+    status = mica_jit_call(jit, tensors, in_count, tensors + in_count, out_count, error);
+  if (status == MICA_OK)
+    status = leave_sharded(jit->layout, tensors + in_count, out, out_count, error);
+  for (size_t i = 0; i < in_count + out_count; i++) mica_tensor_release(tensors[i]);
+  mica_free(&jit->allocator, tensors, size);
+  return status;
+}
+
 void mica_jit_layout_end(mica_jit *jit) {
   if (jit->layout == NULL) return;
   mica_mesh_release(jit->layout->mesh);

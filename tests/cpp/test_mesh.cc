@@ -33,6 +33,21 @@ TEST(meshes_and_parts) {
   CHECK_EQ_STR(parts.sharding(), "model, -");
 }
 
+TEST(calls_on_arrays_in_parts) {
+  mica::device device = mica::device::open(mica::device_options(), &why);
+  mica::mesh mesh("r=2");
+  mica::jit_options options;
+  mica::jit f(
+      device, [](value x) { return x + x; }, options.with_mesh(mesh.get(), {"r"}, {"r"}));
+  mica::sharded_tensor x(tensor({4}, {1.f, 2.f, 3.f, 4.f}), mesh, "r");
+  std::vector<mica::sharded_tensor> out = mica::call_sharded(f, {x}, 1, &why);
+  if (!CHECK_EQ_INT(out.size(), 1)) return;
+  check_values(out[0].part(1), {6, 8});
+  check_values(mica::to_device(device, out[0]), {2, 4, 6, 8});
+  CHECK(mica::call_sharded(f, {x}, 2, &why).empty());
+  why = mica_error{};
+}
+
 TEST(regions_take_lambdas) {
   mica::device device = mica::device::open(mica::device_options(), &why);
   mica::mesh mesh("r=2");
@@ -95,5 +110,5 @@ TEST(layouts_of_a_jit) {
 
 }  // namespace
 
-TEST_MAIN(TEST_CASE(meshes_and_parts), TEST_CASE(regions_take_lambdas), TEST_CASE(all_collectives),
-          TEST_CASE(layouts_of_a_jit))
+TEST_MAIN(TEST_CASE(meshes_and_parts), TEST_CASE(calls_on_arrays_in_parts),
+          TEST_CASE(regions_take_lambdas), TEST_CASE(all_collectives), TEST_CASE(layouts_of_a_jit))

@@ -54,6 +54,24 @@ class sharded_tensor : public detail::shared<mica_sharded_tensor, mica_sharded_t
   }
 };
 
+// An array in parts as a tensor that lies in those parts on the device's devices; empty on failure.
+inline tensor to_device(const device &on, const sharded_tensor &x, mica_error *details = nullptr) {
+  mica_tensor *placed = nullptr;
+  mica_sharded_tensor_to_device(on.get(), x.get(), &placed, details);
+  return tensor(placed);
+}
+// A call of a jit that has a mesh on arrays in parts; `count` results, none on failure.
+inline std::vector<sharded_tensor> call_sharded(const jit &f, const std::vector<sharded_tensor> &in,
+                                                std::size_t count, mica_error *details = nullptr) {
+  std::vector<mica_sharded_tensor *> given, made(count, nullptr);
+  for (const sharded_tensor &x : in) given.push_back(x.get());
+  std::vector<sharded_tensor> out;
+  if (mica_jit_call_sharded(f.get(), given.data(), given.size(), made.data(), count, details) ==
+      MICA_OK)
+    for (mica_sharded_tensor *one : made) out.emplace_back(one);
+  return out;
+}
+
 // x, laid out like this.
 inline value shard(value x, const mesh &on, const char *sharding) {
   return mica_shard(x, on.get(), sharding);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* backend.c: the slots of the XLA backend. */
-#include "backend/xla/xla_internal.h"
+#include "backend/xla/mesh.h"
 
 const mica_backend mica_backend_xla = {.struct_size = sizeof(mica_backend),
                                        .name = "xla",
@@ -13,4 +13,7 @@ const mica_backend mica_backend_xla = {.struct_size = sizeof(mica_backend),
                                        .program_arena_bytes = mica_xla_program_arena_bytes,
                                        .program_format = mica_xla_program_format,
                                        .execute_tensors = mica_xla_execute_tensors,
-                                       .place = mica_xla_place};
+                                       .place = mica_xla_place,
+                                       .takes_tensors = mica_xla_takes_tensors,
+                                       .place_input = mica_xla_place_input,
+                                       .place_parts = mica_xla_place_parts};

@@ -2,9 +2,10 @@
 /* buffer.c: values on their way to a device and back. */
 #include "backend/xla/xla_internal.h"
 
-static mica_status start_upload(const xla_client *client, mica_type type, const void *data,
-                                pjrt_host_semantics semantics, pjrt_buffer **out_buffer,
-                                pjrt_event **out_done, mica_error *error) {
+static mica_status start_upload(const xla_client *client, pjrt_device *device, mica_type type,
+                                const void *data, pjrt_host_semantics semantics,
+                                pjrt_buffer **out_buffer, pjrt_event **out_done,
+                                mica_error *error) {
   pjrt_from_host_args args = {PJRT_SIZE_OF(pjrt_from_host_args, buffer),
                               .client = client->client,
                               .data = data,
@@ -12,7 +13,7 @@ static mica_status start_upload(const xla_client *client, mica_type type, const 
                               .dims = type.shape.dim,
                               .dim_count = (size_t)type.shape.rank,
                               .semantics = (int)semantics,
-                              .device = client->device};
+                              .device = device};
   mica_status status = mica_xla_call(&client->plugin, PJRT_BUFFER_FROM_HOST, &args, error);
   if (status != MICA_OK) return status;
   *out_buffer = args.buffer;
@@ -26,14 +27,16 @@ static mica_status start_upload(const xla_client *client, mica_type type, const 
 mica_status mica_xla_upload_lent(const xla_client *client, mica_type type, const void *data,
                                  pjrt_buffer **out_buffer, pjrt_event **out_done,
                                  mica_error *error) {
-  return start_upload(client, type, data, PJRT_HOST_UNTIL_TRANSFER, out_buffer, out_done, error);
+  return start_upload(client, client->device, type, data, PJRT_HOST_UNTIL_TRANSFER, out_buffer,
+                      out_done, error);
 }
 
-static mica_status upload_dense(const xla_client *client, mica_type type, const void *data,
-                                pjrt_host_semantics semantics, pjrt_buffer **out_buffer,
-                                mica_error *error) {
+static mica_status upload_dense(const xla_client *client, pjrt_device *device, mica_type type,
+                                const void *data, pjrt_host_semantics semantics,
+                                pjrt_buffer **out_buffer, mica_error *error) {
   pjrt_event *done = NULL;
-  mica_status status = start_upload(client, type, data, semantics, out_buffer, &done, error);
+  mica_status status =
+      start_upload(client, device, type, data, semantics, out_buffer, &done, error);
   /* Nobody waits: what is copied during the call is done with, what is lent stays so until the buffer goes; and
    * who uses the buffer is told what went wrong. */
   if (status == MICA_OK) mica_xla_destroy(&client->plugin, PJRT_EVENT_DESTROY, done);
@@ -57,14 +60,21 @@ static mica_status fetch_dense(const xla_client *client, mica_type type, pjrt_bu
 mica_status mica_xla_upload(const xla_client *client, mica_type type, const void *data,
                             pjrt_host_semantics semantics, pjrt_buffer **out_buffer,
                             mica_error *error) {
+  return mica_xla_upload_to(client, client->device, type, data, semantics, out_buffer, error);
+}
+
+mica_status mica_xla_upload_to(const xla_client *client, pjrt_device *device, mica_type type,
+                               const void *data, pjrt_host_semantics semantics,
+                               pjrt_buffer **out_buffer, mica_error *error) {
   mica_type wide = mica_xla_boundary_type(type);
   if (wide.dtype == type.dtype)
-    return upload_dense(client, type, data, semantics, out_buffer, error);
+    return upload_dense(client, device, type, data, semantics, out_buffer, error);
   int64_t count = mica_shape_count(type.shape);
   void *bytes = mica_allocate(&client->allocator, (size_t)count);
   if (bytes == NULL) return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for a call");
   mica_convert_elements(wide.dtype, bytes, type.dtype, data, count);
-  mica_status status = upload_dense(client, wide, bytes, PJRT_HOST_DURING_CALL, out_buffer, error);
+  mica_status status =
+      upload_dense(client, device, wide, bytes, PJRT_HOST_DURING_CALL, out_buffer, error);
   mica_free(&client->allocator, bytes, (size_t)count);
   return status;
 }

@@ -186,7 +186,6 @@ static void keep_given(const xla_program *program, const mica_call *call, xla_co
 mica_status mica_xla_execute(void *state, void *pointer, const mica_call *call, mica_error *error) {
   (void)state;
   xla_program *program = pointer;
-  if (program->mesh != NULL) return mica_xla_mesh_execute(program, call, error);
   xla_context *context = mica_xla_context_take(program);
   if (context == NULL) {
     if (call->out_intact != NULL) *call->out_intact = true;

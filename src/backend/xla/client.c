@@ -175,6 +175,7 @@ static mica_status choose_device(xla_client *client, int64_t index, mica_error *
         error, MICA_NOT_FOUND, "xla:%s: there is no device %" PRId64 ": there %s %zu",
         client->plugin.name, index, mica_noun(args.count, "is", "are"), args.count);
   client->device = args.devices[index];
+  client->devices = args.devices;
   return MICA_OK;
 }
 
@@ -239,10 +240,7 @@ mica_status mica_xla_open(mica_device *device, const char *options, void **out_s
     mica_xla_close(client);
     return status;
   }
-  if (!client->resident) {
-    device->backend.execute_tensors = NULL;
-    device->backend.place = NULL;
-  }
+  if (!client->resident) device->backend.place = NULL;
   *out_state = client;
   return MICA_OK;
 }

@@ -100,6 +100,15 @@ static void output_layout(const xla_module *module, uint32_t output, xla_layout 
   whole_layout(meshes, rank, out);
 }
 
+static bool lies_alike(const xla_module *module, size_t input, size_t output) {
+  const struct xla_meshes *meshes = module->meshes;
+  const xla_layout *in = &meshes->in[input], *out = &meshes->out[output];
+  xla_cut one = {meshes->axes[in->mesh], in->sharding},
+          other = {meshes->axes[out->mesh], out->sharding};
+  mica_shape whole = mica_node_at(module->graph, module->inputs[input])->type.shape;
+  return mica_xla_same_cut(&one, &other, whole);
+}
+
 mica_status mica_xla_find_meshes(xla_module *module, mica_arena *arena, mica_error *error) {
   const mica_graph *graph = module->graph;
   struct xla_meshes found = {0};
@@ -116,12 +125,13 @@ mica_status mica_xla_find_meshes(xla_module *module, mica_arena *arena, mica_err
   module->meshes = mica_arena_copy(arena, &found, sizeof(found));
   if (found.in == NULL || found.out == NULL || module->meshes == NULL)
     return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
-  for (size_t i = 0; i < module->input_count; i++) {
+  for (size_t i = 0; i < module->input_count; i++)
     input_layout(module, module->inputs[i], &module->meshes->in[i]);
-    module->alias[i] = -1; /* every device has memory of its own */
-  }
   for (size_t i = 0; i < module->output_count; i++)
     output_layout(module, module->outputs[i], &module->meshes->out[i]);
+  for (size_t i = 0; i < module->input_count; i++)
+    if (module->alias[i] >= 0 && !lies_alike(module, i, (size_t)module->alias[i]))
+      module->alias[i] = -1; /* a part takes the place of a part only where it is the same one */
   return MICA_OK;
 }
 

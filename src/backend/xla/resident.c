@@ -240,6 +240,19 @@ mica_status mica_xla_place(void *state, mica_tensor *tensor, bool borrow, mica_t
   return make_device_tensor(client, tensor->type, buffer, out_tensor, error);
 }
 
+bool mica_xla_takes_tensors(void *state, const void *program) {
+  const xla_client *client = state;
+  return client->resident || ((const xla_program *)program)->mesh != NULL;
+}
+
+mica_status mica_xla_place_input(void *state, void *pointer, size_t index, mica_tensor *tensor,
+                                 mica_tensor **out_tensor, mica_error *error) {
+  const xla_program *program = pointer;
+  if (program->mesh != NULL)
+    return mica_xla_mesh_place_input(program, index, tensor, out_tensor, error);
+  return mica_xla_place(state, tensor, false, out_tensor, error);
+}
+
 /* ---- calls ------------------------------------------------------------------------------------ */
 
 /* Buffers of tensors stand in context->in for the call only; context->memory marks uploads of the call's
@@ -313,7 +326,7 @@ mica_status mica_xla_execute_tensors(void *state, void *pointer, const mica_tens
                                      mica_error *error) {
   (void)state;
   xla_program *program = pointer;
-  if (program->mesh != NULL) return mica_xla_mesh_execute_tensors(program, call, error);
+  if (program->mesh != NULL) return mica_xla_mesh_execute(program, call, error);
   xla_context *context = mica_xla_context_take(program);
   bool intact = true;
   mica_status status = context == NULL

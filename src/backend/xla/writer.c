@@ -398,13 +398,17 @@ static void write_parameter(xla_writer *w, size_t index, xla_ref ref) {
   write_ref(w, ref);
   mica_text_append(w->text, ": ");
   write_type(w, ref.type);
-  if (index < module->input_count && module->meshes != NULL) {
-    mica_text_append(w->text, " {sdy.sharding = #sdy.sharding");
+  if (index >= module->input_count) return;
+  bool laid = module->meshes != NULL, taken = module->alias[index] >= 0;
+  if (laid || taken) mica_text_append(w->text, " {");
+  if (laid) {
+    mica_text_append(w->text, "sdy.sharding = #sdy.sharding");
     mica_xla_write_layout(module, &module->meshes->in[index], w->text);
-    mica_text_append(w->text, "}");
   }
-  if (index < module->input_count && module->alias[index] >= 0)
-    mica_text_format(w->text, " {tf.aliasing_output = %" PRId32 " : i32}", module->alias[index]);
+  if (taken)
+    mica_text_format(w->text, "%stf.aliasing_output = %" PRId32 " : i32", laid ? ", " : "",
+                     module->alias[index]);
+  if (laid || taken) mica_text_append(w->text, "}");
 }
 
 static void write_head(xla_writer *w) {

@@ -61,6 +61,7 @@ typedef struct {
   xla_plugin plugin;
   pjrt_client *client;
   pjrt_device *device;
+  pjrt_device *const *devices; /* [device_count] */
   size_t device_count;
   int64_t device_index;
   char platform[XLA_PLATFORM_SIZE]; /* "cpu", "cuda", .. */
@@ -143,6 +144,10 @@ mica_status mica_xla_module_write(const xla_module *module, mica_text *text, mic
 mica_status mica_xla_upload(const xla_client *client, mica_type type, const void *data,
                             pjrt_host_semantics semantics, pjrt_buffer **out_buffer,
                             mica_error *error);
+/* The same to another one of the client's devices. */
+mica_status mica_xla_upload_to(const xla_client *client, pjrt_device *device, mica_type type,
+                               const void *data, pjrt_host_semantics semantics,
+                               pjrt_buffer **out_buffer, mica_error *error);
 /* The plugin reads `data` until *out_done. */
 mica_status mica_xla_upload_lent(const xla_client *client, mica_type type, const void *data,
                                  pjrt_buffer **out_buffer, pjrt_event **out_done,
@@ -229,6 +234,10 @@ mica_status mica_xla_execute_tensors(void *state, void *program, const mica_tens
                                      mica_error *error);
 mica_status mica_xla_place(void *state, mica_tensor *tensor, bool borrow, mica_tensor **out_tensor,
                            mica_error *error);
+
+bool mica_xla_takes_tensors(void *state, const void *program);
+mica_status mica_xla_place_input(void *state, void *program, size_t index, mica_tensor *tensor,
+                                 mica_tensor **out_tensor, mica_error *error);
 
 /* ---- what the plugin knows (analysis.c) -------------------------------------------------------- */
 
