@@ -51,11 +51,11 @@ MICA_API int32_t mica_device_threads(const mica_device *device);
  * retained until it is over and must not be written meanwhile (mica_tensor_wait). */
 MICA_API mica_status mica_tensor_to_device(mica_device *device, mica_tensor *tensor,
                                            mica_tensor **out_tensor, mica_error *error);
+struct mica_sharded_tensor;
 /* An array in parts (mica/mesh.h) as a tensor of the whole type that lies in those parts, one on each of the devices that
  * the device opened (xla): a call whose program wants it cut so takes the parts as they are; whoever reads it gets the
  * whole. Parts of such a tensor, in their places, are that tensor again, without a copy. Where one engine computes all
  * (`cpu`, `reference`) it is merged. */
-struct mica_sharded_tensor;
 MICA_API mica_status mica_sharded_tensor_to_device(mica_device *device,
                                                    const struct mica_sharded_tensor *sharded,
                                                    mica_tensor **out_tensor, mica_error *error);

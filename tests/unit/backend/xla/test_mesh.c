@@ -32,10 +32,29 @@ static const struct {
      "data=4",
      STEP_FSDP,
      {"all-gather", "reduce-scatter"},
-     {"all-gather", "all-reduce"}},
+     {"all-gather",
+      "all-reduce"}}, /* and no reduce-scatter, as in JAX (bench/peers/check_xla_meshes.py) */
     {"data- and tensor-parallel", "data=2, model=2", STEP_BOTH, {"all-reduce"}, {"all-reduce"}}};
 
-static void check_collectives(mica_executable *executable, const char *name,
+static int times_in(const char *text, const char *word) {
+  int count = 0;
+  for (const char *at = text; (at = strstr(at, word)) != NULL; at += strlen(word)) count++;
+  return count;
+}
+
+/* "cut parameters, automatic: all-gather 11, .." for bench/peers/check_xla_meshes.py, which shows JAX's beside it. */
+static void print_collectives(const char *text, const char *name, bool automatic) {
+  static const char *const kinds[] = {"all-gather", "all-reduce", "reduce-scatter", "all-to-all"};
+  printf("%s, %s:", name, automatic ? "automatic" : "manual");
+  for (int k = 0; k < 4; k++) {
+    char call[32];
+    snprintf(call, sizeof call, " %s(", kinds[k]);
+    printf(" %s %d", kinds[k], times_in(text, call));
+  }
+  printf("\n");
+}
+
+static void check_collectives(mica_executable *executable, const char *name, bool automatic,
                               const char *const *wanted) {
   size_t length = 0;
   mica_error error = {0};
@@ -43,6 +62,7 @@ static void check_collectives(mica_executable *executable, const char *name,
     return;
   char *text = malloc(length + 1);
   mica_xla_optimized_format(executable, text, length + 1, &length, NULL);
+  print_collectives(text, name, automatic);
   for (int i = 0; i < 2 && wanted[i]; i++)
     if (!strstr(text, wanted[i])) CHECK_FAIL("%s: the program has no %s", name, wanted[i]);
   free(text);
@@ -66,7 +86,8 @@ static void compare_ways(bool automatic) {
     if (CHECK_OK_ERROR(run_step(device, plan, MICA_F32, out, &executable, &error), &error)) {
       double distance = step_distance(out, alone);
       if (!(distance <= 1e-5)) CHECK_FAIL("%s: %g away from one device", ways[w].name, distance);
-      check_collectives(executable, ways[w].name, automatic ? ways[w].automatic : ways[w].manual);
+      check_collectives(executable, ways[w].name, automatic,
+                        automatic ? ways[w].automatic : ways[w].manual);
     }
     for (int i = 0; i < STEP_OUTPUTS; i++) mica_tensor_release(out[i]);
     mica_executable_release(executable);
