@@ -73,7 +73,7 @@ typedef struct {
   uint64_t seed;
   int32_t threads;
   const char *data, *urls, *set, *checkpoint, *log;
-  bool resume, quiet, json;
+  bool resume, quiet, json, layers;
   const example_option *options; /* of this example alone, up to one without a name; or NULL */
 
   /* By the example, before it trains: the trainer, which example_end destroys, and names of its measures. */
@@ -151,6 +151,7 @@ static inline bool example_option_of(example *ex, const char *name, const char *
   }
   *out_taken = false;
   if (!strcmp(name, "--quiet")) return ex->quiet = true;
+  if (!strcmp(name, "--summary")) return ex->layers = true;
   if (!strcmp(name, "--json")) return ex->json = true;
   if (!strcmp(name, "--resume")) return ex->resume = true;
   if (!strcmp(name, "--help")) return ex->help = true;
@@ -174,6 +175,7 @@ static inline void example_usage(const example *ex, FILE *out) {
           "  --checkpoint DIR  save there now and then, at Ctrl-C or SIGTERM, and at the end\n"
           "  --resume          go on from the newest checkpoint\n"
           "  --log DIR         metrics.jsonl, plot.html and events for TensorBoard\n"
+          "  --summary         the model's layers with their shapes and parameters first\n"
           "  --quiet           no progress\n"
           "  --json            the results as JSON; everything else goes to standard error\n",
           ex->name, ex->summary, (unsigned long long)ex->seed);
@@ -388,10 +390,11 @@ static inline bool example_train(example *ex, mica_dataset *data) {
   return status == MICA_OK && !ex->interrupted;
 }
 
-/* With --log: the model's picture beside the log, as the page model.html, as model.svg, and among the events. */
+/* With --log: the model's picture beside the log, as the page model.html, as model.svg, and among the events. With --summary:
+ * its layers as a table. */
 static inline bool example_picture(example *ex, mica_trainer_model *model, void *user,
                                    const mica_type *inputs, size_t count) {
-  if (!example_good(ex) || !ex->log) return example_good(ex);
+  if (!example_good(ex) || (!ex->log && !ex->layers)) return example_good(ex);
   char path[1100];
   mica_value in[MICA_TRAINER_MOST_ARRAYS];
   mica_event_log *events = NULL;
@@ -402,7 +405,14 @@ static inline bool example_picture(example *ex, mica_trainer_model *model, void 
   mica_value out = model(scope, in, user);
   mica_scope_close(scope);
   mica_graph_set_outputs(graph, &out, 1);
-  mica_status status = mica_events_open(ex->log, &events, &ex->error); /* makes the folder */
+  mica_status status =
+      ex->layers ? mica_picture_table(stdout, graph, &options, &ex->error) : MICA_OK;
+  if (!ex->log) {
+    mica_graph_destroy(graph);
+    return status == MICA_OK;
+  }
+  if (status == MICA_OK)
+    status = mica_events_open(ex->log, &events, &ex->error); /* makes the folder */
   snprintf(path, sizeof path, "%.1000s/model.html", ex->log);
   if (status == MICA_OK) status = mica_picture_html(path, graph, &options, &ex->error);
   snprintf(path, sizeof path, "%.1000s/model.svg", ex->log);

@@ -18,7 +18,7 @@ static void print_words(const cli_command *command) {
 /* What all examples take (examples/common.h). */
 static const char example_words[] =
     " --steps --epochs --stop --limit --seed --threads --data --url --set --checkpoint --resume "
-    "--log --quiet";
+    "--log --summary --quiet";
 
 static void bash(void) {
   puts(

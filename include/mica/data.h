@@ -188,6 +188,10 @@ typedef struct {
 MICA_API mica_dataset *mica_dataset_bucket(mica_dataset *source, const mica_bucket_options *options,
                                            mica_error *error);
 
+/* All batches of epoch 0, joined along their axis 0, as tensors [rows, ...] in *out, which the caller clears: to shuffle them freely
+ * (mica_dataset_from_tensors), to keep them (mica_npz_save), to look at. Batches are alike but for their rows. */
+MICA_API mica_status mica_dataset_collect(mica_dataset *dataset, mica_batch *out,
+                                          mica_error *error);
 /* Mean and standard deviation (of all elements, by n) of tensor `index` over the rest of the epoch, in f64 by Chan's
  * update, as f32 tensors: for each entry of the last axis [c], or with `whole` of everything []. NaN, which stands
  * for what is missing in a table, is left out; of nothing but NaN they are NaN. A standard deviation of 0 is given as 1, so that

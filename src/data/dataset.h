@@ -56,4 +56,19 @@ void mica_batch_truncate(mica_batch *batch, int32_t count);
 mica_status mica_batch_stack(const mica_batch *elements, int64_t count, bool pad, double pad_value,
                              int64_t length, mica_batch *out, mica_error *error);
 
+/* A tensor that lies on a device, in the host's memory; any other one itself. A new reference; NULL without memory. */
+mica_tensor *mica_tensor_on_host(mica_tensor *tensor, mica_error *error);
+
+/* Tensors [rows, ...], alike but for the rows, to be joined along their first axis. {0} at first. */
+typedef struct {
+  mica_tensor **part;
+  uint32_t count, capacity;
+  int64_t rows;
+} mica_row_parts;
+mica_status mica_row_parts_add(mica_row_parts *parts, mica_tensor *part, const char *what,
+                               mica_error *error);
+/* Releases each part as soon as it is copied. */
+mica_status mica_row_parts_join(mica_row_parts *parts, mica_tensor **out, mica_error *error);
+void mica_row_parts_clear(mica_row_parts *parts);
+
 #endif

@@ -9,6 +9,7 @@
 
 #include "backend/device.h"
 #include "core/tensor.h"
+#include "data/dataset.h"
 
 /* ---- life ------------------------------------------------------------------------------------------------ */
 
@@ -250,70 +251,6 @@ mica_status mica_trainer_evaluate_dataset(mica_trainer *trainer, mica_dataset *d
   return status;
 }
 
-/* A tensor that lies on a device, in the host's memory; any other one itself. A new reference. */
-static mica_tensor *on_the_host(mica_tensor *tensor, mica_error *error) {
-  mica_tensor *copy = NULL;
-  if (tensor == NULL || tensor->storage != MICA_TENSOR_DEVICE) return mica_tensor_retain(tensor);
-  if (mica_tensor_create_uninitialized(NULL, tensor->type, &copy, error) != MICA_OK) return NULL;
-  if (mica_tensor_read(tensor, mica_tensor_mutable_data(copy), tensor->byte_size, error) == MICA_OK)
-    return copy;
-  mica_tensor_release(copy);
-  return NULL;
-}
-
-/* Predictions of one batch each, until all are there and their rows are known. */
-typedef struct {
-  const mica_allocator *allocator;
-  mica_tensor **part;
-  uint32_t count, capacity;
-  int64_t rows;
-} prediction_list;
-
-static mica_status keep_prediction(prediction_list *list, mica_tensor *part, mica_error *error) {
-  mica_type type = mica_tensor_type(part);
-  bool fits = type.shape.rank > 0 && mica_dtype_bits(type.dtype) >= 8 &&
-              mica_i64_add(list->rows, type.shape.rank > 0 ? type.shape.dim[0] : 0, &list->rows);
-  if (fits && list->count > 0) { /* alike but for the rows */
-    mica_type first = mica_tensor_type(list->part[0]);
-    first.shape.dim[0] = type.shape.dim[0];
-    fits = mica_type_equal(first, type);
-  }
-  if (!fits) {
-    char text[160];
-    mica_type_format(type, text, sizeof text);
-    return mica_error_set(
-        error, MICA_INVALID,
-        "predictions of a data set: expected [rows, ...], alike but for the rows, not %s", text);
-  }
-  if (!mica_grow(list->allocator, &list->part, &list->capacity, list->count + 1u,
-                 sizeof(mica_tensor *)))
-    return mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory for the predictions");
-  mica_tensor *here = on_the_host(part, error);
-  if (here == NULL) return MICA_OUT_OF_MEMORY;
-  list->part[list->count++] = here;
-  return MICA_OK;
-}
-
-/* All rows in one tensor; each part is let go once it is copied. */
-static mica_status join_predictions(prediction_list *list, mica_tensor **out, mica_error *error) {
-  if (list->count == 0) return mica_error_set(error, MICA_INVALID, "an epoch without batches");
-  mica_type type = mica_tensor_type(list->part[0]);
-  type.shape.dim[0] = list->rows;
-  mica_status status = mica_tensor_create_uninitialized(NULL, type, out, error);
-  char *at = status == MICA_OK ? mica_tensor_mutable_data(*out) : NULL;
-  for (uint32_t i = 0; i < list->count && status == MICA_OK; i++) {
-    size_t bytes = mica_tensor_byte_size(list->part[i]);
-    if (bytes > 0) status = mica_tensor_read(list->part[i], at, bytes, error);
-    at += bytes;
-    mica_tensor_release(list->part[i]);
-    list->part[i] = NULL;
-  }
-  if (status == MICA_OK) return MICA_OK;
-  mica_tensor_release(*out);
-  *out = NULL;
-  return status;
-}
-
 mica_status mica_trainer_predict_dataset(mica_trainer *trainer, mica_dataset *dataset,
                                          mica_tensor **out, mica_error *error) {
   if (out != NULL) *out = NULL;
@@ -323,7 +260,7 @@ mica_status mica_trainer_predict_dataset(mica_trainer *trainer, mica_dataset *da
                           : dataset == NULL ? "data set"
                                             : "prediction");
   mica_batch batch = {0};
-  prediction_list list = {.allocator = &trainer->allocator};
+  mica_row_parts parts = {0};
   mica_status status = mica_dataset_begin(dataset, 0, error);
   while (status == MICA_OK) {
     mica_tensor *part = NULL;
@@ -332,13 +269,13 @@ mica_status mica_trainer_predict_dataset(mica_trainer *trainer, mica_dataset *da
     size_t given = (size_t)batch.count, inputs = trainer->args.inputs;
     status =
         mica_trainer_predict(trainer, batch.tensor, given < inputs ? given : inputs, &part, error);
-    if (status == MICA_OK) status = keep_prediction(&list, part, error);
+    if (status == MICA_OK)
+      status = mica_row_parts_add(&parts, part, "predictions of a data set", error);
     mica_tensor_release(part);
   }
   mica_batch_clear(&batch);
-  if (status == MICA_OK) status = join_predictions(&list, out, error);
-  for (uint32_t i = 0; i < list.count; i++) mica_tensor_release(list.part[i]);
-  mica_free(list.allocator, list.part, list.capacity * sizeof(mica_tensor *));
+  if (status == MICA_OK) status = mica_row_parts_join(&parts, out, error);
+  mica_row_parts_clear(&parts);
   return status;
 }
 
@@ -403,7 +340,7 @@ static mica_status keep_values(mica_store *store, mica_tensor **values, size_t c
   for (size_t i = 0; i < count && mica_store_get(store, i, &entry); i++) {
     if (!restore) {
       values[i] = mica_variable_snapshot(entry.variable);
-      mica_tensor *here = on_the_host(values[i], error);
+      mica_tensor *here = mica_tensor_on_host(values[i], error);
       if (values[i] != NULL && here == NULL) status = MICA_OUT_OF_MEMORY;
       if (here != NULL && here != values[i] && status == MICA_OK)
         status = mica_variable_set(entry.variable, here, error);
@@ -440,7 +377,7 @@ mica_status mica_trainer_locate(mica_trainer *trainer, mica_tensor *const *batch
   status = values == NULL ? mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to look for a NaN")
                           : MICA_OK;
   for (size_t i = 0; i < count && status == MICA_OK; i++)
-    if ((here[i] = on_the_host(batch[i], error)) == NULL) status = MICA_OUT_OF_MEMORY;
+    if ((here[i] = mica_tensor_on_host(batch[i], error)) == NULL) status = MICA_OUT_OF_MEMORY;
   if (status == MICA_OK) status = step_inputs(trainer, here, count, next_rate(trainer), in, error);
   if (status == MICA_OK) {
     status = keep_values(trainer->args.store, values, kept, false, error);

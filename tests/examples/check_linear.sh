@@ -14,6 +14,9 @@ cmp -s whole.txt command.txt || fail 'mica train linear gives something else'
 "$mica" train linear --json 2>json.said >json.txt
 grep -q '"parameters": {"farthest": 0.00' json.txt && [ "$(wc -l <json.txt)" = 1 ] || { cat json.txt; fail '--json gives something else'; }
 
+run_example linear layers --epochs 1 --quiet --summary
+grep -q '^layer .*parameters' layers.txt && grep -q 'parameters in .* variables' layers.txt || { cat layers.txt; fail '--summary prints no layers'; }
+
 rm -rf saved log
 run_example linear all --epochs 4
 run_example linear first --epochs 4 --checkpoint saved --stop 100

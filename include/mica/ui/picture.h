@@ -4,6 +4,8 @@
  * Example: examples/common.h (--log); docs/plots.md. */
 #ifndef MICA_UI_PICTURE_H
 #define MICA_UI_PICTURE_H
+#include <stdio.h>
+
 #include "mica/graph.h"
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +29,10 @@ MICA_API mica_status mica_picture_svg(const char *path, const mica_graph *graph,
                                       const mica_picture_options *options, mica_error *error);
 MICA_API mica_status mica_picture_html(const char *path, const mica_graph *graph,
                                        const mica_picture_options *options, mica_error *error);
+/* The same as a table of layers: what leaves each, with the shape, its parameters, those of the layers in it included, and what
+ * it computes; down to options->depth, 0: all. Variables alone, before there is a graph: mica_store_summary. */
+MICA_API mica_status mica_picture_table(FILE *out, const mica_graph *graph,
+                                        const mica_picture_options *options, mica_error *error);
 
 #ifdef __cplusplus
 }

@@ -482,6 +482,54 @@ TEST(normalizes) {
   mica_dataset_destroy(d);
 }
 
+static mica_status first_number(void *user, mica_map_position position, const mica_batch *in,
+                                mica_batch *out, mica_error *error) {
+  (void)user, (void)position, (void)error;
+  out->count = 1;
+  out->tensor[0] =
+      mica_tensor_scalar(MICA_F32, (double)*(const float *)mica_tensor_data(in->tensor[0]));
+  return out->tensor[0] ? MICA_OK : MICA_OUT_OF_MEMORY;
+}
+
+TEST(collects) {
+  mica_error error = {0};
+  mica_batch all = {0}, again = {0};
+  mica_dataset *d = rows_with((mica_memory_options){.batch = 5, .shuffle = true, .seed = 3});
+  d = mica_dataset_prefetch(d, 2, &error);
+  CHECK_OK_ERROR(mica_dataset_collect(d, &all, &error), &error);
+  mica_type type = mica_tensor_type(all.tensor[0]);
+  int64_t rows = type.shape.dim[0];
+  const float *x = mica_tensor_data(all.tensor[0]);
+  double sum = 0;
+  for (int64_t i = 0; x && i < rows; i++) sum += (double)x[i * type.shape.dim[1]];
+  CHECK(all.count >= 1 && rows == 23);
+  CHECK_NEAR(sum, 3.0 * 22 * 23 / 2, 0);             /* each row once */
+  CHECK_OK(mica_dataset_collect(d, &again, &error)); /* from the beginning, in the same order */
+  CHECK_EQ_INT(again.count, all.count);
+  for (int32_t i = 0; i < all.count; i++) CHECK(mica_tensor_equal(all.tensor[i], again.tensor[i]));
+  /* In memory, and in a file: as any other rows. */
+  const char *path = check_temporary_path("collected.npz"), *names[] = {"x"};
+  CHECK_OK(mica_npz_save(path, names, all.tensor, 1, &error));
+  mica_memory_options options = {.struct_size = sizeof options, .batch = 23};
+  mica_dataset *back = mica_dataset_from_npz(path, names, 1, &options, &error);
+  CHECK_OK_ERROR(mica_dataset_collect(back, &again, &error), &error);
+  CHECK(again.count == 1 && mica_tensor_equal(all.tensor[0], again.tensor[0]));
+  mica_dataset_destroy(back), mica_dataset_destroy(d);
+  /* Elements have no rows; nothing gives nothing. */
+  d = rows_with((mica_memory_options){.batch = 0});
+  d = mica_dataset_map(d, first_number, NULL, &error);
+  CHECK_STATUS(mica_dataset_collect(d, &again, &error), MICA_INVALID);
+  CHECK_STR_CONTAINS(error.message, "collect: expected [rows, ...]");
+  CHECK_EQ_INT(again.count, 0);
+  error = (mica_error){0};
+  d = mica_dataset_take(d, 0, &error);
+  CHECK_STATUS(mica_dataset_collect(d, &again, &error), MICA_INVALID);
+  CHECK_STR_CONTAINS(error.message, "without batches");
+  CHECK_STATUS(mica_dataset_collect(NULL, &again, NULL), MICA_INVALID);
+  mica_dataset_destroy(d);
+  mica_batch_clear(&all), mica_batch_clear(&again);
+}
+
 TEST(misuse) {
   mica_error error = {0};
   mica_tensor *short_one = numbers(3, 1), *long_one = numbers(4, 1),
@@ -528,4 +576,5 @@ TEST(misuse) {
 TEST_MAIN(TEST_CASE(rows_of_tensors), TEST_CASE(batches_are_reused), TEST_CASE(splits),
           TEST_CASE(positions_are_restored_exactly), TEST_CASE(foreign_positions_are_refused),
           TEST_CASE(parallel_maps), TEST_CASE(unordered_maps_lose_nothing),
-          TEST_CASE(pads_and_buckets), TEST_CASE(normalizes), TEST_CASE(misuse))
+          TEST_CASE(pads_and_buckets), TEST_CASE(normalizes), TEST_CASE(collects),
+          TEST_CASE(misuse))

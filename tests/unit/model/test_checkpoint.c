@@ -180,6 +180,33 @@ TEST(keeps_what_is_asked_for) {
   CHECK_OK(mica_checkpoint_delete(folder, 5, &error));
   CHECK_STATUS(mica_checkpoint_delete(folder, 5, &(mica_error){0}), MICA_NOT_FOUND);
   CHECK_EQ_INT(newest_step(folder), 4);
+  /* The largest is the best where that is said. */
+  folder = fresh_folder("largest");
+  for (int i = 0; i < 4; i++) {
+    mica_tensor *one = mica_tensor_scalar(MICA_F32, i);
+    const mica_named_tensor named[] = {{"w", one}};
+    const mica_checkpoint_part part = {.tensors = named, .tensor_count = 1};
+    CHECK_OK_ERROR(
+        mica_checkpoint_save(
+            &(mica_checkpoint_save_options){.struct_size = sizeof(mica_checkpoint_save_options),
+                                            .folder = folder,
+                                            .step = i,
+                                            .parts = &part,
+                                            .part_count = 1,
+                                            .metric_name = "accuracy",
+                                            .metric = losses[i],
+                                            .larger_is_better = true,
+                                            .keep = 1,
+                                            .keep_best = 1},
+            &error),
+        &error);
+    mica_tensor_release(one);
+  }
+  CHECK_OK(mica_checkpoint_list(folder, steps, 8, &count, &error));
+  CHECK(count == 2 && steps[0] == 0 && steps[1] == 3);
+  if (CHECK_OK_ERROR(mica_checkpoint_open(folder, MICA_CHECKPOINT_BEST, &best, &error), &error))
+    CHECK_EQ_INT(mica_checkpoint_step(best), 0);
+  mica_checkpoint_destroy(best);
   CHECK_OK(mica_checkpoint_list("/no/such", steps, 8, &count, &error));
   CHECK_EQ_INT(count, 0);
 }

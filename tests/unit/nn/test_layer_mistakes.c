@@ -179,8 +179,71 @@ TEST(dropped) {
   free(ones);
 }
 
+/* Weights of attention over equal scores and values of 1, dropped: shares of 1 / (T (1 - rate)); and branches of a block that give
+ * 1 each: dropped by element and by example. */
+enum { LOOKS = 2000, TIMES = 5 };
+static void build_branches(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
+  mica_scope *s = mica_scope_open(store, graph, *(const bool *)user);
+  mica_value x = mica_mul(in[0], 0);
+  out[0] = mica_nn_attention(mica_scope_in(s, "looks"), x, .heads = 1, .dropout = 0.4,
+                             .initializer = mica_init_constant(1));
+  mica_nn_attention_args looks = {.heads = 1, .initializer = mica_init_zeros()};
+  out[1] = mica_nn_transformer_block(mica_scope_in(s, "elements"), x, .attention = looks,
+                                     .hidden = 2, .dropout = 0.25);
+  out[2] = mica_nn_transformer_block(mica_scope_in(s, "examples"), x, .attention = looks,
+                                     .hidden = 2, .drop_path = 0.25);
+  mica_scope_close(s);
+}
+
+static void put_values(const char *path, int64_t size, double value) {
+  double values[4] = {value, value, value, value};
+  mica_tensor *tensor = mica_tensor_from_doubles(MICA_F32, MICA_DIMS(size), values);
+  CHECK_OK(mica_store_put(store, path, tensor, true, NULL));
+  mica_tensor_release(tensor);
+}
+
+TEST(branches) {
+  mica_tensor *in = mica_tensor_from(MICA_F32, MICA_DIMS(LOOKS, TIMES, 2), NULL);
+  mica_error error = {0};
+  put_values("looks/value_bias", 2, 0.5); /* through an output kernel of ones: 1 */
+  put_values("elements/attention/out_bias", 2, 1);
+  put_values("examples/attention/out_bias", 2, 1);
+  mica_tensor *nothing =
+      mica_tensor_from(MICA_F32, MICA_DIMS(2, 2), NULL); /* of the feed-forward branch */
+  CHECK_OK(mica_store_put(store, "elements/down/kernel", nothing, true, NULL));
+  CHECK_OK(mica_store_put(store, "examples/down/kernel", nothing, true, NULL));
+  mica_tensor_release(nothing);
+  for (int training = 0; training < 2; training++) {
+    mica_tensor *out[3] = {NULL};
+    bool trains = training == 1;
+    if (!CHECK_OK_ERROR(mica_call_once(device, build_branches, &trains, &in, 1, out, 3, &error),
+                        &error))
+      break;
+    double sums[3] = {0}, unit = 1 / (TIMES * 0.6);
+    int wrong = 0, zeros[3] = {0};
+    for (int k = 0; k < 3; k++) {
+      const float *y = mica_tensor_data(out[k]);
+      for (int i = 0; i < LOOKS * TIMES * 2; i++) {
+        double v = (double)y[i];
+        sums[k] += v / (LOOKS * TIMES * 2);
+        zeros[k] += v == 0;
+        if (!trains) wrong += fabs(v - 1) > 1e-5;
+        if (trains && k == 0) wrong += fabs(v / unit - round(v / unit)) > 1e-4;
+        if (trains && k > 0) wrong += v != 0 && fabs(v - 1 / 0.75) > 1e-5;
+        if (k == 2) wrong += y[i] != y[i / (TIMES * 2) * (TIMES * 2)]; /* whole examples */
+      }
+      CHECK_NEAR(sums[k], 1, trains ? 0.05 : 1e-5);
+      if (trains && k > 0) CHECK_NEAR(zeros[k] / (double)(LOOKS * TIMES * 2), 0.25, 0.04);
+      mica_tensor_release(out[k]);
+    }
+    CHECK_EQ_INT(wrong, 0);
+  }
+  mica_tensor_release(in);
+}
+
 int main(int argc, char **argv) {
-  static const check_case cases[] = {TEST_CASE(messages), TEST_CASE(noise), TEST_CASE(dropped)};
+  static const check_case cases[] = {TEST_CASE(messages), TEST_CASE(noise), TEST_CASE(dropped),
+                                     TEST_CASE(branches)};
   mica_device_options options = {.struct_size = sizeof options, .threads = check_threads(2)};
   device = mica_device_open(&options, NULL);
   store = mica_store_create(device, 1);

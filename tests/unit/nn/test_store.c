@@ -378,6 +378,9 @@ static mica_value initial_values(mica_scope *s, const mica_value *in) {
   mica_scope_variable(s, "tall", (mica_type){MICA_F32, MICA_DIMS(3, 4, 5)},
                       mica_init_orthogonal(2));
   mica_scope_variable(s, "wide", (mica_type){MICA_F32, MICA_DIMS(3, 7)}, mica_init_orthogonal(1));
+  mica_scope_variable(s, "ones", (mica_type){MICA_F32, MICA_DIMS(2, 2)}, mica_init_ones());
+  mica_scope_variable(s, "steps", (mica_type){MICA_F32, MICA_DIMS(2, 5)},
+                      mica_init_linspace(-1, 3));
   mica_tensor *mine = mica_tensor_from_doubles(MICA_F32, MICA_DIMS(2), (const double[]){5, 6});
   mica_scope_variable(s, "mine", (mica_type){MICA_F32, MICA_DIMS(2)}, mica_init_tensor(mine));
   mica_tensor_release(mine);
@@ -422,6 +425,11 @@ TEST(initializers) {
       CHECK_NEAR(sum, a == b ? 1 : 0, 1e-5);
     }
   CHECK_EQ_INT(((const float *)mica_tensor_data(mine))[1], 6);
+  mica_tensor *ones = value_of(store, "ones"), *steps = value_of(store, "steps");
+  for (int i = 0; i < 4; i++) CHECK_NEAR(((const float *)mica_tensor_data(ones))[i], 1, 0);
+  for (int i = 0; i < 10; i++)
+    CHECK_NEAR(((const float *)mica_tensor_data(steps))[i], i % 5 - 1, 1e-6);
+  mica_tensor_release(ones), mica_tensor_release(steps);
   mica_tensor_release(tall), mica_tensor_release(wide), mica_tensor_release(mine);
   mica_store_destroy(store);
 }

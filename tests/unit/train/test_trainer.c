@@ -535,6 +535,37 @@ TEST(options) {
   mica_store_destroy(store);
 }
 
+/* 1, 2, 2.05, 2.1, .. 2.35 */
+static mica_status rising(mica_training_state *state, double *out, void *user, mica_error *error) {
+  (void)user, (void)error;
+  *out = state->step < 3 ? (double)state->step : 2 + 0.05 * (double)(state->step - 2);
+  return MICA_OK;
+}
+TEST(stopping) {
+  mica_store *store = mica_store_create(device, 1);
+  mica_error error = {0};
+  mica_trainer *trainer = mica_trainer_create(
+      store, linear, square, .optimizer = mica_optimizer_sgd(.momentum = 0), .learning_rate = 0.01);
+  /* Larger is better, by more than 0.12: steps 1 and 2, then not for two; by anything: it never ends. The smallest: the first. */
+  const struct {
+    mica_early_stopping rule;
+    int64_t best_step, end;
+  } rows[] = {{{.measure = rising, .patience = 2, .maximize = true, .least_change = 0.12}, 2, 4},
+              {{.measure = rising, .patience = 3, .maximize = true}, 30, 30},
+              {{.measure = rising, .patience = 3}, 1, 4}};
+  for (int i = 0; i < 3; i++) {
+    mica_training_loop *loop = mica_training_loop_create(trainer);
+    mica_early_stopping rule = rows[i].rule;
+    source s = {0, 5};
+    CHECK_OK(mica_training_loop_on(loop, MICA_ON_STEP, mica_early_stopping_hook, &rule));
+    CHECK_OK_ERROR(mica_training_loop_run(loop, next_batch, &s, 30, 0, &error), &error);
+    CHECK_EQ_INT(rule.best_step, rows[i].best_step);
+    CHECK_EQ_INT(mica_training_loop_state(loop)->step, rows[i].end);
+    mica_training_loop_destroy(loop);
+  }
+  mica_trainer_destroy(trainer), mica_store_destroy(store);
+}
+
 TEST(mistakes) {
   mica_store *store = mica_store_create(device, 1);
   mica_trainer *trainer =
@@ -570,8 +601,9 @@ TEST(mistakes) {
 
 int main(int argc, char **argv) {
   static const check_case cases[] = {
-      TEST_CASE(accumulation), TEST_CASE(rates), TEST_CASE(averages), TEST_CASE(guard),
-      TEST_CASE(halves),       TEST_CASE(loop),  TEST_CASE(options),  TEST_CASE(mistakes)};
+      TEST_CASE(accumulation), TEST_CASE(rates),    TEST_CASE(averages),
+      TEST_CASE(guard),        TEST_CASE(halves),   TEST_CASE(loop),
+      TEST_CASE(options),      TEST_CASE(stopping), TEST_CASE(mistakes)};
   mica_device_options options = {.struct_size = sizeof options, .threads = check_threads(2)};
   device = mica_device_open(&options, NULL);
   int code = check_main(argc, argv, cases, (int)(sizeof cases / sizeof cases[0]));

@@ -103,6 +103,25 @@ TEST(boxes_follow_the_scopes) {
   mica_graph_destroy(graph);
 }
 
+TEST(layers_are_listed) {
+  mica_graph *graph = model(false);
+  mica_error error = {0};
+  const char *path = check_temporary_path("table.txt");
+  FILE *file = fopen(path, "w");
+  mica_picture_options o = {.struct_size = sizeof o, .depth = 1};
+  CHECK_OK_ERROR(mica_picture_table(file, graph, NULL, &error), &error);
+  CHECK_OK_ERROR(mica_picture_table(file, graph, &o, &error), &error);
+  fclose(file);
+  contents(path);
+  CHECK_STR_CONTAINS(text, "layer ");
+  CHECK_STR_CONTAINS(text, "  first   f32[4, 16]         144  dot_general, add, relu\n");
+  CHECK_STR_CONTAINS(text, "307 parameters in 6 variables\n\n");
+  const char *second = strstr(text, "307 parameters");
+  CHECK(second && strstr(second, "encoder") && !strstr(second, "first"));
+  CHECK_STATUS(mica_picture_table(NULL, graph, NULL, NULL), MICA_INVALID);
+  mica_graph_destroy(graph);
+}
+
 TEST(derivatives_are_left_out_unless_asked_for) {
   mica_graph *graph = model(true);
   mica_picture forward, both;
@@ -185,6 +204,6 @@ TEST(counts_have_commas) {
   }
 }
 
-TEST_MAIN(TEST_CASE(boxes_follow_the_scopes), TEST_CASE(derivatives_are_left_out_unless_asked_for),
-          TEST_CASE(files_hold_what_is_open), TEST_CASE(many_operators_become_one_box),
-          TEST_CASE(counts_have_commas))
+TEST_MAIN(TEST_CASE(boxes_follow_the_scopes), TEST_CASE(layers_are_listed),
+          TEST_CASE(derivatives_are_left_out_unless_asked_for), TEST_CASE(files_hold_what_is_open),
+          TEST_CASE(many_operators_become_one_box), TEST_CASE(counts_have_commas))
