@@ -145,6 +145,7 @@ static void report_array(data_report *r, const char *name, const mica_tensor *te
     cli_print_type(type);
     putchar('\n');
   }
+  if (!r->json && mica_dtype_is_complex(type.dtype)) puts("    of the real parts:");
   if (s.count > 0) print_statistics(&s, r->json);
   print_classes(&s, type, r->json);
   print_sample(tensor, r->sample, r->json);

@@ -33,8 +33,10 @@ static bool plot_options(const cli_arguments *arguments, mica_plot_options *out)
                              .log_y = cli_value(arguments, "log", 0) != NULL,
                              .metrics = cli_value(arguments, "metrics", 0)};
   long width = cli_number(arguments, "width", 30, 0),
-       height = cli_number(arguments, "height", 3, 0);
-  if (width < 0 || height < 0) return false;
+       height = cli_number(arguments, "height", 3, 0),
+       columns = cli_number(arguments, "columns", 1, 0);
+  if (width < 0 || height < 0 || columns < 0) return false;
+  out->columns = columns < 64 ? (int32_t)columns : 64;
   out->terminal.width = width < 500 ? (int32_t)width : 500;
   out->terminal.height = height < 200 ? (int32_t)height : 200;
   int axis = 0;
@@ -129,6 +131,7 @@ static const cli_option plot_rows[] = {
     {"title", "TEXT", "the title; default: the names of the runs"},
     {"width", "N", "columns in the terminal"},
     {"height", "N", "lines of a plot in the terminal"},
+    {"columns", "N", "panels in a row of the SVG, such as 1 for a narrow page; default: up to 3"},
     {"follow", "SECONDS",
      "again and again until Ctrl-C: an open page keeps up with a run that trains"},
     {NULL, NULL, NULL}};

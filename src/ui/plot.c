@@ -166,12 +166,19 @@ static const char *const svg_style[] = {
 
 mica_status mica_plot_svg(const char *path, const char *title, const mica_plot_panel *panels,
                           int64_t panel_count, mica_error *error) {
+  return mica_plot_svg_in_columns(path, title, panels, panel_count, 0, error);
+}
+
+mica_status mica_plot_svg_in_columns(const char *path, const char *title,
+                                     const mica_plot_panel *panels, int64_t panel_count,
+                                     int32_t most_columns, mica_error *error) {
   enum { HEAD = 44 };
   if (!path || !panels || panel_count < 1 || panel_count > MICA_PLOT_MOST_PANELS)
     return mica_error_set(error, MICA_INVALID, "plot_svg: expected a path and 1 to %d panels",
                           MICA_PLOT_MOST_PANELS);
   mica_ui_text out = {0};
   int columns = panel_count == 4 ? 2 : panel_count < 3 ? (int)panel_count : 3, legend = 0;
+  if (most_columns > 0 && columns > most_columns) columns = most_columns;
   int rows = ((int)panel_count + columns - 1) / columns;
   for (int64_t i = 0; i < panel_count; i++) {
     int lines = draw_legend(NULL, &panels[i]);

@@ -23,6 +23,11 @@ int mica_plot_ticks(const mica_plot_axis *axis, double out[24]);
 double mica_plot_shown(const mica_plot_axis *axis, double tick);
 int mica_plot_color(const mica_plot_series *series, int64_t position); /* 0 .. 7 */
 
+/* mica_plot_svg with at most so many panels in a row; 0: up to three. */
+mica_status mica_plot_svg_in_columns(const char *path, const char *title,
+                                     const mica_plot_panel *panels, int64_t panel_count,
+                                     int32_t most_columns, mica_error *error);
+
 /* Options with all members, whatever the caller's struct_size is. */
 mica_plot_options mica_plot_options_of(const mica_plot_options *options);
 bool mica_plot_wants(const mica_plot_options *options, const char *metric);

@@ -217,7 +217,7 @@ mica_status mica_plot_runs_svg(const char *path, const mica_runs *runs,
   mica_status status = mica_plot_build(runs, &o, 500, &built, error);
   if (status != MICA_OK) return status;
   runs_title(runs, &o, title, sizeof title);
-  status = mica_plot_svg(path, title, built.panels, built.count, error);
+  status = mica_plot_svg_in_columns(path, title, built.panels, built.count, o.columns, error);
   mica_plot_built_free(&built);
   return status;
 }

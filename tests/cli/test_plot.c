@@ -49,6 +49,9 @@ TEST(writes_files) {
   CHECK_EQ_STR(output, "");
   CHECK_STR_CONTAINS(contents("page.html"), "{\"title\":\"T\",");
   CHECK_STR_CONTAINS(contents("picture.svg"), "</svg>");
+  CHECK_EQ_INT(call("logs/a --svg picture.svg --columns 1"), 0);
+  CHECK_EQ_INT(call("logs/a no-such-run --svg picture.svg"), 1); /* what can be drawn is */
+  CHECK_STR_CONTAINS(contents("picture.svg"), "</svg>");
   CHECK_EQ_INT(call("logs/a --json"), 0);
   CHECK_STR_CONTAINS(output, "{\"runs\":[{\"name\":\"a\"");
 }

@@ -69,6 +69,8 @@ typedef struct {
    * new runs while training, and with 0 at the end. */
   double live_seconds;
   mica_plot_terminal_options terminal;
+  int32_t
+      columns; /* of the SVG: at most so many panels in a row, such as 1 for a phone; 0: up to three */
 } mica_plot_options;
 
 /* One panel for each metric, with a curve for each run and data set; NULL options are defaults. Curves

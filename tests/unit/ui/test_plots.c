@@ -121,6 +121,10 @@ TEST(svg_has_a_panel_for_each_metric) {
   int panels = 0;
   for (const char *c = text; (c = strstr(c, "class=\"panel\"")); c++) panels++;
   CHECK_EQ_INT(panels, 2);
+  CHECK_STR_CONTAINS(text, "viewBox=\"0 0 1040 ");
+  o.columns = 1; /* one below the other */
+  CHECK_OK_ERROR(mica_plot_runs_svg(path, runs, &o, &error), &error);
+  CHECK_STR_CONTAINS(contents(path), "viewBox=\"0 0 520 ");
   CHECK_STR_CONTAINS(text, "a&lt;/script&gt;");
   CHECK_STR_CONTAINS(text, "second, test");
   CHECK(!strstr(text, "nan") && !strstr(text, "inf"));
