@@ -3,6 +3,7 @@
 #include "conformance/conformance.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,8 +197,24 @@ void forward_program(const conformance_case *c, mica_graph *graph, const mica_va
 
 static int64_t matched_cases;
 
+/* $MICA_TEST_PART=K/N: every N-th case of the table, from the K-th on. */
+static bool in_part(const conformance_case *c) {
+  const char *given = getenv("MICA_TEST_PART");
+  int32_t part = 0, parts = 1;
+  if (!given || !*given) return true;
+  if (sscanf(given, "%" SCNd32 "/%" SCNd32, &part, &parts) != 2 || parts < 1 || part < 0 ||
+      part >= parts) {
+    CHECK_FAIL("MICA_TEST_PART=%s is not K/N", given);
+    return false;
+  }
+  uintptr_t table = (uintptr_t)conformance_cases, at = (uintptr_t)c;
+  if (at < table || at >= (uintptr_t)(conformance_cases + conformance_case_count)) return true;
+  return (int32_t)(c - conformance_cases) % parts == part;
+}
+
 bool case_wanted(const conformance_case *c) {
   const char *filter = getenv("MICA_CASE");
+  if (!in_part(c)) return false;
   if (filter && *filter && !strstr(c->name, filter)) return false;
   matched_cases++;
   return true;

@@ -128,7 +128,8 @@ mica_executable *case_compile(mica_device *device, const conformance_case *c, mi
 void forward_program(const conformance_case *c, mica_graph *graph, const mica_value *in,
                      mica_value *out, size_t out_count, void *context);
 
-/* Whether the case is in this run: all of them, or those whose name contains $MICA_CASE. */
+/* Whether the case is in this run: all of them, or those whose name contains $MICA_CASE, or part K of N of the table
+ * for MICA_TEST_PART=K/N. */
 bool case_wanted(const conformance_case *c);
 /* Fails the test if $MICA_CASE is set and no case so far had that name: a word that is misspelled would
  * pass otherwise. */
