@@ -27,6 +27,8 @@
 #include <string.h>
 
 #if defined(__unix__) || defined(__APPLE__)
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 #define EXAMPLES_HAVE_DUP
 #endif
@@ -96,6 +98,7 @@ typedef struct {
   char numbers[2048]; /* what was reported, as members of a JSON object */
   mica_training_loop *loop;
   mica_training_view *view;
+  int claim; /* a descriptor whose lock says that this run saves into its folder; 0: none */
 } example;
 
 static inline bool example_good(const example *ex) {
@@ -319,6 +322,24 @@ static inline void example_said(void *user, const char *line) {
   fprintf(stderr, "%s: %s\n", ex->name, line);
 }
 
+/* One run at a time saves into a folder; the lock goes with the process, however it ends. */
+static inline mica_status example_claim(example *ex) {
+#ifdef EXAMPLES_HAVE_DUP
+  char path[1100];
+  snprintf(path, sizeof path, "%.1000s/.run", ex->checkpoint);
+  int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    close(file);
+    return mica_error_set(&ex->error, MICA_IO, "--checkpoint %s: another run saves there",
+                          ex->checkpoint);
+  }
+  ex->claim = file > 0 ? file : 0;
+#else
+  (void)ex;
+#endif
+  return MICA_OK;
+}
+
 static inline mica_status example_checkpoints(example *ex, mica_dataset *data) {
   double seconds = ex->save_seconds > 0 ? ex->save_seconds : 60;
   bool found = false;
@@ -327,6 +348,7 @@ static inline mica_status example_checkpoints(example *ex, mica_dataset *data) {
   ex->saved.report = example_said, ex->saved.report_user = ex;
   size_t there = 0;
   mica_status status = mica_checkpoint_prepare(ex->checkpoint, &ex->error);
+  if (status == MICA_OK) status = example_claim(ex);
   if (status == MICA_OK) status = mica_checkpoint_list(ex->checkpoint, NULL, 0, &there, &ex->error);
   if (status == MICA_OK && there > 0 && !ex->resume) {
     ex->exit_code = 2;
@@ -466,6 +488,9 @@ static inline int example_end(example *ex) {
             (unsigned long long)ex->seed, (long long)step, seconds, ex->numbers);
   }
   if (ex->result) fclose(ex->result);
+#ifdef EXAMPLES_HAVE_DUP
+  if (ex->claim) close(ex->claim);
+#endif
   return ex->exit_code ? ex->exit_code : ex->error.status != MICA_OK;
 }
 

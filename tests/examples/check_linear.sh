@@ -42,6 +42,8 @@ until [ -s started/metrics.jsonl ] || [ $tries -ge 600 ]; do
   sleep 0.1
   tries=$((tries + 1))
 done
+if "$MICA_BUILD_DIR/examples/linear" --quiet --checkpoint saved --resume >second.txt 2>&1; then fail 'two runs save into one folder'; fi
+grep -q 'another run saves there' second.txt || { cat second.txt; fail 'it does not say that another run saves there'; }
 kill -INT $process
 code=0
 wait $process || code=$?
