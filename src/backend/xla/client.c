@@ -15,7 +15,7 @@ typedef struct {
   char which[CLIENT_NAME_LIMIT]; /* plugin or path */
   int64_t devices, device;       /* how many CPU devices, which one computes */
   double memory_fraction;        /* 0: not given */
-  bool preallocate, exact, resident;
+  bool preallocate, exact, resident, flash;
   int32_t tfrt;        /* which of XLA's two clients for GPUs: 1, 0; -1: the plugin's choice */
   int64_t cache_limit; /* MiB */
   char cache[XLA_PATH_SIZE];
@@ -75,6 +75,8 @@ static mica_status read_option(client_options *options, const char *part, size_t
     options->tfrt = tfrt;
     return status;
   }
+  if (key_is(part, length, "flash_attention=", &value))
+    return read_truth(value, end, &options->flash, error);
   if (key_is(part, length, "exact=", &value)) return read_truth(value, end, &options->exact, error);
   if (key_is(part, length, "resident=", &value))
     return read_truth(value, end, &options->resident, error);
@@ -97,7 +99,8 @@ static mica_status read_option(client_options *options, const char *part, size_t
   }
   return mica_error_set(error, MICA_INVALID,
                         "xla: there is no option '%.*s'; there are: devices=N (cpu), device=N, "
-                        "memory_fraction=X, preallocate=true, tfrt=true (gpu), exact=true, "
+                        "memory_fraction=X, preallocate=true, tfrt=true (gpu), "
+                        "flash_attention=true (cuda), exact=true, "
                         "resident=true, cache=FOLDER, cache=off, cache_limit=MIB",
                         (int)(length > 100 ? 100 : length), part);
 }
@@ -218,6 +221,7 @@ static mica_status open_client(xla_client *client, const client_options *options
     mica_xla_cache_open(client, options->cache, options->cache_limit);
     client->resident = options->resident || !client->on_host;
     client->plugin.polls = !client->on_host;
+    client->flash = options->flash && strcmp(client->platform, "cuda") == 0;
   }
   return status;
 }

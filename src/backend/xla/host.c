@@ -136,8 +136,8 @@ bool mica_xla_runs_on_host(mica_op op) {
 }
 
 /* All of them row-major. */
-static void layout_attribute(xla_writer *w, const char *name, const mica_type *types,
-                             size_t count) {
+void mica_xla_attribute_layouts(xla_writer *w, const char *name, const mica_type *types,
+                                size_t count) {
   mica_xla_attribute_text(w, name, "[");
   for (size_t i = 0; i < count; i++) {
     int32_t rank = types[i].shape.rank;
@@ -183,7 +183,7 @@ void mica_xla_emit_host(xla_writer *w, uint32_t id) {
   mica_xla_attribute_text(w, "backend_config", "{");
   mica_text_format(&w->attributes, "mica = %" PRId64 " : i64}",
                    (int64_t)(intptr_t)&w->module->host_nodes[id]);
-  layout_attribute(w, "operand_layouts", in_types, count);
-  layout_attribute(w, "result_layouts", types, results);
+  mica_xla_attribute_layouts(w, "operand_layouts", in_types, count);
+  mica_xla_attribute_layouts(w, "result_layouts", types, results);
   mica_xla_emit_many(w, id, "stablehlo.custom_call", types, results, in, count);
 }

@@ -382,8 +382,10 @@ static bool lower_one(void *context, mica_graph *to, const mica_graph *from, uin
 }
 
 static bool stays_whole(void *context, const mica_graph *graph, uint32_t id) {
-  (void)context;
-  return mica_xla_writes((mica_op)mica_node_at(graph, id)->op);
+  const xla_lowering *how = context;
+  mica_op op = (mica_op)mica_node_at(graph, id)->op;
+  return mica_xla_writes(op) ||
+         (op == MICA_OP_ATTENTION && how->flash && mica_xla_is_flash_attention(graph, id));
 }
 
 /* Whether nothing is left to be lowered or expanded. */
@@ -393,7 +395,7 @@ static bool is_lowered(const mica_graph *graph, xla_lowering how) {
     if (node->op == MICA_OP_RESULT) continue;
     if (lowering_of(graph, id, how) != NULL) return false;
     if (mica_op_is_composite(mica_op_definition((mica_op)node->op)) &&
-        !mica_xla_writes((mica_op)node->op))
+        !stays_whole(&how, graph, id))
       return false;
   }
   return true;
@@ -406,7 +408,7 @@ static mica_status replace(mica_graph *graph, int step, xla_lowering how, mica_e
   if (mica_graph_init(graph, &once.allocator)) {
     switch (step) {
       case 0: status = mica_rewrite(&once, graph, lower_one, &how, error); break;
-      case 1: status = mica_pass_expand(&once, graph, stays_whole, NULL, error); break;
+      case 1: status = mica_pass_expand(&once, graph, stays_whole, &how, error); break;
       case 2: status = mica_pass_share(&once, graph, error); break;
       default: status = mica_pass_drop(&once, graph, error); break;
     }
@@ -420,7 +422,7 @@ static mica_status replace(mica_graph *graph, int step, xla_lowering how, mica_e
 mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, xla_lowering how,
                            mica_error *error) {
   enum { MAX_ROUNDS = 12 };
-  mica_status status = mica_pass_expand(from, to, stays_whole, NULL, error);
+  mica_status status = mica_pass_expand(from, to, stays_whole, &how, error);
   for (int round = 0; status == MICA_OK && !is_lowered(to, how); round++) {
     if (round == MAX_ROUNDS)
       return mica_error_set(error, MICA_INTERNAL, "xla: lowering does not come to an end");

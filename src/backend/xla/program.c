@@ -120,7 +120,8 @@ mica_status mica_xla_compile(void *state, mica_device *device, const mica_graph 
   if (!mica_graph_init(&program->graph, &device->allocator))
     status = mica_error_set(error, MICA_OUT_OF_MEMORY, "no memory to compile");
   if (status == MICA_OK)
-    status = mica_xla_lower(graph, &program->graph, (xla_lowering){marks, client->resident}, error);
+    status = mica_xla_lower(graph, &program->graph,
+                            (xla_lowering){marks, client->resident, client->flash}, error);
   if (status == MICA_OK) status = mica_xla_check_defects(client, &program->graph, error);
   xla_module module = {.graph = &program->graph,
                        .allocator = device->allocator,

@@ -32,6 +32,8 @@ static void write_node(xla_writer *w, uint32_t id) {
     mica_xla_define(w, id, mica_xla_emit(w, plain, node->type, in, node->operand_count));
   } else if (emitter != NULL) {
     emitter(w, id);
+  } else if (op == MICA_OP_ATTENTION) {
+    mica_xla_write_attention(w, id);
   } else if (mica_xla_runs_on_host(op) && w->module->host_nodes != NULL) {
     mica_xla_emit_host(w, id);
   } else {

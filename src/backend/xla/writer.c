@@ -132,12 +132,8 @@ xla_ref mica_xla_emit(xla_writer *w, const char *name, mica_type type, const xla
   return out;
 }
 
-void mica_xla_emit_many(xla_writer *w, uint32_t id, const char *name, const mica_type *types,
-                        size_t results, const xla_ref *in, size_t count) {
-  if (results == 1) {
-    mica_xla_define(w, id, mica_xla_emit(w, name, types[0], in, count));
-    return;
-  }
+uint32_t mica_xla_emit_results(xla_writer *w, const char *name, const mica_type *types,
+                               size_t results, const xla_ref *in, size_t count) {
   uint32_t number = w->next++;
   write_indent(w);
   mica_text_format(w->text, "%%%" PRIu32 ":%zu = \"%s\"(", number, results, name);
@@ -147,6 +143,16 @@ void mica_xla_emit_many(xla_writer *w, uint32_t id, const char *name, const mica
   mica_text_append(w->text, " : ");
   write_types_of(w, in, count);
   write_result_types(w, types, results);
+  return number;
+}
+
+void mica_xla_emit_many(xla_writer *w, uint32_t id, const char *name, const mica_type *types,
+                        size_t results, const xla_ref *in, size_t count) {
+  if (results == 1) {
+    mica_xla_define(w, id, mica_xla_emit(w, name, types[0], in, count));
+    return;
+  }
+  uint32_t number = mica_xla_emit_results(w, name, types, results, in, count);
   for (size_t i = 0; i < results; i++)
     mica_xla_define(w, id + (uint32_t)i, (xla_ref){number, (int32_t)i, types[i]});
 }

@@ -66,6 +66,11 @@ xla_ref mica_xla_emit_2(xla_writer *w, const char *name, mica_type type, xla_ref
 /* The same with any number of results, which are defined as those of node `id`. */
 void mica_xla_emit_many(xla_writer *w, uint32_t id, const char *name, const mica_type *types,
                         size_t results, const xla_ref *in, size_t count);
+/* The same, two at least, which are not defined; returns their number. */
+uint32_t mica_xla_emit_results(xla_writer *w, const char *name, const mica_type *types,
+                               size_t results, const xla_ref *in, size_t count);
+/* cuDNN's attention (write_attention.c). */
+void mica_xla_write_attention(xla_writer *w, uint32_t id);
 /* A call of the host that computes node `id`. */
 void mica_xla_emit_host(xla_writer *w, uint32_t id);
 /* "EQ", "LT", ..; -> bool of their shape. */
@@ -94,6 +99,9 @@ void mica_xla_attribute_text(xla_writer *w, const char *name, const char *value)
 /* "name = dense<[[low, high], ..]> : tensor<nx2xi64>" */
 void mica_xla_attribute_pairs(xla_writer *w, const char *name, const mica_ints *low,
                               const mica_ints *high);
+/* The layouts of a custom call's operands or results: row-major. */
+void mica_xla_attribute_layouts(xla_writer *w, const char *name, const mica_type *types,
+                                size_t count);
 /* "label = [1, 2]" inside of a structured attribute, behind a comma unless `first`. */
 void mica_xla_list(xla_writer *w, const char *label, const mica_ints *list, bool first);
 

@@ -68,6 +68,7 @@ typedef struct {
   char kind[64];                    /* of the device */
   bool on_host;             /* the device computes in the host's memory: buffers may share it */
   bool exact;               /* products of f32 in full precision */
+  bool flash;               /* attention by cuDNN where it can */
   bool resident;            /* values stay on the device between calls (resident.c) */
   _Atomic bool no_switches; /* the plugin has refused those of compile.c */
   xla_cache cache;
@@ -97,10 +98,13 @@ mica_status mica_xla_client_of(mica_device *device, xla_client **out_client, mic
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
-/* How a graph is lowered: marked values stay; updates of a scatter come in any order. */
+/* How a graph is lowered: marked values stay; updates of a scatter come in any order; attention goes to cuDNN where
+ * it can. */
 typedef struct {
-  bool marks, unordered;
+  bool marks, unordered, flash;
 } xla_lowering;
+/* Whether cuDNN's flash attention takes node `id` (write_attention.c). */
+bool mica_xla_is_flash_attention(const mica_graph *graph, uint32_t id);
 /* Rebuilds `from` in the empty graph `to` from the operators that StableHLO has (lower.c). */
 mica_status mica_xla_lower(const mica_graph *from, mica_graph *to, xla_lowering how,
                            mica_error *error);
