@@ -160,7 +160,7 @@ TEST(corpus) {
       CHECK_STATUS(status, MICA_UNSUPPORTED);
     else if (strstr(entry->d_name, "found") != NULL)
       CHECK(status != MICA_OK);
-    else
+    else if (strlen(entry->d_name) != 40) /* named by its hash: the fuzzer's, whole or not */
       CHECK_OK_ERROR(status, &error);
     mica_tensor_release(image);
     fuzz_image(bytes, size);
