@@ -201,7 +201,7 @@ static mica_status visit_rows(csv_reader *r, mica_csv_scan *scan, csv_visit *vis
 
 static mica_status look_at_field(csv_reader *r, csv_column *column, int64_t row,
                                  const mica_csv_field *field) {
-  (void)row;
+  (void)r, (void)row;
   int64_t integer;
   double number;
   if (column->kind != MICA_CSV_AUTO || !column->numbers) return MICA_OK;
@@ -210,12 +210,9 @@ static mica_status look_at_field(csv_reader *r, csv_column *column, int64_t row,
     return MICA_OK;
   }
   if (column->integers && !field_integer(field, &integer)) column->integers = false;
-  if (!column->integers && !field_number(field, &number)) {
-    if (is_too_large(field))
-      return mica_error_set(r->error, MICA_DATA_LOSS, "the number '%.*s' is too large",
-                            field->size > 60 ? 60 : (int)field->size, field->text);
+  /* One that is too large fails when it is filled in, unless others are words: then it is one, as 7e12345 among hashes. */
+  if (!column->integers && !field_number(field, &number) && !is_too_large(field))
     column->numbers = false;
-  }
   return MICA_OK;
 }
 
@@ -244,8 +241,10 @@ static mica_status fill_field(csv_reader *r, csv_column *column, int64_t row,
                           field->size > 60 ? 60 : (int)field->size, field->text);
   }
   if (!field->missing && !field_number(field, &number))
-    return mica_error_set(r->error, MICA_DATA_LOSS, "'%.*s' is no number",
-                          field->size > 60 ? 60 : (int)field->size, field->text);
+    return mica_error_set(
+        r->error, MICA_DATA_LOSS,
+        is_too_large(field) ? "the number '%.*s' is too large" : "'%.*s' is no number",
+        field->size > 60 ? 60 : (int)field->size, field->text);
   if (column->kind == MICA_CSV_FLOAT)
     ((float *)data)[row] = (float)number;
   else

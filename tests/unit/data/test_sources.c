@@ -149,6 +149,7 @@ TEST(csv_refuses) {
                "line 3, column 'a': '1.5' is no whole number"},
               {"a,b\n1,2\n1e400,2\n", NULL, MICA_DATA_LOSS,
                "line 3, column 'a': the number '1e400' is too large"},
+              {"a,b\n1e400,2\n", number, MICA_DATA_LOSS, "the number '1e400' is too large"},
               {"a,b\nx,2\n", number, MICA_DATA_LOSS, "line 2, column 'a': 'x' is no number"},
               {"a,b\n1,2\n", other, MICA_INVALID, "no column 'z'"}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -165,6 +166,10 @@ TEST(csv_refuses) {
   mica_csv *csv = NULL;
   CHECK_STATUS(mica_csv_parse("a\n\0\n", 4, NULL, &csv, &(mica_error){0}), MICA_DATA_LOSS);
   CHECK_STATUS(mica_csv_load("no/such", NULL, &csv, &(mica_error){0}), MICA_NOT_FOUND);
+  mica_csv *hashes =
+      parse_csv("a\n7e12345\n3f2c\n", NULL); /* words, though one looks like a number */
+  CHECK(hashes != NULL && mica_csv_column_kind(hashes, 0) == MICA_CSV_CATEGORY);
+  mica_csv_destroy(hashes);
   mica_csv *header_only = parse_csv("a,b\n", NULL);
   CHECK_EQ_INT(mica_csv_row_count(header_only), 0);
   mica_csv_destroy(header_only);
