@@ -195,11 +195,11 @@ int mica_file_begin(const char *path, mica_file_writer *out) {
     out->descriptor = open_retrying(path, O_WRONLY | O_TRUNC, 0);
     return out->descriptor < 0 ? errno : 0;
   }
-  for (int attempt = 0; code == 0 && attempt < 100; attempt++) {
+  if (code != 0) return code;
+  code = EEXIST;
+  for (int attempt = 0; code == EEXIST && attempt < 100; attempt++) {
     code = mica_file_temporary_name(out->path, out->temporary, sizeof(out->temporary));
     if (code == 0) code = mica_file_create(out->temporary, &out->descriptor);
-    if (code != EEXIST) break;
-    code = 0;
   }
   return code;
 }
