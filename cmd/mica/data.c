@@ -11,7 +11,7 @@
 #include "mica/image.h"
 #endif
 
-enum { SHOWN_CLASSES = 20, SHOWN_WORDS = 6, FOLDER_FILES = 256 };
+enum { SHOWN_CLASSES = 20, SHOWN_WORDS = 6 };
 
 /* What is printed of one path: a line for each array, or members of a JSON list. */
 typedef struct {
@@ -518,26 +518,37 @@ static int compare_names(const void *a, const void *b) { return strcmp(a, b); }
 /* A folder of other files: each of those that are understood. */
 static int data_folder(const cli_arguments *arguments, data_report *r, const char *path) {
   DIR *folder = opendir(path);
-  char names[FOLDER_FILES][256];
-  int count = 0, result = 0;
+  char(*names)[256] = NULL;
+  size_t count = 0, capacity = 0;
+  int result = 0;
   for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
     char file[1400];
     struct stat status;
     snprintf(file, sizeof file, "%.1000s/%.300s", path, entry->d_name);
     if (entry->d_name[0] == '.' || stat(file, &status) != 0 || !S_ISREG(status.st_mode)) continue;
-    if (count < FOLDER_FILES && kind_of(arguments, file) != NULL)
-      snprintf(names[count++], sizeof names[0], "%.255s", entry->d_name);
+    if (kind_of(arguments, file) == NULL) continue;
+    if (count == capacity) {
+      capacity = 2 * capacity + 64;
+      char(*more)[256] = realloc(names, capacity * sizeof *names);
+      if (more == NULL) {
+        free(names), closedir(folder);
+        return cli_fail("out of memory");
+      }
+      names = more;
+    }
+    snprintf(names[count++], sizeof names[0], "%.255s", entry->d_name);
   }
   if (folder != NULL) closedir(folder);
   if (count == 0)
     return cli_fail("%s: no file in it is understood, and no folders of images are there", path);
-  qsort(names, (size_t)count, sizeof names[0], compare_names);
-  for (int i = 0; i < count; i++) {
+  qsort(names, count, sizeof names[0], compare_names);
+  for (size_t i = 0; i < count; i++) {
     char file[1400];
     snprintf(file, sizeof file, "%.1000s/%.300s", path, names[i]);
     int one = data_path(arguments, r, file);
     if (one > result) result = one;
   }
+  free(names);
   return result;
 }
 
@@ -549,7 +560,8 @@ static int run_data(const cli_arguments *arguments) {
   for (int i = 0; i < arguments->operand_count; i++) {
     const char *path = arguments->operand[i];
     const char *kind = kind_of(arguments, path);
-    bool others = kind != NULL && strcmp(kind, "images") == 0 && !has_folders(path);
+    bool others = cli_value(arguments, "kind", 0) == NULL && kind != NULL &&
+                  strcmp(kind, "images") == 0 && !has_folders(path);
     int one = others ? data_folder(arguments, &report, path) : data_path(arguments, &report, path);
     if (one > result) result = one;
   }
