@@ -200,10 +200,13 @@ static mica_status judge_step(mica_training_loop *loop, mica_error *error) {
   loop->skipped = 0;
   mica_error where = {0};
   char given[256];
-  if (find_in_batch(s, &loop->allocator, given, sizeof given))
-    return mica_error_set(error, MICA_INVALID, "step %" PRId64 ": the loss is not finite: %s",
-                          s->step, given);
-  if (mica_trainer_locate(s->trainer, s->batch, s->batch_count, &where) != MICA_OK)
+  bool held = find_in_batch(s, &loop->allocator, given, sizeof given);
+  bool located = mica_trainer_locate(s->trainer, s->batch, s->batch_count, &where) != MICA_OK;
+  if (held) /* it may be what stands for a missing number, and another the cause */
+    return mica_error_set(error, MICA_INVALID,
+                          "step %" PRId64 ": the loss is not finite: %s%s%.600s", s->step, given,
+                          located ? "; " : "", located ? where.message : "");
+  if (located)
     return mica_error_set(error, MICA_INVALID, "step %" PRId64 ": the loss is %g: %.800s", s->step,
                           s->last.loss, where.message);
   return mica_error_set(error, MICA_INVALID,

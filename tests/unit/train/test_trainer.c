@@ -384,6 +384,13 @@ static mica_value with_root(mica_scope *scope, const mica_value *in, void *user)
   return mica_add(mica_matmul(in[0], w), mica_sqrt(r)); /* the root has no derivative at 0 */
 }
 
+/* NaN is what is missing, and no harm; the root is the cause. */
+static mica_value without_missing(mica_scope *scope, const mica_value *in, void *user) {
+  mica_value there = mica_equal(in[0], in[0]);
+  mica_value x = mica_select(there, in[0], mica_zeros_like(in[0]));
+  return mica_add(linear(scope, &x, user), mica_sqrt(mica_scalar(x.graph, MICA_F32, -1)));
+}
+
 /* Values of options count: what is clipped, what may go wrong how often, and when time has passed. */
 TEST(options) {
   mica_store *store = mica_store_create(device, 1);
@@ -490,6 +497,18 @@ TEST(options) {
   mica_training_loop_tolerate(loop, 1);
   CHECK_OK_ERROR(mica_training_loop_run(loop, next_with_nan, &s, 10, 0, &error), &error);
   mica_training_loop_destroy(loop);
+  mica_trainer *missing =
+      mica_trainer_create(store, without_missing, square,
+                          .optimizer = mica_optimizer_sgd(.momentum = 0), .learning_rate = 0.01);
+  loop = mica_training_loop_create(missing);
+  s = (source){0, 5};
+  mica_training_loop_tolerate(loop, 1);
+  CHECK_STATUS(mica_training_loop_run(loop, next_with_nan, &s, 10, 0, &error), MICA_INVALID);
+  CHECK_STR_CONTAINS(error.message, "array 0 of the batch holds NaN at [2, 1]; ");
+  CHECK_STR_CONTAINS(error.message, "sqrt");
+  error = (mica_error){0};
+  mica_training_loop_destroy(loop);
+  mica_trainer_destroy(missing);
 
   /* Hooks by time, and what their failures are called. */
   loop = mica_training_loop_create(trainer);
