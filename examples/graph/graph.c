@@ -43,9 +43,6 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
   edges e = {.from = inputs[0], .to = inputs[1], .nodes = mica_dim_of(inputs[2], 0)};
   bool attend = !strcmp(kind, "gat");
   (void)user;
-  if (!attend && strcmp(kind, "gcn") != 0)
-    return mica_fail(mica_scope_graph(scope), MICA_INVALID,
-                     "graph: the setting model is '%s', not gcn or gat", kind);
   mica_value x = inputs[2];
   for (int i = 0; i < 2; i++) {
     mica_scope *layer = mica_scope_in_index(scope, "layer", i);

@@ -270,9 +270,6 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
   if (!strcmp(kind, "fnn"))
     return mica_nn_fnn(mica_scope_in(scope, "fnn"), x, .out = levels,
                        .ensemble = mica_scope_get_integer(scope, "members", 1));
-  if (strcmp(kind, "kan") != 0)
-    return mica_fail(mica_scope_graph(scope), MICA_INVALID,
-                     "income: the setting model is '%s', not fnn or kan", kind);
   x = mica_nn_dropout(mica_scope_in(scope, "dropout"), x, dropout);
   x = mica_nn_kan(mica_scope_in(scope, "kan0"), x,
                   .units = mica_scope_get_integer(scope, "kan_units", 0), .low = -2, .high = 2);
@@ -363,7 +360,7 @@ static int run(int count, char **arguments) {
                 .measures = ensemble_accuracy_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
-  mica_store_set_text(ex.store, "model", "fnn", &ex.error);
+  mica_store_set_choice(ex.store, "model", "fnn", "fnn, kan", &ex.error);
   mica_store_set_number(ex.store, "lr", 2e-3, &ex.error);
   mica_store_set_number(ex.store, "weight_decay", 0.01, &ex.error);
   mica_store_set_number(ex.store, "levels", 0.25, &ex.error);

@@ -119,10 +119,7 @@ static int run(int count, char **arguments) {
   if (!example_settings(&ex)) return example_end(&ex);
   const char *name = mica_store_get_text(ex.store, "model", "");
   kind which = FNN;
-  while (which < KINDS && strcmp(kinds[which], name)) which++;
-  if (which == KINDS)
-    mica_error_set(&ex.error, MICA_INVALID,
-                   "model=%s: there are fnn, spline, linear, discrete and rational", name);
+  while (which + 1 < KINDS && strcmp(kinds[which], name)) which++;
 
   int64_t rows = ex.limit ? ex.limit : POINTS;
   mica_tensor *points[2] = {NULL, NULL}, *grid[2] = {NULL, NULL};

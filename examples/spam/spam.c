@@ -80,9 +80,6 @@ static mica_value model(mica_scope *scope, const mica_value *inputs, void *user)
   if (all || !strcmp(kind, "transformer"))
     logits[count++] =
         mica_expand_dims(transformer_model(mica_scope_in(scope, "transformer"), inputs[1]), 1);
-  if (count == 0)
-    return mica_fail(mica_scope_graph(scope), MICA_INVALID,
-                     "spam: the setting model is '%s', not bag, cnn, transformer or all", kind);
   return mica_concatenate(logits, count, 1);
 }
 
@@ -186,7 +183,7 @@ static int run(int count, char **arguments) {
                 .measures = ensemble_accuracy_names,
                 .measure_count = 1};
   if (!example_begin(&ex, count, arguments)) return example_end(&ex);
-  mica_store_set_text(ex.store, "model", "bag", &ex.error);
+  mica_store_set_choice(ex.store, "model", "bag", "bag, cnn, transformer, all", &ex.error);
   mica_store_set_number(ex.store, "lr", 2e-3, &ex.error);
   mica_store_set_integer(ex.store, "words", 20000, &ex.error);
   mica_store_set_integer(ex.store, "runs", 60000, &ex.error);
