@@ -299,7 +299,8 @@ static mica_value is_high(mica_value level, const survey *s) {
 static mica_value loss(mica_value prediction, const mica_value *targets, void *user) {
   const survey *s = user;
   int64_t members = mica_dim_of(prediction, 1);
-  int64_t split = members - (int64_t)(s->level_share * (double)members);
+  bool tells = mica_dim_of(prediction, -1) == level_count(s); /* not so the KAN */
+  int64_t split = members - (tells ? (int64_t)(s->level_share * (double)members) : 0);
   mica_value high = is_high(targets[0], s), part[2];
   size_t count = 0;
   if (split > 0)
