@@ -172,10 +172,13 @@ static mica_status take_outputs(xla_program *program, const mica_call *call, xla
   return MICA_OK;
 }
 
-/* What a donated input has become serves as that input in the next call. */
+/* What a donated input has become serves as that input in the next call. One that has become nothing there is no
+ * longer lent: its buffer is the plugin's. */
 static void keep_given(const xla_program *program, const mica_call *call, xla_context *context) {
   for (size_t i = 0; i < program->in_count; i++) {
-    if (!context->given[i] || !context->in_place[program->alias[i]]) continue;
+    if (!context->given[i]) continue;
+    context->memory[i] = NULL;
+    if (!context->in_place[program->alias[i]]) continue;
     mica_xla_destroy(&program->client->plugin, PJRT_BUFFER_DESTROY, context->in[i]);
     context->in[i] = context->out[program->alias[i]];
     context->memory[i] = call->out[program->alias[i]];

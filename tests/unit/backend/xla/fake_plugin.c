@@ -334,7 +334,7 @@ static pjrt_error *execute(void *given) {
   control.kept = (int64_t)args->options->kept_count;
   for (size_t d = 0; d < args->device_count; d++) {
     for (size_t i = 0; i < control.outputs; i++) {
-      unsigned char *memory = control.memory;
+      void *memory = control.where ? control.where : control.memory;
       args->outputs[d][i] = control.no_output ? NULL : make(&control.buffers);
       if (args->outputs[d][i] != NULL) memcpy(args->outputs[d][i], &memory, sizeof(memory));
     }

@@ -26,6 +26,7 @@ typedef struct {
   bool unknown;               /* figures that it does not know are negative */
   bool no_events;             /* profiles have none, and a reason */
   bool shows_memory;          /* where buffers lie: what is lent there, outputs in `memory` */
+  void *where;                /* .. or there */
   const char *unknown_option; /* programs compiled with it are refused, which names it */
   unsigned char fill;         /* the bytes of every output */
   /* What it saw. */

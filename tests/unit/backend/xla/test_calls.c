@@ -132,6 +132,13 @@ static void descend(mica_graph *graph, const mica_value *in, mica_value *out, vo
   }
 }
 
+static void add_to_one(mica_graph *graph, const mica_value *in, mica_value *out, void *user) {
+  mica_variable **variables = user;
+  mica_value next = mica_add(mica_variable_read(graph, variables[0]), in[0]);
+  mica_variable_assign(variables[0], next);
+  out[0] = mica_neg(next);
+}
+
 /* A step that updates variables where they lie: two calls for each on the host, one on the device; no upload. */
 TEST(variables) {
   for (int resident = 0; resident < 2; resident++) {
@@ -171,6 +178,40 @@ TEST(variables) {
   }
 }
 
+/* A call that was given a variable's memory and put the value elsewhere has used up the buffer: the next one makes
+ * another. */
+TEST(donated_and_not_taken) {
+  char path[1100];
+  mica_device *device = open_fake(2, false, "");
+  if (!device) return;
+  fake_control *control = fake_library(path);
+  mica_error error = {0};
+  mica_tensor *in = mica_tensor_from(MICA_F32, MICA_DIMS(16), NULL), *out = NULL;
+  mica_variable *variables[VARIABLES] = {mica_variable_create("w", in)};
+  mica_jit *jit = mica_jit_create(.device = device, .build = add_to_one, .user = variables,
+                                  .inputs = 1, .outputs = 1);
+  CHECK_OK_ERROR(mica_jit_call(jit, &in, 1, &out, 1, &error), &error);
+  mica_tensor *value = mica_variable_snapshot(variables[0]);
+  memcpy(&control->where, &(const void *){mica_tensor_data(value)}, sizeof control->where);
+  mica_tensor_release(value);
+  int64_t *given = &control->host_semantics[PJRT_HOST_MUTABLE_ZERO_COPY];
+  for (int i = 0; i < 2; i++) CHECK_OK(mica_jit_call(jit, &in, 1, &out, 1, &error));
+  int64_t before = *given;
+  CHECK_OK(mica_jit_call(jit, &in, 1, &out, 1, &error));
+  CHECK_EQ_INT(*given, before); /* what became of the one is the next */
+  control->shows_memory = false;
+  CHECK_OK(mica_jit_call(jit, &in, 1, &out, 1, &error));
+  CHECK_EQ_INT(*given, before);
+  CHECK_OK(mica_jit_call(jit, &in, 1, &out, 1, &error));
+  CHECK_EQ_INT(*given, before + 1);
+  mica_tensor_release(in);
+  mica_tensor_release(out);
+  mica_jit_destroy(jit);
+  mica_variable_release(variables[0]);
+  mica_device_release(device);
+  CHECK_EQ_INT(control->buffers, 0);
+}
+
 /* Who waits for an accelerator asks before it sleeps, for a while. */
 TEST(waiting_for_an_accelerator) {
   char path[1100];
@@ -193,5 +234,6 @@ TEST(waiting_for_an_accelerator) {
   close_counted(device);
 }
 
-TEST_MAIN(TEST_CASE(waiting_for_an_accelerator), TEST_CASE(ten_operators_on_the_host),
-          TEST_CASE(ten_operators_on_the_device), TEST_CASE(variables))
+TEST_MAIN(TEST_CASE(waiting_for_an_accelerator), TEST_CASE(donated_and_not_taken),
+          TEST_CASE(ten_operators_on_the_host), TEST_CASE(ten_operators_on_the_device),
+          TEST_CASE(variables))
