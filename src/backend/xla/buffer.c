@@ -105,6 +105,47 @@ size_t mica_xla_byte_size(mica_type type) {
   return mica_type_byte_size(type, &size) ? size : 0;
 }
 
+static mica_status ready_event(const xla_client *client, pjrt_buffer *buffer,
+                               pjrt_event **out_event, mica_error *error) {
+  pjrt_ready_args args = {PJRT_SIZE_OF(pjrt_ready_args, event), .buffer = buffer};
+  mica_status status = mica_device_check(client->owner, error);
+  if (status == MICA_OK) status = mica_xla_call(&client->plugin, PJRT_BUFFER_READY, &args, error);
+  *out_event = args.event;
+  return status;
+}
+
+mica_status mica_xla_wait_for_buffer(const xla_client *client, pjrt_buffer *buffer,
+                                     mica_error *error) {
+  pjrt_event *event;
+  mica_status status = ready_event(client, buffer, &event, error);
+  return status == MICA_OK ? mica_xla_await(&client->plugin, event, error) : status;
+}
+
+bool mica_xla_buffer_is_ready(const xla_client *client, pjrt_buffer *buffer) {
+  pjrt_event *event;
+  if (ready_event(client, buffer, &event, NULL) != MICA_OK || event == NULL) return true;
+  pjrt_is_ready_args args = {PJRT_SIZE_OF(pjrt_is_ready_args, is_ready), .event = event};
+  mica_status status = mica_xla_call(&client->plugin, PJRT_EVENT_IS_READY, &args, NULL);
+  mica_xla_destroy(&client->plugin, PJRT_EVENT_DESTROY, event);
+  return status != MICA_OK || args.is_ready;
+}
+
+/* Two threads may make the copy at once: the first one's stays. */
+const void *mica_xla_keep_copy(const xla_client *client, _Atomic(void *) *place, size_t size,
+                               mica_status (*read)(void *values, void *host, size_t byte_size,
+                                                   mica_error *error),
+                               void *values) {
+  void *copy = atomic_load_explicit(place, memory_order_acquire), *none = NULL;
+  if (copy != NULL) return copy;
+  copy = mica_allocate_aligned(&client->allocator, size, MICA_ALIGNMENT);
+  if (copy == NULL) return NULL;
+  if (read(values, copy, size, NULL) == MICA_OK &&
+      atomic_compare_exchange_strong(place, &none, copy))
+    return copy;
+  mica_free_aligned(&client->allocator, copy, size, MICA_ALIGNMENT);
+  return none; /* the other thread's; NULL after a failure */
+}
+
 void mica_xla_destroy_buffers(const xla_client *client, pjrt_buffer **buffers, size_t count) {
   for (size_t i = 0; i < count; i++)
     mica_xla_destroy(&client->plugin, PJRT_BUFFER_DESTROY, buffers[i]);

@@ -162,60 +162,24 @@ static mica_status read_parts(void *pointer, void *host, size_t byte_size, mica_
   return status;
 }
 
-/* A copy for who asks for a pointer, kept in *place. Two threads may make it at once: the first one's stays. */
-static const void *keep_copy(void *values, _Atomic(void *) *place, const mica_allocator *allocator,
-                             size_t size,
-                             mica_status (*read)(void *, void *, size_t, mica_error *)) {
-  void *copy = atomic_load_explicit(place, memory_order_acquire), *none = NULL;
-  if (copy != NULL) return copy;
-  copy = mica_allocate_aligned(allocator, size, MICA_ALIGNMENT);
-  if (copy == NULL) return NULL;
-  if (read(values, copy, size, NULL) == MICA_OK &&
-      atomic_compare_exchange_strong(place, &none, copy))
-    return copy;
-  mica_free_aligned(allocator, copy, size, MICA_ALIGNMENT);
-  return none; /* the other thread's; NULL after a failure */
-}
-
 static const void *host_of_parts(void *pointer) {
   xla_parts *parts = pointer;
-  return keep_copy(parts, &parts->host, &parts->client->allocator, parts->size, read_parts);
-}
-
-static mica_status wait_for_part(const xla_parts *parts, int64_t device, mica_error *error) {
-  pjrt_ready_args args = {PJRT_SIZE_OF(pjrt_ready_args, event), .buffer = parts->part[device]};
-  mica_status status = mica_device_check(parts->owner, error);
-  if (status == MICA_OK)
-    status = mica_xla_call(&parts->client->plugin, PJRT_BUFFER_READY, &args, error);
-  return status == MICA_OK ? mica_xla_await(&parts->client->plugin, args.event, error) : status;
+  return mica_xla_keep_copy(parts->client, &parts->host, parts->size, read_parts, parts);
 }
 
 static mica_status wait_for_parts(void *pointer, mica_error *error) {
   const xla_parts *parts = pointer;
   mica_status status = MICA_OK;
   for (int64_t d = 0; d < parts->cut.mesh.device_count && status == MICA_OK; d++)
-    status = wait_for_part(parts, d, error);
+    status = mica_xla_wait_for_buffer(parts->client, parts->part[d], error);
   return status;
-}
-
-/* What cannot be asked counts as ready: the wait tells. */
-static bool part_is_ready(const xla_parts *parts, int64_t device) {
-  const xla_plugin *plugin = &parts->client->plugin;
-  pjrt_ready_args args = {PJRT_SIZE_OF(pjrt_ready_args, event), .buffer = parts->part[device]};
-  if (mica_device_check(parts->owner, NULL) != MICA_OK ||
-      mica_xla_call(plugin, PJRT_BUFFER_READY, &args, NULL) != MICA_OK || args.event == NULL)
-    return true;
-  pjrt_is_ready_args ready = {PJRT_SIZE_OF(pjrt_is_ready_args, is_ready), .event = args.event};
-  mica_status status = mica_xla_call(plugin, PJRT_EVENT_IS_READY, &ready, NULL);
-  mica_xla_destroy(plugin, PJRT_EVENT_DESTROY, args.event);
-  return status != MICA_OK || ready.is_ready;
 }
 
 static bool parts_are_ready(void *pointer) {
   const xla_parts *parts = pointer;
   bool ready = true;
   for (int64_t d = 0; d < parts->cut.mesh.device_count && ready; d++)
-    ready = part_is_ready(parts, d);
+    ready = mica_xla_buffer_is_ready(parts->client, parts->part[d]);
   return ready;
 }
 
@@ -248,17 +212,17 @@ static mica_status read_one_part(void *pointer, void *host, size_t byte_size, mi
 
 static const void *host_of_one_part(void *pointer) {
   xla_one_part *one = pointer;
-  return keep_copy(one, &one->host, &one->parts->client->allocator, one->size, read_one_part);
+  return mica_xla_keep_copy(one->parts->client, &one->host, one->size, read_one_part, one);
 }
 
 static mica_status wait_for_one_part(void *pointer, mica_error *error) {
   const xla_one_part *one = pointer;
-  return wait_for_part(one->parts, one->device, error);
+  return mica_xla_wait_for_buffer(one->parts->client, one->parts->part[one->device], error);
 }
 
 static bool one_part_is_ready(void *pointer) {
   const xla_one_part *one = pointer;
-  return part_is_ready(one->parts, one->device);
+  return mica_xla_buffer_is_ready(one->parts->client, one->parts->part[one->device]);
 }
 
 static const mica_tensor_device xla_one_part_device = {.read = read_one_part,

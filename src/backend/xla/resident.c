@@ -56,19 +56,10 @@ static mica_status read_device_values(void *pointer, void *host, size_t byte_siz
   return MICA_OK;
 }
 
-/* Two threads may make the copy at once: the first one's stays. */
 static const void *host_of_device_values(void *pointer) {
   xla_values *values = pointer;
-  const mica_allocator *allocator = &values->client->allocator;
-  void *copy = atomic_load_explicit(&values->host, memory_order_acquire), *none = NULL;
-  if (copy != NULL) return copy;
-  copy = mica_allocate_aligned(allocator, values->size, MICA_ALIGNMENT);
-  if (copy == NULL) return NULL;
-  if (read_device_values(values, copy, values->size, NULL) == MICA_OK &&
-      atomic_compare_exchange_strong(&values->host, &none, copy))
-    return copy;
-  mica_free_aligned(allocator, copy, values->size, MICA_ALIGNMENT);
-  return none; /* the other thread's; NULL after a failure */
+  return mica_xla_keep_copy(values->client, &values->host, values->size, read_device_values,
+                            values);
 }
 
 static bool values_lie_plainly(xla_values *values) {
@@ -101,34 +92,15 @@ static mica_status read_part_of_device_values(void *pointer, size_t offset, void
   return MICA_OK;
 }
 
-static mica_status ready_event(const xla_values *values, pjrt_event **out_event,
-                               mica_error *error) {
-  pjrt_ready_args args = {PJRT_SIZE_OF(pjrt_ready_args, event), .buffer = values->buffer};
-  mica_status status = mica_device_check(values->owner, error);
-  if (status == MICA_OK)
-    status = mica_xla_call(&values->client->plugin, PJRT_BUFFER_READY, &args, error);
-  *out_event = args.event;
-  return status;
-}
-
 static mica_status wait_for_device_values(void *pointer, mica_error *error) {
   const xla_values *values = pointer;
-  pjrt_event *event;
-  mica_status status = ready_event(values, &event, error);
-  if (status == MICA_OK) status = mica_xla_await(&values->client->plugin, event, error);
-  return late_status(values, status, error);
+  return late_status(values, mica_xla_wait_for_buffer(values->client, values->buffer, error),
+                     error);
 }
 
-/* What cannot be asked counts as ready: the wait tells. */
 static bool device_values_are_ready(void *pointer) {
   const xla_values *values = pointer;
-  const xla_plugin *plugin = &values->client->plugin;
-  pjrt_event *event;
-  if (ready_event(values, &event, NULL) != MICA_OK || event == NULL) return true;
-  pjrt_is_ready_args args = {PJRT_SIZE_OF(pjrt_is_ready_args, is_ready), .event = event};
-  mica_status status = mica_xla_call(plugin, PJRT_EVENT_IS_READY, &args, NULL);
-  mica_xla_destroy(plugin, PJRT_EVENT_DESTROY, event);
-  return status != MICA_OK || args.is_ready;
+  return mica_xla_buffer_is_ready(values->client, values->buffer);
 }
 
 static const mica_tensor_device xla_tensor_device = {.read = read_device_values,

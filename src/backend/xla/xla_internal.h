@@ -163,6 +163,16 @@ mica_status mica_xla_fetch(const xla_client *client, mica_type type, pjrt_buffer
 void *mica_xla_buffer_memory(const xla_client *client, pjrt_buffer *buffer);
 /* Whether they lie there dense and row-major. */
 bool mica_xla_lies_plainly(const xla_client *client, pjrt_buffer *buffer, mica_type type);
+/* Waits until the values are there. */
+mica_status mica_xla_wait_for_buffer(const xla_client *client, pjrt_buffer *buffer,
+                                     mica_error *error);
+/* What cannot be asked counts as ready: the wait tells. */
+bool mica_xla_buffer_is_ready(const xla_client *client, pjrt_buffer *buffer);
+/* A copy of `values` for who asks for a pointer, made by `read` and kept in *place, aligned; NULL after a failure. */
+const void *mica_xla_keep_copy(const xla_client *client, _Atomic(void *) *place, size_t size,
+                               mica_status (*read)(void *values, void *host, size_t byte_size,
+                                                   mica_error *error),
+                               void *values);
 void mica_xla_destroy_buffers(const xla_client *client, pjrt_buffer **buffers, size_t count);
 size_t mica_xla_byte_size(mica_type type);
 
