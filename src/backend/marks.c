@@ -124,12 +124,11 @@ mica_status mica_not_finite_error(const mica_graph *graph, uint32_t id, uint32_t
   char result_type[160];
   mica_type_format(type, result_type, sizeof(result_type));
   const char *scope = mica_scope_text(graph, node->scope);
-  const char *name = mica_op_definition((mica_op)node->op)->name;
   /* The usual reason there. */
-  bool labels = strcmp(name, "softmax_cross_entropy") == 0 && isnan(value);
+  bool labels = node->op == MICA_OP_SOFTMAX_CROSS_ENTROPY && isnan(value);
   return mica_error_set(error, MICA_DATA_LOSS,
-                        "%s(%s) -> %s made %s at [%s] from finite operands%s%s%s", name, types,
-                        result_type,
+                        "%s(%s) -> %s made %s at [%s] from finite operands%s%s%s",
+                        mica_op_definition((mica_op)node->op)->name, types, result_type,
                         isnan(value)  ? "NaN"
                         : value > 0.0 ? "infinity"
                                       : "-infinity",

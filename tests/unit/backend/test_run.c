@@ -330,6 +330,32 @@ TEST(the_first_infinity_is_named) {
   mica_device_release(device);
 }
 
+static void build_cross_entropy(mica_graph *graph, const mica_value *in, mica_value *out,
+                                void *user) {
+  (void)graph, (void)user;
+  out[0] = mica_softmax_cross_entropy(in[0], in[1]);
+}
+
+/* On the cpu, which computes the operator in one step; its expansion selects a NaN that is a constant. */
+TEST(a_label_that_is_no_class) {
+  mica_device_options options = {
+      .struct_size = sizeof(options), .backend = "cpu", .find_nan = true};
+  mica_device *device = mica_device_open(&options, NULL);
+  mica_jit *jit = mica_jit_create(device, build_cross_entropy, .inputs = 2, .outputs = 1);
+  mica_tensor *out = NULL;
+  mica_tensor *in[2] = {mica_tensor_from(MICA_F32, MICA_DIMS(2, 3), NULL),
+                        mica_tensor_from(MICA_I32, MICA_DIMS(2), (int32_t[]){2, 3})};
+  mica_error error = {0};
+  CHECK_STATUS(mica_jit_call(jit, in, 2, &out, 1, &error), MICA_DATA_LOSS);
+  CHECK_STR_CONTAINS(error.message, "made NaN at [1]");
+  CHECK_STR_CONTAINS(error.message, "the label there is none of the classes");
+  mica_tensor_release(in[0]);
+  mica_tensor_release(in[1]);
+  mica_tensor_release(out);
+  mica_jit_destroy(jit);
+  mica_device_release(device);
+}
+
 TEST(executables_describe_themselves) {
   mica_device *device = open_device();
   mica_executable *executable = compile_pair(device, 0);
@@ -351,4 +377,4 @@ TEST_MAIN(TEST_CASE(types_are_checked), TEST_CASE(outputs_are_made_or_overwritte
           TEST_CASE(donated_inputs_become_outputs), TEST_CASE(donated_inputs_may_change_places),
           TEST_CASE(empty_and_narrow_arrays), TEST_CASE(graphs_that_cannot_be_compiled),
           TEST_CASE(marked_values_reach_the_log), TEST_CASE(the_first_infinity_is_named),
-          TEST_CASE(executables_describe_themselves))
+          TEST_CASE(a_label_that_is_no_class), TEST_CASE(executables_describe_themselves))
