@@ -132,21 +132,50 @@ static pjrt_named_value *add_value(pjrt_named_value *values, size_t *count, cons
   return value;
 }
 
+/* Which options a plugin takes; one that is given by its path takes what it is told, and says itself what it does not know. */
+typedef struct {
+  bool cpu, gpu, path;
+} client_kind;
+
+static client_kind client_kind_of(const char *name) {
+  return (client_kind){
+      .cpu = strcmp(name, "cpu") == 0,
+      .gpu = strcmp(name, "cuda") == 0 || strcmp(name, "rocm") == 0 || strcmp(name, "oneapi") == 0,
+      .path = strcmp(name, "plugin") == 0};
+}
+
+static mica_status check_client_options(const char *name, const client_options *options,
+                                        mica_error *error) {
+  client_kind kind = client_kind_of(name);
+  if (kind.path) return MICA_OK;
+  if (options->devices > 1 && !kind.cpu)
+    return mica_error_set(error, MICA_INVALID,
+                          "xla:%s: the option devices=N makes devices of a CPU: it is for xla:cpu",
+                          name);
+  const char *wrong = kind.gpu                       ? NULL
+                      : options->preallocate         ? "preallocate=true"
+                      : options->memory_fraction > 0 ? "memory_fraction=X"
+                      : options->tfrt >= 0           ? "tfrt=true"
+                                                     : NULL;
+  if (wrong == NULL) return MICA_OK;
+  return mica_error_set(error, MICA_INVALID, "xla:%s: the option %s is for GPUs", name, wrong);
+}
+
 /* What Client_Create is told. Nothing is taken ahead unless asked for. */
 static size_t create_values(const char *name, const client_options *options,
                             pjrt_named_value *values) {
   size_t count = 0;
-  if (strcmp(name, "cpu") == 0)
+  client_kind kind = client_kind_of(name);
+  if (kind.cpu || (kind.path && options->devices > 1))
     add_value(values, &count, "cpu_device_count", PJRT_VALUE_I64)->value.i64 = options->devices;
-  if (strcmp(name, "cuda") == 0 || strcmp(name, "rocm") == 0 || strcmp(name, "oneapi") == 0) {
+  if (kind.gpu || (kind.path && options->preallocate))
     add_value(values, &count, "preallocate", PJRT_VALUE_BOOL)->value.truth = options->preallocate;
-    if (options->memory_fraction > 0)
-      add_value(values, &count, "memory_fraction", PJRT_VALUE_FLOAT)->value.number =
-          (float)options->memory_fraction;
-    if (options->tfrt >= 0)
-      add_value(values, &count, "use_tfrt_gpu_client", PJRT_VALUE_BOOL)->value.truth =
-          options->tfrt == 1;
-  }
+  if (options->memory_fraction > 0)
+    add_value(values, &count, "memory_fraction", PJRT_VALUE_FLOAT)->value.number =
+        (float)options->memory_fraction;
+  if (options->tfrt >= 0)
+    add_value(values, &count, "use_tfrt_gpu_client", PJRT_VALUE_BOOL)->value.truth =
+        options->tfrt == 1;
   return count;
 }
 
@@ -202,6 +231,7 @@ static void read_kind(xla_client *client) {
 static mica_status open_client(xla_client *client, const client_options *options,
                                mica_error *error) {
   mica_status status = mica_xla_plugin_load(options->which, &client->plugin, error);
+  if (status == MICA_OK) status = check_client_options(client->plugin.name, options, error);
   if (status != MICA_OK) return status;
   pjrt_named_value values[CLIENT_OPTION_LIMIT];
   pjrt_client_create_args args = {
