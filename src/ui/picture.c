@@ -95,7 +95,9 @@ static bool is_op(const mica_graph_result *r, const char *op) { return !strcmp(r
 static bool only_constants(const picture_builder *b, const mica_graph_result *r) {
   if (is_op(r, "constant") || is_op(r, "iota")) return true;
   /* Counters, and so the keys and bits of random numbers: what is drawn by chance is no part of the picture. */
-  if (is_op(r, "variable") && mica_dtype_is_integer(r->type.dtype)) return true;
+  if (is_op(r, "variable") && mica_dtype_is_integer(r->type.dtype) &&
+      mica_shape_count(r->type.shape) <= 4)
+    return true;
   if (r->operand_count == 0) return false;
   for (size_t i = 0; i < r->operand_count; i++)
     if (!b->constant[r->operands[i]]) return false;
