@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How often a call of a compiled function calls the plugin, once it has run before: limits that must not creep up.
  * On the fake plugin always, on a real CPU plugin where there is one; with values on the host and on the device. */
-#include <dlfcn.h>
 #include <stdlib.h>
 
 #include "mica/xla.h"
 #include "unit/backend/xla/counted.h"
-#include "unit/backend/xla/fake_plugin.h"
+#include "unit/backend/xla/fake.h"
 #include "unit/backend/xla/real.h"
 
 enum { CALLS = 20, VARIABLES = 3 };
 
-static fake_control *fake_library(char path[1100]) {
-  const char *build = getenv("MICA_BUILD_DIR");
-  snprintf(path, 1100, "%s/tests/libmica_fake_plugin.so", build ? build : "build/release");
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbol = NULL;
-  if (library) symbol = dlsym(library, FAKE_CONTROL_NAME);
-  fake_control_function *function = NULL;
-  memcpy(&function, &symbol, sizeof symbol);
-  return CHECK(function != NULL) ? function() : NULL;
-}
-
 static mica_device *open_fake(size_t outputs, bool accelerator, const char *options) {
   char path[1100], name[1300];
   mica_error error = {0};
-  fake_control *control = fake_library(path);
+  fake_control *control = fake_open(path);
   if (!control) return NULL;
-  memset(control, 0, sizeof *control);
-  control->minor = 114, control->outputs = outputs, control->shows_memory = true;
+  control->outputs = outputs, control->shows_memory = true;
   control->accelerator = accelerator;
   snprintf(name, sizeof name, "xla:%s,cache=off%s", path, options);
   mica_device *device = mica_device_open(

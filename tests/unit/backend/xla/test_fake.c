@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The XLA backend on a plugin that fails at each call in turn and lies in every way that it can: each time
  * an error with a reason, nothing left alive, and the next call works. */
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,33 +10,17 @@
 #include "check.h"
 #include "mica/jit.h"
 #include "mica/xla.h"
-#include "unit/backend/xla/fake_plugin.h"
+#include "unit/backend/xla/fake.h"
 
 static char backend[1200];
 
 static fake_control *plugin(void) {
-  static fake_control *control;
   char path[1100];
-  if (control == NULL) {
-    const char *build = getenv("MICA_BUILD_DIR");
-    snprintf(path, sizeof path, "%s/tests/libmica_fake_plugin.so", build ? build : "build/release");
-    snprintf(backend, sizeof backend, "xla:%s", path);
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbol = NULL;
-    if (library) symbol = dlsym(library, FAKE_CONTROL_NAME);
-    fake_control_function *function = NULL;
-    memcpy(&function, &symbol, sizeof symbol);
-    if (!CHECK(function != NULL)) exit(1);
-    control = function();
-  }
-  memset(control, 0, sizeof *control);
-  control->minor = 114;
-  control->outputs = 1;
+  fake_control *control = fake_open(path);
+  if (control == NULL) exit(1);
+  snprintf(backend, sizeof backend, "xla:%s", path);
+  setenv("MICA_XLA_CACHE", "off", 1);
   return control;
-}
-
-static int64_t alive(const fake_control *f) {
-  return f->errors + f->events + f->clients + f->buffers + f->executables + f->loaded +
-         f->serialized + f->profiles;
 }
 
 /* An allocator that fails at the n-th request. */
@@ -90,7 +73,7 @@ TEST(works) {
   f->fill = 7;
   CHECK_EQ_INT(story("", NULL, &error), MICA_OK);
   CHECK_EQ_STR(error.message, "");
-  CHECK_EQ_INT(alive(f), 0);
+  CHECK_EQ_INT(fake_alive(f), 0);
   CHECK_EQ_INT(f->host_semantics[PJRT_HOST_ZERO_COPY], 2);
   CHECK_EQ_INT(f->kept, 0); /* it has no input that it could take */
   CHECK_STR_CONTAINS(f->text, "stablehlo.multiply");
@@ -107,7 +90,7 @@ static void fail_at_each_call(a_story *tell, a_plugin *set_up, const char *optio
   mica_error error = {0};
   fake_control *f = set_up();
   CHECK_OK_ERROR(tell(options, NULL, &error), &error);
-  CHECK_EQ_INT(alive(f), 0);
+  CHECK_EQ_INT(fake_alive(f), 0);
   int64_t calls = f->calls, failed = 0;
   CHECK(calls > least);
   for (int from = 0; from < 2; from++) {
@@ -126,7 +109,7 @@ static void fail_at_each_call(a_story *tell, a_plugin *set_up, const char *optio
         if (!profiler && code == PJRT_CODE_RESOURCE_EXHAUSTED)
           CHECK_EQ_INT(status, MICA_OUT_OF_MEMORY);
       }
-      if (!CHECK_EQ_INT(alive(f), 0)) printf("call %d\n", (int)n);
+      if (!CHECK_EQ_INT(fake_alive(f), 0)) printf("call %d\n", (int)n);
     }
   }
   CHECK(failed > calls); /* few calls only ask for what may be missing */
@@ -147,7 +130,7 @@ static void fail_at_each_request(a_story *tell, a_plugin *set_up, const char *op
     mica_status status = tell(options, &allocator, &error);
     if (status != MICA_OK && !CHECK_STATUS(status, MICA_OUT_OF_MEMORY))
       printf("request %d: %s\n", (int)n, error.message);
-    CHECK_EQ_INT(alive(f), 0);
+    CHECK_EQ_INT(fake_alive(f), 0);
   }
 }
 
@@ -161,7 +144,7 @@ static void expect(fake_control *f, mica_status wanted, const char *part) {
   mica_error error = {0};
   CHECK_EQ_INT(story("", NULL, &error), wanted);
   CHECK_STR_CONTAINS(error.message, part);
-  CHECK_EQ_INT(alive(f), 0);
+  CHECK_EQ_INT(fake_alive(f), 0);
 }
 
 TEST(lies) {
@@ -193,127 +176,8 @@ TEST(missing_slots) {
       must_fail = must_fail || needed[i] == slot;
     if (must_fail) CHECK_EQ_INT(status, MICA_UNSUPPORTED);
     if (status != MICA_OK) CHECK_STR_CONTAINS(error.message, "without PJRT_");
-    CHECK_EQ_INT(alive(f), 0);
+    CHECK_EQ_INT(fake_alive(f), 0);
   }
-}
-
-static void expect_open_error(const char *name, mica_status wanted, const char *part) {
-  mica_error error = {0};
-  mica_device *device = mica_device_open(
-      &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = name}, &error);
-  CHECK(device == NULL);
-  CHECK_EQ_INT(error.status, wanted);
-  CHECK_STR_CONTAINS(error.message, part);
-  mica_device_release(device);
-}
-
-TEST(names_and_options) {
-  fake_control *f = plugin();
-  char name[1300];
-  expect_open_error("xla:abacus", MICA_NOT_FOUND, "there are: cuda, rocm, oneapi, tpu, cpu");
-  expect_open_error("xla:/no/such/plugin.so", MICA_NOT_FOUND, "does not load: /no/such/plugin.so");
-  expect_open_error("xla:/dev/null", MICA_NOT_FOUND, "does not load");
-  expect_open_error("cpu:fast", MICA_INVALID, "':fast'");
-  setenv("MICA_XLA_CACHE", "off", 1);
-  setenv("MICA_XLA_PLUGIN_DIR", "/none/one:/none/two", 1);
-  setenv("XDG_DATA_HOME", "/none/data", 1);
-  expect_open_error("xla:tpu", MICA_NOT_FOUND,
-                    "no plugin in $MICA_XLA_PLUGIN_DIR=/none/one:/none/two nor in "
-                    "/none/data/mica/plugins; install it by `mica plugin install tpu`");
-  snprintf(name, sizeof name, "%s,speed=11", backend);
-  expect_open_error(name, MICA_INVALID, "there is no option 'speed=11'");
-  snprintf(name, sizeof name, "%s,device=2", backend);
-  expect_open_error(name, MICA_NOT_FOUND, "there is no device 2: there are 2");
-  snprintf(name, sizeof name, "%s,memory_fraction=2", backend);
-  expect_open_error(name, MICA_INVALID, "expected a number in (0, 1]");
-  snprintf(name, sizeof name, "%s,preallocate=maybe", backend);
-  expect_open_error(name, MICA_INVALID, "expected true or false");
-  snprintf(name, sizeof name, "%s,find_nan", backend);
-  expect_open_error(name, MICA_UNSUPPORTED, "find_nan");
-  CHECK_EQ_INT(alive(f), 0);
-}
-
-/* Files of ELF for other machines, which the system's loader says are not there. */
-TEST(other_machines) {
-  static const struct {
-    unsigned char machine, bits;
-    const char *message;
-  } rows[] = {
-    {62, 1, "for another kind of machine"},
-    {183, 1, "for another kind of machine"},
-    {243, 2, "neither x86-64 nor aarch64"},
-#if defined(__x86_64__)
-    {183, 2, "(aarch64, and this is x86-64)"},
-    {62, 2, "does not load"}
-  };
-#elif defined(__aarch64__)
-    {62, 2, "(x86-64, and this is aarch64)"},
-    {183, 2, "does not load"}
-  };
-#else
-    {243, 2, "kind of machine"}
-  };
-  CHECK_SKIP("the machine is not asked for here");
-  return;
-#endif
-  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-    unsigned char head[64] = {0x7f, 'E', 'L', 'F', rows[i].bits, 1, 1};
-    char name[1300];
-    head[16] = 3, head[18] = rows[i].machine;
-    const char *path = check_temporary_path("other.so");
-    FILE *file = fopen(path, "wb");
-    fwrite(head, 1, sizeof head, file);
-    fclose(file);
-    snprintf(name, sizeof name, "xla:%s%s", path[0] == '/' ? "" : "./", path);
-    mica_error error = {0};
-    mica_device *device = mica_device_open(
-        &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = name},
-        &error);
-    CHECK(device == NULL);
-    CHECK_STR_CONTAINS(error.message, rows[i].message);
-  }
-}
-
-static void make_file(const char *root, const char *path, bool folder) {
-  char whole[1400];
-  snprintf(whole, sizeof whole, "mkdir -p '%s/%s'", root, path);
-  if (!folder) *strrchr(whole, '/') = 0, strcat(whole, "'");
-  CHECK_EQ_INT(system(whole), 0);
-  snprintf(whole, sizeof whole, "%s/%s", root, path);
-  FILE *file = folder ? NULL : fopen(whole, "w");
-  if (file != NULL) fputs("x", file), fclose(file);
-}
-
-/* What "xla" alone means: the accelerator whose driver and plugin are there. */
-TEST(chooses_what_fits) {
-  char root[1100], plugins[1200];
-  snprintf(root, sizeof root, "%s", check_temporary_path("machine"));
-  snprintf(plugins, sizeof plugins, "rm -rf '%s'", root);
-  CHECK_EQ_INT(system(plugins), 0);
-  snprintf(plugins, sizeof plugins, "%s/data/mica/plugins", root);
-  unsetenv("MICA_XLA_PLUGIN_DIR");
-  char data[1200];
-  snprintf(data, sizeof data, "%s/data", root);
-  setenv("XDG_DATA_HOME", root[0] == '/' ? data : "/none", 1);
-  if (root[0] != '/') setenv("MICA_XLA_PLUGIN_DIR", plugins, 1);
-  CHECK_EQ_STR(mica_xla_fitting_plugin(root), "cpu");
-  make_file(root, "data/mica/plugins/cuda/jax_plugins/xla_cuda13/xla_cuda_plugin.so", false);
-  CHECK_EQ_STR(mica_xla_fitting_plugin(root), "cpu"); /* no driver */
-  make_file(root, "sys/class/kfd", true);
-  CHECK_EQ_STR(mica_xla_fitting_plugin(root), "cpu"); /* no plugin for it */
-  make_file(root, "data/mica/plugins/rocm/jax_plugins/xla_rocm7/xla_rocm_plugin.so", false);
-  CHECK_EQ_STR(mica_xla_fitting_plugin(root), "rocm");
-  make_file(root, "proc/driver/nvidia", true);
-  CHECK_EQ_STR(mica_xla_fitting_plugin(root), "cuda");
-  char path[1300];
-  CHECK_OK(mica_xla_plugin_file("cuda", NULL, path, sizeof path, NULL));
-  CHECK_STR_CONTAINS(path, "mica/plugins/cuda/jax_plugins/xla_cuda13/xla_cuda_plugin.so");
-  CHECK_STATUS(mica_xla_plugin_file("cuda", NULL, path, 10, NULL), MICA_INVALID);
-  CHECK_STATUS(mica_xla_plugin_file("cpu", plugins, path, sizeof path, NULL), MICA_NOT_FOUND);
-  expect_open_error("xla:help", MICA_INVALID,
-                    "xla:cuda (installed), xla:rocm (installed), xla:oneapi,");
-  expect_open_error("xla:help", MICA_INVALID, "memory_fraction=X");
-  unsetenv("MICA_XLA_PLUGIN_DIR");
 }
 
 TEST(describes_itself) {
@@ -327,7 +191,7 @@ TEST(describes_itself) {
                "xla:cpu: imagined, device 1 of 2, PJRT 0.114, StableHLO 1.20.0");
   CHECK_EQ_STR(mica_device_backend(device), "xla");
   mica_device_release(device);
-  CHECK_EQ_INT(alive(f), 0);
+  CHECK_EQ_INT(fake_alive(f), 0);
 }
 
 /* ---- values on the device, the disk, profiles --------------------------------------------------- */
@@ -399,7 +263,7 @@ TEST(resident_values_fail_at_each_call) {
   fake_control *f = two_outputs();
   f->failing_events = true;
   CHECK(resident_story(",cache=off", NULL, &error) != MICA_OK);
-  CHECK_EQ_INT(alive(f), 0);
+  CHECK_EQ_INT(fake_alive(f), 0);
 }
 
 TEST(resident_values_without_memory) {
@@ -413,7 +277,7 @@ TEST(resident_values_without_slots) {
     f->missing_slot = slot + 1;
     mica_status status = resident_story(",cache=off", NULL, &error);
     if (status != MICA_OK) CHECK_EQ_INT(status, MICA_UNSUPPORTED);
-    CHECK_EQ_INT(alive(f), 0);
+    CHECK_EQ_INT(fake_alive(f), 0);
   }
 }
 
@@ -483,7 +347,7 @@ TEST(what_a_program_says) {
   CHECK_OK(mica_xla_profile_begin(device, &error)); /* given up with the device */
   mica_executable_release(module);
   mica_device_release(device);
-  CHECK_EQ_INT(alive(f), 0);
+  CHECK_EQ_INT(fake_alive(f), 0);
   f = two_outputs(), f->no_profiler = true;
   device = mica_device_open(
       &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = name}, &error);
@@ -542,7 +406,7 @@ TEST(no_memory_on_the_device) {
     mica_graph_destroy(graph);
     mica_variable_release(variable);
     mica_device_release(device);
-    CHECK_EQ_INT(alive(f), 0);
+    CHECK_EQ_INT(fake_alive(f), 0);
   }
 }
 
@@ -561,14 +425,14 @@ TEST(programs_on_the_disk) {
   f->refuses_entries = true;
   CHECK_OK_ERROR(story(options, NULL, &error), &error);
   CHECK(f->compiled == 2 && f->deserialized == 1);
-  CHECK_EQ_INT(alive(f), 0);
+  CHECK_EQ_INT(fake_alive(f), 0);
   int64_t calls = f->calls;
   for (int64_t n = 1; n <= calls; n++) {
     f = plugin();
     f->fail_at = n;
     (void)story(options, NULL, &error);
     if (n % 2) CHECK_EQ_INT(system(command), 0); /* now stored, now loaded */
-    CHECK_EQ_INT(alive(f), 0);
+    CHECK_EQ_INT(fake_alive(f), 0);
   }
 }
 
@@ -594,13 +458,13 @@ TEST(unknown_switches) {
     }
     mica_device_release(device);
     CHECK(f->refused == 1 && f->compiled == 3);
-    CHECK_EQ_INT(alive(f), 0);
+    CHECK_EQ_INT(fake_alive(f), 0);
     f = plugin();
     f->unknown_option = ""; /* part of all options */
     f->code = codes[k];
     CHECK(story("", NULL, &error) != MICA_OK);
     CHECK(f->compiled == 0 && f->refused == (codes[k] == PJRT_CODE_INVALID_ARGUMENT ? 2 : 1));
-    CHECK_EQ_INT(alive(f), 0);
+    CHECK_EQ_INT(fake_alive(f), 0);
   }
 }
 
@@ -710,14 +574,13 @@ TEST(two_devices_lie) {
   f->failing_events = true;
   error = (mica_error){0};
   CHECK(mesh_story(",cache=off", NULL, &error) != MICA_OK);
-  CHECK_EQ_INT(alive(f), 0);
+  CHECK_EQ_INT(fake_alive(f), 0);
 }
 
 TEST_MAIN(TEST_CASE(unknown_switches), TEST_CASE(two_devices_fail_at_each_call),
           TEST_CASE(two_devices_without_memory), TEST_CASE(two_devices_lie), TEST_CASE(works),
           TEST_CASE(fails_at_each_call), TEST_CASE(no_memory_at_each_request), TEST_CASE(lies),
-          TEST_CASE(missing_slots), TEST_CASE(names_and_options), TEST_CASE(other_machines),
-          TEST_CASE(chooses_what_fits), TEST_CASE(describes_itself),
+          TEST_CASE(missing_slots), TEST_CASE(describes_itself),
           TEST_CASE(resident_values_fail_at_each_call), TEST_CASE(resident_values_without_memory),
           TEST_CASE(resident_values_without_slots), TEST_CASE(what_a_program_says),
           TEST_CASE(no_memory_on_the_device), TEST_CASE(programs_on_the_disk))

@@ -1,31 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention as a call of cuDNN: the text that goes to a CUDA device with flash_attention=true, beside JAX's
  * (tests/golden/flash_attention.golden, made by tests/golden/flash_attention.py). The device is the fake plugin. */
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 #include "mica/jit.h"
-#include "unit/backend/xla/fake_plugin.h"
+#include "unit/backend/xla/fake.h"
 
 /* The module of one attention. */
 static const char *module_text(const char *options, bool accelerator, mica_dtype dtype,
                                const int64_t shape[5], bool causal, double scale, bool gradient) {
   static char text[1 << 16], path[1100], name[1300];
-  const char *build = getenv("MICA_BUILD_DIR");
   mica_error error = {0};
-  snprintf(path, sizeof path, "%s/tests/libmica_fake_plugin.so", build ? build : "build/release");
+  fake_control *control = fake_open(path);
+  if (control == NULL) return "";
   snprintf(name, sizeof name, "xla:%s,cache=off%s", path, options);
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbol = NULL;
-  if (library) symbol = dlsym(library, FAKE_CONTROL_NAME);
-  fake_control_function *function = NULL;
-  memcpy(&function, &symbol, sizeof symbol);
-  if (!CHECK(function != NULL)) return "";
-  fake_control *control = function();
-  memset(control, 0, sizeof *control);
-  control->minor = 114, control->outputs = gradient ? 2 : 1, control->accelerator = accelerator;
+  control->outputs = gradient ? 2 : 1, control->accelerator = accelerator;
   mica_device *device = mica_device_open(
       &(mica_device_options){.struct_size = sizeof(mica_device_options), .backend = name}, &error);
   if (!CHECK_OK_ERROR(error.status, &error)) return "";
